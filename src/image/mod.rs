@@ -1,0 +1,1 @@
+//! Images as bytes: documents parsed strictly, layers read in one pass.

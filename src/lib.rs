@@ -1,0 +1,31 @@
+//! Portcullis decides whether a container image may enter.
+//!
+//! ```text
+//! location ─open→ Image ─read layers→ LayerInventory* ─flatten→ Inventory ─find→ Findings ┐
+//!                   │                                      └─render→ SBOM                 ├→ Evidence ─evaluate→ Verdict ─→ report
+//!                   └─resolve→ faults ────────────────────────────────────────────────────┘
+//! ```
+//!
+//! Each stage is one module with one entry function, plain data in and plain data out. Pure stages
+//! ([`image`], [`inventory`], [`version`], [`sbom`], [`osv`], [`policy`], [`report`]) do no I/O and
+//! read neither clock nor environment; the adapters ([`layout`], [`feed`]) own the disk; [`gate`]
+//! alone knows the order; the doors ([`cli`]) parse their input, call `gate` and render its output.
+//!
+//! What could not be read, fetched or compared is unknown, and unknown never admits.
+
+pub mod model;
+
+pub mod image;
+pub mod inventory;
+pub mod osv;
+pub mod policy;
+pub mod report;
+pub mod sbom;
+pub mod version;
+
+pub mod feed;
+pub mod layout;
+
+pub mod gate;
+
+pub mod cli;

@@ -1,0 +1,91 @@
+//! Evidence: all facts given to a policy.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::config::ImageConfig;
+use super::digest::Digest;
+use super::fact::Fact;
+use super::fault::Fault;
+use super::finding::Findings;
+use super::inventory::Inventory;
+use super::platform::Platform;
+use super::reference::Reference;
+
+/// All that is known of one image when a policy judges it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evidence {
+    /// The image.
+    pub image: ImageIdentity,
+    /// The reference that policies by name apply to. Absent for a local image given without `--as`.
+    pub reference: Fact<Reference>,
+    /// Every platform that was asked for. Unknown where the index could not be read.
+    pub platforms: Fact<Vec<PlatformEvidence>>,
+    /// The advisory snapshot. Absent where none was given.
+    pub snapshot: Fact<SnapshotInfo>,
+    /// What is wrong with the image's bytes or could not be read of them.
+    pub faults: Vec<Fault>,
+}
+
+/// Which image was judged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ImageIdentity {
+    /// What the user gave, in the words of the command line.
+    pub reference: String,
+    /// Digest of the manifest or index that was judged; null where it could not be read, and for
+    /// a docker-archive, which has none: there it is the digest of the config.
+    pub digest: Option<Digest>,
+}
+
+/// What is known of one platform's image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlatformEvidence {
+    /// The platform: as the config states it, else as the index does.
+    pub platform: Platform,
+    /// Digest of the platform's manifest (docker-archive: of the config).
+    pub digest: Digest,
+    /// The image configuration.
+    pub config: Fact<ImageConfig>,
+    /// Layers as the manifest lists them.
+    pub layers: Vec<LayerEvidence>,
+    /// The packages.
+    pub inventory: Fact<Inventory>,
+    /// The advisories that apply. Absent where no snapshot was asked for.
+    pub findings: Fact<Findings>,
+}
+
+/// A layer as its manifest describes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LayerEvidence {
+    /// Digest of the blob as stored.
+    pub digest: Digest,
+    /// Length of the blob as stored.
+    pub size: u64,
+}
+
+/// Which advisories were consulted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SnapshotInfo {
+    /// Digest over the ids of the segments consulted.
+    pub id: Digest,
+    /// The newest `modified` of its records: how fresh the data certainly is.
+    pub generated: Option<Timestamp>,
+    /// Segment id by ecosystem, for the ecosystems that the image needed.
+    pub ecosystems: BTreeMap<String, SegmentInfo>,
+}
+
+/// One ecosystem of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SegmentInfo {
+    /// Digest over the sorted (record id, record digest) pairs.
+    pub id: Digest,
+    /// Number of records.
+    pub records: u64,
+    /// The newest `modified` of its records.
+    pub generated: Option<Timestamp>,
+    /// Records that could not be read when the snapshot was compiled.
+    pub unreadable: u64,
+}

@@ -1,0 +1,73 @@
+//! The inventory of one platform's image: all packages, and the gaps.
+
+use serde::Serialize;
+
+use super::digest::Digest;
+use super::fault::Gap;
+use super::layer::Distro;
+use super::path::ImagePath;
+use super::purl::Purl;
+
+/// All packages of an image, with what could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Inventory {
+    /// The distribution, where an os-release was found.
+    pub distro: Option<Distro>,
+    /// Packages, sorted by type, name, version and location.
+    pub packages: Vec<Package>,
+    /// What could not be read, sorted.
+    pub gaps: Vec<Gap>,
+}
+
+/// One installed package: name, version and ecosystem as found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Package {
+    /// Its package URL: the key.
+    pub purl: Purl,
+    /// The purl type: `apk`, `deb`, `pypi`, `npm`, …
+    pub kind: &'static str,
+    /// Name; PyPI names are normalised (PEP 503), npm names keep their scope.
+    pub name: String,
+    /// Version as installed.
+    pub version: String,
+    /// Architecture, where the package states one.
+    pub arch: Option<String>,
+    /// Source package.
+    pub source: Option<SourcePackage>,
+    /// Licences as the metadata writes them.
+    pub licenses: Vec<String>,
+    /// The layer in which this version first appears and from which on it is present.
+    pub layer: LayerRef,
+    /// Where it is: the file that proves it first.
+    pub locations: Vec<ImagePath>,
+    /// The purl of the operating system package that owns its files.
+    pub owned_by: Option<Purl>,
+    /// The purl, or else the directory, of the distribution that carries it inside.
+    pub vendored_in: Option<String>,
+    /// Whether it is the image's own program.
+    pub application: bool,
+}
+
+/// The source package that a binary package was built from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct SourcePackage {
+    /// Name.
+    pub name: String,
+    /// Version: the binary's, unless the database states another.
+    pub version: String,
+}
+
+/// A layer, as a package or a finding names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LayerRef {
+    /// 0-based index, base first.
+    pub index: usize,
+    /// Digest of the blob as stored.
+    pub digest: Digest,
+    /// Digest of the uncompressed tar.
+    pub diff_id: Digest,
+    /// The build step that made it, such as a Dockerfile line, where the history tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_by: Option<String>,
+}

@@ -1,0 +1,112 @@
+//! What one layer holds: a pure function of the layer's bytes and of the catalogers.
+
+use std::collections::BTreeMap;
+
+use super::fault::Gap;
+use super::path::ImagePath;
+
+/// Everything that later stages need of one layer.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LayerInventory {
+    /// The layer's end state, one entry a path: the last of equal names wins, as at runtimes.
+    pub entries: BTreeMap<ImagePath, Entry>,
+    /// Paths of lower layers that this layer hides.
+    pub whiteouts: Vec<ImagePath>,
+    /// Directories whose content of lower layers this layer hides.
+    pub opaque: Vec<ImagePath>,
+    /// What each cataloger read from the files it claimed, by path and cataloger id. A file that could
+    /// not be read whole has its facts and a gap, or only the gap.
+    pub facts: BTreeMap<(ImagePath, &'static str), Facts>,
+    /// What could not be read; `layer` is filled in by whoever knows the layer's index.
+    pub gaps: Vec<Gap>,
+}
+
+/// What a path is in a layer's archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// A regular file.
+    File {
+        /// Length of its content.
+        size: u64,
+    },
+    /// A directory.
+    Directory,
+    /// A symbolic link; the target as written.
+    Symlink {
+        /// Target, relative to the link's directory unless it starts with `/`.
+        target: Box<[u8]>,
+    },
+    /// A second name of another entry of this layer or of a lower one.
+    HardLink {
+        /// Target, relative to the image's root.
+        target: ImagePath,
+    },
+    /// A device, fifo or socket: listed, never opened.
+    Special,
+}
+
+/// What a cataloger read from one file.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Facts {
+    /// Packages that the file states to be installed.
+    pub packages: Vec<FoundPackage>,
+    /// Paths that a package owns, by the package's name as in [`FoundPackage::name`].
+    pub owned: Vec<OwnedPaths>,
+    /// The distribution, from an os-release file.
+    pub distro: Option<Distro>,
+    /// Parts of the file that could not be read, such as a stanza without a version: causes.
+    pub unreadable: Vec<String>,
+}
+
+/// Paths that an operating system package owns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnedPaths {
+    /// Name of the package.
+    pub package: String,
+    /// Architecture, where the database is by name and architecture (dpkg multi-arch).
+    pub arch: Option<String>,
+    /// The paths.
+    pub paths: Vec<ImagePath>,
+}
+
+/// A distribution, as os-release(5) names it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Distro {
+    /// `ID`, lower case, such as `debian`.
+    pub id: String,
+    /// `VERSION_ID`, such as `12` or `3.20.3`; empty for rolling distributions.
+    pub version_id: String,
+    /// `PRETTY_NAME`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pretty_name: Option<String>,
+    /// `VERSION_CODENAME`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub codename: Option<String>,
+}
+
+/// A package as one file states it, before the layers are joined.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FoundPackage {
+    /// The purl type: `apk`, `deb`, `pypi`, `npm`, …
+    pub kind: &'static str,
+    /// Name as the ecosystem writes it (PyPI: as in the metadata; purls normalise).
+    pub name: String,
+    /// Version.
+    pub version: String,
+    /// Architecture.
+    pub arch: Option<String>,
+    /// Name of the source package (dpkg `Source`, apk `o:`), where it is stated or equals the name.
+    pub source_name: Option<String>,
+    /// Version of the source package, where it differs from the binary's.
+    pub source_version: Option<String>,
+    /// Licences, as the metadata writes them.
+    pub licenses: Vec<String>,
+    /// Where the package lives, if other than the file: the directory of a Python distribution or of
+    /// a node package. Packages of one database share the database's path.
+    pub location: Option<ImagePath>,
+    /// Whether it is the image's own program: a root project that no package manager installed.
+    pub application: bool,
+    /// Directory of the distribution that carries this one inside (`pip` for `pip/_vendor/…`).
+    pub vendored_in: Option<ImagePath>,
+}

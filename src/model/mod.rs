@@ -1,0 +1,18 @@
+//! The nouns: plain data that every stage speaks, without I/O, clock or log.
+
+pub mod config;
+pub mod descriptor;
+pub mod digest;
+pub mod evidence;
+pub mod fact;
+pub mod fault;
+pub mod finding;
+pub mod inventory;
+pub mod layer;
+pub mod location;
+pub mod path;
+pub mod platform;
+pub mod purl;
+pub mod reference;
+pub mod severity;
+pub mod verdict;

@@ -1,0 +1,1 @@
+//! The policy: one document, one verdict.

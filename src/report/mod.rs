@@ -1,0 +1,1 @@
+//! Reports: a verdict or findings, written for a person or a program.

@@ -1,0 +1,1 @@
+//! The SBOM: an inventory rendered as a document.

@@ -1,0 +1,36 @@
+//! Version orders of the ecosystems: one scheme a file, one row a scheme.
+
+use std::cmp::Ordering;
+
+/// Orders the versions of one ecosystem.
+pub trait Scheme: Sync {
+    /// Its id: file name, testdata folder and docs anchor, such as `apk`.
+    fn id(&self) -> &'static str;
+
+    /// Compares two versions as the ecosystem's own tool does.
+    ///
+    /// # Errors
+    /// [`Incomparable`] where the tool would refuse one of them: the answer is unknown, never equal.
+    fn compare(&self, a: &str, b: &str) -> Result<Ordering, Incomparable>;
+}
+
+/// Two versions of which it cannot be said which is the greater.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{version}` is no {scheme} version")]
+pub struct Incomparable {
+    /// Id of the scheme.
+    pub scheme: &'static str,
+    /// The version that does not parse.
+    pub version: String,
+}
+
+/// Every scheme and the OSV ecosystems (base names, without release suffix) that it orders.
+pub static SCHEMES: &[(&dyn Scheme, &[&str])] = &[];
+
+/// The scheme of an OSV ecosystem; a release suffix (`Debian:12`) does not matter. `None` where
+/// portcullis has no order for it: its packages are undetermined.
+#[must_use]
+pub fn scheme(ecosystem: &str) -> Option<&'static dyn Scheme> {
+    let base = ecosystem.split_once(':').map_or(ecosystem, |(base, _)| base);
+    SCHEMES.iter().find(|(_, ecosystems)| ecosystems.contains(&base)).map(|(scheme, _)| *scheme)
+}
