@@ -1,0 +1,236 @@
+//! From a root descriptor to the platforms' images: index, manifests and configurations.
+
+use crate::model::config::ImageConfig;
+use crate::model::descriptor::Descriptor;
+use crate::model::digest::{Digest, Hasher};
+use crate::model::fault::Fault;
+use crate::model::platform::Platform;
+
+use super::compression::Compression;
+use super::document::{self, Document};
+use super::limits::Limits;
+
+/// An image, resolved to its platforms. Its layers are not read yet.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Image {
+    /// Digest of the root manifest or index; a docker-archive's config digest.
+    pub digest: Option<Digest>,
+    /// Every platform that could be resolved, in the order of the index.
+    pub platforms: Vec<PlatformImage>,
+    /// What lies or could not be read on the way.
+    pub faults: Vec<Fault>,
+}
+
+/// One platform's image, its configuration read and its layers named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlatformImage {
+    /// The platform, as the configuration states it.
+    pub platform: Platform,
+    /// Digest of the manifest; a docker-archive's config digest.
+    pub digest: Digest,
+    /// The configuration.
+    pub config: ImageConfig,
+    /// The layers, base first.
+    pub layers: Vec<LayerBlob>,
+}
+
+/// A layer as the manifest and the configuration describe it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LayerBlob {
+    /// Where the bytes are.
+    pub blob: BlobName,
+    /// How they are compressed; none where only the bytes can tell (docker-archive).
+    pub compression: Option<Compression>,
+    /// Digest that the uncompressed bytes must have.
+    pub diff_id: Digest,
+}
+
+/// How a store finds a blob.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BlobName {
+    /// By descriptor: digest and size must agree.
+    Descriptor(Descriptor),
+    /// A member of a docker-archive, which states neither digest nor size.
+    Member(String),
+}
+
+/// Fetches a document whole. Given the limit in bytes; answers a fault where it cannot.
+pub type Fetch<'a> = dyn FnMut(&Descriptor, u64) -> Result<Vec<u8>, Fault> + 'a;
+
+/// Resolves an image: follows indexes, reads manifests and configurations, verifies each by digest and
+/// size. BuildKit's attestation manifests are passed over. `wanted` chooses platforms; `None` is all.
+pub fn resolve(
+    root: &Descriptor,
+    wanted: Option<&Platform>,
+    limits: &Limits,
+    fetch: &mut Fetch<'_>,
+) -> Image {
+    let mut resolution = Resolution {
+        image: Image { digest: Some(root.digest.clone()), ..Image::default() },
+        wanted,
+        limits,
+        fetch,
+    };
+    resolution.descend(root, 0);
+    resolution.image
+}
+
+/// Checks bytes against the descriptor that led to them.
+///
+/// # Errors
+/// A lie, where the size or the digest disagrees.
+pub fn verify(bytes: &[u8], descriptor: &Descriptor, at: &str) -> Result<(), Fault> {
+    if bytes.len() as u64 != descriptor.size {
+        let found = bytes.len();
+        return Err(Fault::lie(
+            at,
+            format!("size mismatch: {found} bytes, the descriptor says {}", descriptor.size),
+        ));
+    }
+    let mut hasher = Hasher::new(descriptor.digest.algorithm());
+    hasher.update(bytes);
+    let found = hasher.finish();
+    if found == descriptor.digest {
+        Ok(())
+    } else {
+        Err(Fault::lie(at, format!("digest mismatch: its bytes have {found}")))
+    }
+}
+
+struct Resolution<'a, 'f> {
+    image: Image,
+    wanted: Option<&'a Platform>,
+    limits: &'a Limits,
+    fetch: &'a mut Fetch<'f>,
+}
+
+impl Resolution<'_, '_> {
+    fn descend(&mut self, descriptor: &Descriptor, depth: usize) {
+        if let Err(fault) = self.enter(descriptor, depth) {
+            let fault = match &descriptor.platform {
+                Some(platform) if !platform.is_unknown() => fault.on(platform),
+                _ => fault,
+            };
+            self.image.faults.push(fault);
+        }
+    }
+
+    fn enter(&mut self, descriptor: &Descriptor, depth: usize) -> Result<(), Fault> {
+        let at = format!("manifest {}", descriptor.digest);
+        let bytes = self.document(descriptor, self.limits.manifest, &at)?;
+        match document::parse(&bytes, Some(&descriptor.media_type), &at)? {
+            Document::Manifest(manifest) => {
+                let image = self.platform_image(descriptor, &manifest, &at)?;
+                self.image.platforms.push(image);
+                Ok(())
+            }
+            // Attack: a chain of indexes, each holding only the next, to overflow the stack.
+            Document::Index(_) if depth >= self.limits.index_depth => Err(Fault::unreadable(
+                at,
+                format!("indexes nested deeper than {} (limit `index depth`)", self.limits.index_depth),
+            )),
+            Document::Index(index) if index.manifests.len() > self.limits.index_children => {
+                Err(Fault::unreadable(
+                    at,
+                    format!("more than {} manifests (limit `index children`)", self.limits.index_children),
+                ))
+            }
+            Document::Index(index) => {
+                for child in &index.manifests {
+                    if self.is_wanted(child) {
+                        self.descend(child, depth + 1);
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Attestation manifests (BuildKit: annotation `vnd.docker.reference.type`, platform
+    /// unknown/unknown) are no platform. A child without a platform may be any.
+    fn is_wanted(&self, child: &Descriptor) -> bool {
+        let attestation =
+            child.annotations.get("vnd.docker.reference.type").is_some_and(|t| t == "attestation-manifest");
+        match (&child.platform, self.wanted) {
+            (Some(platform), _) if attestation && platform.is_unknown() => false,
+            (Some(platform), Some(wanted)) if !platform.os.is_empty() => wanted.matches(platform),
+            (Some(_) | None, _) => true,
+        }
+    }
+
+    fn document(&mut self, descriptor: &Descriptor, limit: u64, at: &str) -> Result<Vec<u8>, Fault> {
+        if descriptor.size > limit {
+            let size = descriptor.size;
+            return Err(Fault::unreadable(at, format!("{size} bytes, larger than the limit of {limit}")));
+        }
+        let bytes = (self.fetch)(descriptor, limit)?;
+        verify(&bytes, descriptor, at)?;
+        Ok(bytes)
+    }
+
+    fn platform_image(
+        &mut self,
+        descriptor: &Descriptor,
+        manifest: &crate::model::descriptor::Manifest,
+        at: &str,
+    ) -> Result<PlatformImage, Fault> {
+        if !document::CONFIG_TYPES.contains(&manifest.config.media_type.as_str()) {
+            let found = &manifest.config.media_type;
+            return Err(Fault::unreadable(at, format!("not an image: its config has media type `{found}`")));
+        }
+        if manifest.layers.len() > self.limits.layers {
+            return Err(Fault::unreadable(
+                at,
+                format!("more than {} layers (limit `layers`)", self.limits.layers),
+            ));
+        }
+        let blobs = manifest.layers.iter().enumerate().map(|(i, layer)| layer_compression(i, layer));
+        let compressions = blobs.collect::<Result<Vec<_>, _>>()?;
+        let config_at = format!("config {}", manifest.config.digest);
+        let bytes = self.document(&manifest.config, self.limits.config, &config_at)?;
+        let config = document::parse_config(&bytes, &config_at)?;
+        let platform = platform_of(&config, descriptor.platform.as_ref(), &config_at)?;
+        if config.rootfs.diff_ids.len() != manifest.layers.len() {
+            let (layers, ids) = (manifest.layers.len(), config.rootfs.diff_ids.len());
+            let message = format!(
+                "the manifest has {layers} layers, the config {ids} diff IDs: nothing to verify them by"
+            );
+            return Err(Fault::unreadable(at, message));
+        }
+        let layers = manifest.layers.iter().zip(compressions).zip(&config.rootfs.diff_ids);
+        let layers = layers.map(|((layer, compression), diff_id)| LayerBlob {
+            blob: BlobName::Descriptor(layer.clone()),
+            compression: Some(compression),
+            diff_id: diff_id.clone(),
+        });
+        Ok(PlatformImage { platform, digest: descriptor.digest.clone(), layers: layers.collect(), config })
+    }
+}
+
+fn layer_compression(index: usize, layer: &Descriptor) -> Result<Compression, Fault> {
+    let at = format!("layer {index} ({})", layer.digest);
+    Compression::of_media_type(&layer.media_type)
+        .ok_or_else(|| Fault::unreadable(at, format!("unsupported layer media type `{}`", layer.media_type)))
+}
+
+/// The configuration's platform, which is what runs; it must not contradict the index.
+fn platform_of(config: &ImageConfig, declared: Option<&Platform>, at: &str) -> Result<Platform, Fault> {
+    let own = Platform {
+        os: config.os.clone(),
+        architecture: config.architecture.clone(),
+        variant: config.variant.clone().filter(|variant| !variant.is_empty()),
+    };
+    match declared.filter(|platform| !platform.os.is_empty() && !platform.is_unknown()) {
+        Some(declared) if own.os.is_empty() || own.architecture.is_empty() => Ok(declared.clone()),
+        // Attack: an index that offers a harmless platform under the name of another.
+        Some(declared) if !declared.matches(&own) => {
+            Err(Fault::unreadable(at, format!("its platform is {own}, but the index lists it as {declared}")))
+        }
+        Some(declared) if own.variant.is_none() => Ok(declared.clone()),
+        Some(_) => Ok(own),
+        None if own.os.is_empty() || own.architecture.is_empty() => {
+            Err(Fault::unreadable(at, "neither the config nor the index states a platform"))
+        }
+        None => Ok(own),
+    }
+}

@@ -1,0 +1,151 @@
+use proptest::prelude::*;
+
+use super::*;
+
+struct Slice<'a>(&'a [u8]);
+
+impl Read for Slice<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl Source for Slice<'_> {}
+
+type Entry = (Vec<u8>, Kind, Vec<u8>);
+
+fn entries(bytes: &[u8]) -> Result<(Vec<Entry>, bool), Error> {
+    let mut archive = Archive::new(Slice(bytes), &Limits { path: 100, ..Limits::default() });
+    let mut found = Vec::new();
+    while let Some(header) = archive.next_entry()? {
+        let mut content = Vec::new();
+        archive.read_to_end(&mut content)?;
+        found.push((header.name, header.kind, content));
+    }
+    let trailing = archive.has_trailing_bytes()?;
+    Ok((found, trailing))
+}
+
+fn header(name: &str, size: u64, kind: tar::EntryType) -> tar::Header {
+    let mut header = tar::Header::new_gnu();
+    header.set_path(name).unwrap();
+    header.set_size(size);
+    header.set_mode(0o644);
+    header.set_entry_type(kind);
+    header.set_cksum();
+    header
+}
+
+fn archive_of(names: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (name, content) in names {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        builder.append_data(&mut header, name, content.as_slice()).unwrap();
+    }
+    builder.into_inner().unwrap()
+}
+
+#[test]
+fn long_names_of_both_kinds_are_read() {
+    let long = "d/".repeat(150) + "file";
+    let gnu = archive_of(&[(long.clone(), b"content".to_vec())]);
+    assert_eq!(entries(&gnu).unwrap().0, [(long.clone().into_bytes(), Kind::File, b"content".to_vec())]);
+
+    let record = format!(" path={long}\n");
+    let record = format!("{}{record}", record.len() + 3);
+    let mut builder = tar::Builder::new(Vec::new());
+    let pax = header("pax", record.len() as u64, tar::EntryType::XHeader);
+    builder.append(&pax, record.as_bytes()).unwrap();
+    builder.append(&header("short", 1, tar::EntryType::Regular), &b"x"[..]).unwrap();
+    let found = entries(&builder.into_inner().unwrap()).unwrap().0;
+    assert_eq!(found, [(long.into_bytes(), Kind::File, b"x".to_vec())]);
+}
+
+#[test]
+fn a_pax_size_overrides_the_header() {
+    let mut builder = tar::Builder::new(Vec::new());
+    builder.append(&header("pax", 10, tar::EntryType::XHeader), &b"10 size=2\n"[..]).unwrap();
+    let mut bytes = builder.into_inner().unwrap();
+    bytes.truncate(1024);
+    bytes.extend(header("f", 0, tar::EntryType::Regular).as_bytes());
+    bytes.extend(b"ok");
+    bytes.resize(4096, 0);
+    assert_eq!(entries(&bytes).unwrap().0, [(b"f".to_vec(), Kind::File, b"ok".to_vec())]);
+}
+
+#[test]
+fn a_second_archive_after_the_end_is_reported() {
+    let one = archive_of(&[("a".into(), vec![1])]);
+    assert!(!entries(&one).unwrap().1);
+    let (found, trailing) = entries(&[one.clone(), one].concat()).unwrap();
+    assert_eq!((found.len(), trailing), (1, true));
+}
+
+#[test]
+fn a_link_with_a_size_stores_no_content() {
+    let mut bytes = header("link", 512, tar::EntryType::Symlink).as_bytes().to_vec();
+    bytes.extend(header("next", 0, tar::EntryType::Regular).as_bytes());
+    bytes.resize(4096, 0);
+    let found = entries(&bytes).unwrap().0;
+    assert_eq!(found.len(), 2);
+    assert_eq!(found[1].0, b"next");
+}
+
+#[test]
+fn a_sparse_file_is_marked_and_passed_over() {
+    let mut sparse = header("sparse", 512, tar::EntryType::GNUSparse);
+    sparse.as_mut_bytes()[482] = 1;
+    sparse.set_cksum();
+    let mut bytes = sparse.as_bytes().to_vec();
+    bytes.resize(1024 + 512, 0); // one more block of the map, then the stored block
+    bytes.extend(header("next", 0, tar::EntryType::Regular).as_bytes());
+    bytes.resize(8192, 0);
+    let found = entries(&bytes).unwrap().0;
+    assert_eq!((&found[0].1, found[1].0.as_slice()), (&Kind::Sparse, b"next".as_slice()));
+}
+
+#[test]
+fn malformed_headers_are_no_archive() {
+    let good = archive_of(&[("a".into(), vec![1; 600])]);
+    let broken = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = good.clone();
+        change(&mut bytes);
+        entries(&bytes)
+    };
+    assert!(matches!(broken(&|b| b[0] ^= 1), Err(Error::Grammar(_))), "checksum");
+    assert!(matches!(broken(&|b| b.truncate(700)), Err(Error::Grammar(_) | Error::Read(_))), "cut content");
+    assert!(matches!(broken(&|b| b.truncate(300)), Err(Error::Grammar(_))), "cut header");
+    let mut negative = header("a", 0, tar::EntryType::Regular);
+    negative.as_mut_bytes()[124..136].fill(0xff);
+    negative.set_cksum();
+    assert!(matches!(entries(negative.as_bytes()), Err(Error::Grammar(_))), "negative size");
+    let global =
+        [header("g", 10, tar::EntryType::XGlobalHeader).as_bytes().as_slice(), b"10 path=x\n"].concat();
+    let global = [global, vec![0; 2048]].concat();
+    assert!(matches!(entries(&global), Err(Error::Grammar(_))), "global path");
+}
+
+#[test]
+fn more_entries_than_the_limit_are_refused() {
+    let bytes = archive_of(&[("a".into(), vec![]), ("b".into(), vec![])]);
+    let mut archive = Archive::new(Slice(&bytes), &Limits { entries: 1, ..Limits::default() });
+    assert!(archive.next_entry().is_ok());
+    assert!(matches!(archive.next_entry(), Err(Error::Limit(_))));
+}
+
+proptest! {
+    #[test]
+    fn what_the_tar_crate_writes_is_read_back(
+        files in prop::collection::vec(("[a-z]{1,20}(/[a-z]{1,60}){0,6}", prop::collection::vec(any::<u8>(), 0..1500)), 0..8)
+    ) {
+        let want: Vec<_> = files.iter().map(|(n, c)| (n.clone().into_bytes(), Kind::File, c.clone())).collect();
+        prop_assert_eq!(entries(&archive_of(&files)).unwrap(), (want, false));
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..2048)) {
+        let _ = entries(&bytes).is_ok();
+    }
+}
