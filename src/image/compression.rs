@@ -118,6 +118,7 @@ pub struct Decompressed<R: Read> {
     trailing: bool,
 }
 
+#[expect(clippy::large_enum_variant, reason = "one exists a layer, and it is never moved in a loop")]
 enum State<R: Read> {
     Plain(Input<R>),
     Gzip(flate2::bufread::GzDecoder<Input<R>>),

@@ -1,4 +1,14 @@
-//! From a layer's files to packages: one cataloger a file, one row a cataloger.
+//! From layers to packages: one cataloger a file, one row a cataloger.
+
+mod catalog;
+mod content;
+mod filesystem;
+mod flatten;
+mod links;
+mod purls;
+
+pub use catalog::{catalog_aliases, catalog_layer};
+pub use flatten::Merged;
 
 use crate::model::layer::Facts;
 use crate::model::path::ImagePath;
@@ -22,6 +32,18 @@ pub trait Cataloger: Sync {
     /// # Errors
     /// [`Unreadable`] where nothing of the file could be read; it becomes a gap.
     fn parse(&self, path: &ImagePath, bytes: &[u8]) -> Result<Facts, Unreadable>;
+
+    /// Byte strings that it looks for anywhere in the file. Where there are any the file is searched as
+    /// it streams by and not held in memory: [`Cataloger::found`] is asked instead of
+    /// [`Cataloger::parse`], and [`Cataloger::limit`] does not count.
+    fn markers(&self) -> &'static [&'static [u8]] {
+        &[]
+    }
+
+    /// What a marker that was found means: the cause of a gap.
+    fn found(&self, marker: &[u8]) -> String {
+        format!("holds {}", crate::model::path::escape(marker))
+    }
 }
 
 /// How many first bytes of a file [`Cataloger::wants`] is shown.

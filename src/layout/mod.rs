@@ -1,1 +1,87 @@
-//! placeholder
+//! Images on the local disk: OCI layouts in a directory or an archive, and what `docker save` writes.
+
+mod docker;
+mod files;
+mod oci;
+
+use std::io::Read;
+
+use crate::image::limits::Limits;
+use crate::image::resolve::{BlobName, Image};
+use crate::model::location::Location;
+use crate::model::platform::Platform;
+
+/// A local image store, opened.
+#[derive(Debug)]
+pub struct Store {
+    files: files::Files,
+}
+
+/// Why a store could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("{at}: {message}")]
+pub struct Error {
+    /// What callers branch on.
+    pub kind: ErrorKind,
+    /// The file or directory.
+    pub at: String,
+    /// What happened and what to do: a lowercase fragment.
+    pub message: String,
+}
+
+/// What kind of [`Error`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The file or directory does not exist.
+    NotFound,
+    /// It exists and is no image of the kind that the location says.
+    NotAnImage,
+    /// It holds several images, or not the one that was named: the user must choose.
+    Choice,
+    /// The disk failed.
+    Io,
+}
+
+/// Opens a store and resolves the image in it. `wanted` chooses platforms; `None` is all.
+///
+/// # Errors
+/// [`Error`] where there is no such image to speak of. What is wrong inside the image is among its faults.
+pub fn open(
+    location: &Location,
+    wanted: Option<&Platform>,
+    limits: &Limits,
+) -> Result<(Store, Image), Error> {
+    let files = files::Files::open(location, limits)?;
+    let image = match location {
+        Location::OciLayout { tag, .. } | Location::OciArchive { tag, .. } => {
+            oci::resolve(&files, tag.as_deref(), wanted, limits)?
+        }
+        Location::DockerArchive { selector, .. } => {
+            docker::resolve(&files, selector.as_ref(), wanted, limits)?
+        }
+        Location::Registry(reference) => {
+            let message = "an image in a registry cannot be read by this version: copy it first, for example \
+                           with `skopeo copy docker://IMAGE oci:DIR`, and gate `oci:DIR --as IMAGE`";
+            return Err(Error {
+                kind: ErrorKind::NotAnImage,
+                at: reference.to_string(),
+                message: message.into(),
+            });
+        }
+    };
+    Ok((Store { files }, image))
+}
+
+impl Store {
+    /// Opens a layer's blob. The bytes are not verified here: whoever reads them does that
+    /// (`image::layer::read`).
+    ///
+    /// # Errors
+    /// [`Error`] where the blob is not there or could not be opened.
+    pub fn blob(&self, name: &BlobName) -> Result<Box<dyn Read + Send>, Error> {
+        match name {
+            BlobName::Descriptor(descriptor) => self.files.open_file(&oci::blob_path(&descriptor.digest)),
+            BlobName::Member(member) => self.files.open_file(&member.as_str().into()),
+        }
+    }
+}

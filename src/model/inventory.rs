@@ -17,6 +17,8 @@ pub struct Inventory {
     pub packages: Vec<Package>,
     /// What could not be read, sorted.
     pub gaps: Vec<Gap>,
+    /// Oddities that hide no package, sorted.
+    pub warnings: Vec<Gap>,
 }
 
 /// One installed package: name, version and ecosystem as found.
@@ -26,7 +28,7 @@ pub struct Package {
     pub purl: Purl,
     /// The purl type: `apk`, `deb`, `pypi`, `npm`, …
     pub kind: &'static str,
-    /// Name; PyPI names are normalised (PEP 503), npm names keep their scope.
+    /// Name as the metadata writes it; npm names with their scope. The purl's is normalised.
     pub name: String,
     /// Version as installed.
     pub version: String,

@@ -17,8 +17,23 @@ pub struct LayerInventory {
     /// What each cataloger read from the files it claimed, by path and cataloger id. A file that could
     /// not be read whole has its facts and a gap, or only the gap.
     pub facts: BTreeMap<(ImagePath, &'static str), Facts>,
+    /// The same for files that are only wanted under the name of a link to them.
+    pub aliased: BTreeMap<Alias, Facts>,
     /// What could not be read; `layer` is filled in by whoever knows the layer's index.
     pub gaps: Vec<Gap>,
+    /// Oddities that hide no package, such as a whiteout without a name.
+    pub warnings: Vec<Gap>,
+}
+
+/// A file that a cataloger wants under another name than the one it has in its layer's archive.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Alias {
+    /// Its name in the layer's archive.
+    pub origin: ImagePath,
+    /// The name of the hard or symbolic link, or a name below a linked directory.
+    pub seen_as: ImagePath,
+    /// Id of the cataloger.
+    pub cataloger: &'static str,
 }
 
 /// What a path is in a layer's archive.
@@ -52,6 +67,8 @@ pub struct Facts {
     pub packages: Vec<FoundPackage>,
     /// Paths that a package owns, by the package's name as in [`FoundPackage::name`].
     pub owned: Vec<OwnedPaths>,
+    /// Licences of a package of the same database, by its name: dpkg keeps them in files of their own.
+    pub licenses: Vec<(String, Vec<String>)>,
     /// The distribution, from an os-release file.
     pub distro: Option<Distro>,
     /// Parts of the file that could not be read, such as a stanza without a version: causes.

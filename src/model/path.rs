@@ -41,6 +41,11 @@ impl ImagePath {
         Ok(Self(parts.join(&b'/').into_boxed_slice()))
     }
 
+    /// Bytes taken as they are, for bounds of a range of paths.
+    pub(crate) fn from_raw(bytes: Vec<u8>) -> Self {
+        Self(bytes.into_boxed_slice())
+    }
+
     /// The bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {

@@ -1,0 +1,195 @@
+//! One layer's bytes to that layer's facts, in one pass.
+
+use std::collections::BTreeSet;
+use std::io::Read;
+
+use crate::image::layer::{self, Verified};
+use crate::image::limits::Limits;
+use crate::image::resolve::LayerBlob;
+use crate::image::tar::{self, Header, Kind};
+use crate::model::fault::{Fault, Gap};
+use crate::model::layer::{Alias, Entry, LayerInventory};
+use crate::model::path::{ImagePath, escape};
+
+use super::{CATALOGERS, Cataloger, HEAD_LEN, content};
+
+/// The id under which gaps of the archive itself are recorded.
+const ARCHIVE: &str = "tar";
+
+/// Reads one layer and catalogs its files. `at` names the layer in faults.
+///
+/// # Errors
+/// A [`Fault`] where the layer lies or could not be read whole: then nothing of it is known.
+pub fn catalog_layer(
+    reader: impl Read,
+    layer: &LayerBlob,
+    at: &str,
+    limits: &Limits,
+) -> Result<(LayerInventory, Verified), Fault> {
+    let mut pass = Pass { inventory: LayerInventory::default(), limits };
+    let verified = layer::read(reader, layer, at, limits, |header, bytes| pass.entry(header, bytes))?;
+    let mut inventory = pass.inventory;
+    for cause in &verified.trailing {
+        inventory.gaps.push(gap(ImagePath::root(), ARCHIVE, (*cause).to_owned()));
+    }
+    Ok((inventory, verified))
+}
+
+/// Reads a layer again for files that are wanted under other names only, and adds what they say to
+/// `inventory`.
+///
+/// # Errors
+/// As [`catalog_layer`].
+pub fn catalog_aliases(
+    reader: impl Read,
+    layer: &LayerBlob,
+    at: &str,
+    limits: &Limits,
+    aliases: &BTreeSet<Alias>,
+    inventory: &mut LayerInventory,
+) -> Result<(), Fault> {
+    layer::read(reader, layer, at, limits, |header, bytes| {
+        let Ok(path) = ImagePath::normalise(&header.name) else { return Ok(()) };
+        let here: Vec<&Alias> = aliases.iter().filter(|alias| alias.origin == path).collect();
+        if here.is_empty() || header.kind != Kind::File {
+            return Ok(());
+        }
+        let catalogers: Vec<_> = CATALOGERS
+            .iter()
+            .copied()
+            .filter(|c| here.iter().any(|alias| alias.cataloger == c.id()))
+            .collect();
+        let read = content::read(bytes, header.size, &[], &catalogers)?;
+        for alias in here {
+            let Some(cataloger) = catalogers.iter().find(|c| c.id() == alias.cataloger) else { continue };
+            let facts = match read.give(*cataloger, &alias.seen_as, header.size) {
+                Ok(facts) => facts,
+                Err(cause) => {
+                    inventory.gaps.push(gap(path.clone(), alias.cataloger, cause));
+                    Default::default()
+                }
+            };
+            inventory.aliased.insert(alias.clone(), facts);
+        }
+        Ok(())
+    })
+    .map(|_| ())
+}
+
+struct Pass<'a> {
+    inventory: LayerInventory,
+    limits: &'a Limits,
+}
+
+impl Pass<'_> {
+    fn entry(&mut self, header: &Header, bytes: &mut dyn Read) -> Result<(), tar::Error> {
+        let shown = || escape(header.name.get(..200).unwrap_or(&header.name));
+        if header.name.len() > self.limits.path {
+            let (name, limit) = (shown(), self.limits.path);
+            self.archive_gap(format!(
+                "an entry's name is longer than {limit} bytes (limit `path`): `{name}…`"
+            ));
+            return Ok(());
+        }
+        // Attack: a name with `..`, to write or to be read outside of the image.
+        let Ok(path) = ImagePath::normalise(&header.name) else {
+            self.archive_gap(format!("an entry's name leads out of the image: `{}`", shown()));
+            return Ok(());
+        };
+        if let Some(name) = path.file_name().strip_prefix(b".wh.") {
+            self.whiteout(&path, name);
+            return Ok(());
+        }
+        let entry = match &header.kind {
+            Kind::File => Entry::File { size: header.size },
+            Kind::Directory => Entry::Directory,
+            Kind::Symlink(target) => Entry::Symlink { target: target.as_slice().into() },
+            Kind::HardLink(target) => match ImagePath::normalise(target) {
+                Ok(target) => Entry::HardLink { target },
+                Err(_) => {
+                    let cause = format!("a hard link to `{}`, which leads out of the image", escape(target));
+                    self.inventory.gaps.push(gap(path, ARCHIVE, cause));
+                    return Ok(());
+                }
+            },
+            Kind::Special => Entry::Special,
+            Kind::Sparse => {
+                self.inventory.gaps.push(gap(
+                    path.clone(),
+                    ARCHIVE,
+                    "a sparse file: its content was not read".into(),
+                ));
+                Entry::File { size: header.size }
+            }
+            Kind::Unknown(kind) => {
+                let cause = format!("an entry of unknown type {:?}", char::from(*kind));
+                self.inventory.gaps.push(gap(path, ARCHIVE, cause));
+                return Ok(());
+            }
+        };
+        if path.is_root() {
+            return Ok(());
+        }
+        self.forget_earlier(&path, &entry);
+        if header.kind == Kind::File {
+            self.catalog(&path, header.size, bytes)?;
+        }
+        self.inventory.entries.insert(path, entry);
+        Ok(())
+    }
+
+    /// OCI layer.md, "Whiteouts". Names that runtimes disagree on hide nothing: a package too many is
+    /// on the safe side.
+    fn whiteout(&mut self, path: &ImagePath, name: &[u8]) {
+        let directory = path.parent().unwrap_or_default();
+        match name {
+            b".wh..opq" => self.inventory.opaque.push(directory),
+            b"" | b"." | b".." => self.odd(path, "a whiteout without a name hides nothing"),
+            name if name.starts_with(b".wh.") => self.odd(path, "a leftover of aufs, ignored"),
+            name => self.inventory.whiteouts.push(directory.join(name)),
+        }
+    }
+
+    /// Of entries with one name the last wins, as at runtimes.
+    fn forget_earlier(&mut self, path: &ImagePath, entry: &Entry) {
+        match self.inventory.entries.get(path) {
+            None => return,
+            Some(Entry::Directory) if *entry == Entry::Directory => return,
+            Some(_) => self.odd(path, "stands twice in the archive; the last one counts"),
+        }
+        self.inventory.facts.retain(|(origin, _), _| origin != path);
+        self.inventory.gaps.retain(|gap| gap.path != *path);
+    }
+
+    fn catalog(&mut self, path: &ImagePath, size: u64, bytes: &mut dyn Read) -> Result<(), tar::Error> {
+        let mut head = Vec::with_capacity(HEAD_LEN);
+        (&mut *bytes).take(HEAD_LEN as u64).read_to_end(&mut head)?;
+        let wanting: Vec<&'static dyn Cataloger> =
+            CATALOGERS.iter().copied().filter(|cataloger| cataloger.wants(path, &head)).collect();
+        if wanting.is_empty() {
+            return Ok(());
+        }
+        let read = content::read(bytes, size, &head, &wanting)?;
+        for cataloger in wanting {
+            match read.give(cataloger, path, size) {
+                Ok(facts) => {
+                    self.inventory.facts.insert((path.clone(), cataloger.id()), facts);
+                }
+                Err(cause) => self.inventory.gaps.push(gap(path.clone(), cataloger.id(), cause)),
+            }
+        }
+        Ok(())
+    }
+
+    fn archive_gap(&mut self, cause: String) {
+        self.inventory.gaps.push(gap(ImagePath::root(), ARCHIVE, cause));
+    }
+
+    fn odd(&mut self, path: &ImagePath, cause: &str) {
+        self.inventory.warnings.push(gap(path.clone(), ARCHIVE, cause.to_owned()));
+    }
+}
+
+fn gap(path: ImagePath, cataloger: &str, cause: String) -> Gap {
+    Gap { path, layer: 0, cataloger: cataloger.to_owned(), cause, platform: None }
+}

@@ -1,0 +1,94 @@
+//! A file's content as catalogers take it: held whole up to their limit, or searched as it streams by.
+
+use std::collections::BTreeSet;
+use std::io::{self, Read};
+
+use crate::model::layer::Facts;
+use crate::model::path::ImagePath;
+
+use super::Cataloger;
+
+type Catalogers = Vec<&'static dyn Cataloger>;
+
+/// How many bytes are searched at a time.
+const CHUNK: usize = 64 << 10;
+
+/// What was kept of a file.
+pub(super) struct Content {
+    whole: Vec<u8>,
+    markers: BTreeSet<&'static [u8]>,
+}
+
+/// Reads the rest of a file for the catalogers that want it; `head` was read already.
+pub(super) fn read(
+    content: &mut dyn Read,
+    size: u64,
+    head: &[u8],
+    wanting: &[&'static dyn Cataloger],
+) -> io::Result<Content> {
+    let (searching, holding): (Catalogers, Catalogers) =
+        wanting.iter().copied().partition(|cataloger| !cataloger.markers().is_empty());
+    let limit = holding.iter().map(|cataloger| cataloger.limit()).max().unwrap_or(0);
+    let hold = size <= limit && !holding.is_empty();
+    let markers: Vec<&'static [u8]> =
+        searching.iter().flat_map(|cataloger| cataloger.markers()).copied().collect();
+    let mut kept = Content { whole: Vec::new(), markers: BTreeSet::new() };
+    if hold {
+        kept.whole.extend_from_slice(head);
+    }
+    let overlap = markers.iter().map(|marker| marker.len()).max().unwrap_or(1) - 1;
+    let mut window = head.to_vec();
+    let mut chunk = vec![0; CHUNK];
+    while hold || kept.markers.len() < markers.len() {
+        let read = content.read(&mut chunk)?;
+        if read == 0 {
+            break;
+        }
+        let bytes = chunk.get(..read).unwrap_or_default();
+        if hold {
+            kept.whole.extend_from_slice(bytes);
+        }
+        if !markers.is_empty() {
+            window.extend_from_slice(bytes);
+            kept.markers.extend(markers.iter().filter(|marker| contains(&window, marker)));
+            window.drain(..window.len().saturating_sub(overlap));
+        }
+    }
+    Ok(kept)
+}
+
+impl Content {
+    /// What a cataloger says of the file, or why it cannot.
+    pub(super) fn give(
+        &self,
+        cataloger: &dyn Cataloger,
+        path: &ImagePath,
+        size: u64,
+    ) -> Result<Facts, String> {
+        if let Some(found) = cataloger.markers().iter().find(|marker| self.markers.contains(*marker)) {
+            return Err(cataloger.found(found));
+        }
+        if !cataloger.markers().is_empty() {
+            return Ok(Facts::default());
+        }
+        if size > cataloger.limit() {
+            return Err(format!("{size} bytes, larger than the limit of {}", cataloger.limit()));
+        }
+        cataloger.parse(path, &self.whole).map_err(|unreadable| unreadable.to_string())
+    }
+}
+
+/// Whether `needle` stands in `haystack`: by its rarest-looking byte first, which the compiler
+/// vectorises.
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    let Some((first, rest)) = needle.split_first() else { return true };
+    let mut from = haystack;
+    while let Some(at) = from.iter().position(|byte| byte == first) {
+        let Some(after) = from.get(at + 1..) else { return false };
+        if after.starts_with(rest) {
+            return true;
+        }
+        from = after;
+    }
+    false
+}

@@ -1,0 +1,354 @@
+//! Layers joined to one inventory: what is visible in the end, which layer brought it, who owns it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use crate::model::fault::Gap;
+use crate::model::inventory::{Inventory, LayerRef, Package, SourcePackage};
+use crate::model::layer::{Alias, Distro, Facts, FoundPackage, LayerInventory};
+use crate::model::path::ImagePath;
+use crate::model::purl::{Purl, normalise_pypi};
+
+use super::filesystem::{Content, Event, FileSystem, Node};
+use super::links::{self, Sighting};
+use super::purls;
+
+/// The layers of one platform's image, merged.
+pub struct Merged<'a> {
+    layers: &'a [LayerInventory],
+    files: FileSystem<'a>,
+    sightings: Vec<Sighting<'a>>,
+    link_gap: Option<String>,
+}
+
+/// The id under which gaps of the inventory itself are recorded.
+const SELF: &str = "inventory";
+
+impl<'a> Merged<'a> {
+    /// Merges layers, base first.
+    #[must_use]
+    pub fn new(layers: &'a [LayerInventory]) -> Self {
+        let files = FileSystem::merge(layers);
+        let (sightings, link_gap) = links::sightings(&files);
+        Self { layers, files, sightings, link_gap }
+    }
+
+    /// Files that a cataloger wants only under the name of a link, and that were not read under it yet:
+    /// by layer, what to read again.
+    #[must_use]
+    pub fn missing(&self) -> BTreeMap<usize, BTreeSet<Alias>> {
+        let mut missing: BTreeMap<usize, BTreeSet<Alias>> = BTreeMap::new();
+        for sighting in &self.sightings {
+            let alias = sighting.alias();
+            if self.aliased(sighting.content, &alias).is_none() {
+                missing.entry(sighting.content.layer).or_default().insert(alias);
+            }
+        }
+        missing
+    }
+
+    /// The inventory. `layers` names each layer for the packages it introduced.
+    #[must_use]
+    pub fn flatten(&self, layers: &[LayerRef]) -> Inventory {
+        let distro = self.distro();
+        let states = self.states();
+        let introduced = Introduced::of(&states, self.layers.len());
+        let mut found: BTreeMap<Key, Package> = BTreeMap::new();
+        for state in states.iter().filter(|state| state.until == self.layers.len()) {
+            for package in &state.facts.packages {
+                let key = Key::of(package, state.path);
+                let Some(layer) = layers.get(introduced.layer(&key)) else { continue };
+                let entry = found.entry(key);
+                let known = entry.or_insert_with(|| assemble(package, distro.as_ref(), layer.clone()));
+                known.locations.push(state.path.clone());
+            }
+        }
+        let mut packages: Vec<Package> = found.into_values().collect();
+        for package in &mut packages {
+            package.locations.sort();
+            package.locations.dedup();
+        }
+        self.add_licenses(&mut packages, &states);
+        self.mark_owned(&mut packages, &states);
+        mark_vendored(&mut packages);
+        packages.sort_by(|a, b| {
+            (a.kind, &a.name, &a.version, &a.locations).cmp(&(b.kind, &b.name, &b.version, &b.locations))
+        });
+        let (gaps, warnings) = self.gaps(&states);
+        Inventory { distro, packages, gaps, warnings }
+    }
+
+    fn aliased(&self, content: Content<'_>, alias: &Alias) -> Option<&'a Facts> {
+        self.layers.get(content.layer)?.aliased.get(alias)
+    }
+
+    /// What every cataloged file said, and while which layers were the topmost it could be seen.
+    fn states(&self) -> Vec<State<'a, '_>> {
+        let mut states = Vec::new();
+        for (path, events) in self.files.history() {
+            for (i, (from, content)) in events.iter().enumerate() {
+                let until = events.get(i + 1).map_or(self.layers.len(), |(next, _): &Event<'_>| *next);
+                let Some(content) = content else { continue };
+                let Some(layer) = self.layers.get(content.layer) else { continue };
+                let of_file = layer.facts.range((content.origin.clone(), "")..);
+                for ((_, cataloger), facts) in of_file.take_while(|((origin, _), _)| origin == content.origin)
+                {
+                    states.push(State { path, from: *from, until, content: *content, cataloger, facts });
+                }
+            }
+        }
+        for sighting in &self.sightings {
+            let alias = sighting.alias();
+            if let Some(facts) = self.aliased(sighting.content, &alias) {
+                states.push(State {
+                    path: &sighting.seen_as,
+                    from: sighting.since,
+                    until: self.layers.len(),
+                    content: sighting.content,
+                    cataloger: sighting.cataloger,
+                    facts,
+                });
+            }
+        }
+        states
+    }
+
+    /// os-release(5): `/etc/os-release` takes precedence. Either may be a link, and in another layer
+    /// than the package database.
+    fn distro(&self) -> Option<Distro> {
+        ["etc/os-release", "usr/lib/os-release"].into_iter().find_map(|name| {
+            let (_, Node::File { content, .. }) = self.files.resolve(&name.into())? else { return None };
+            let layer = self.layers.get(content.layer)?;
+            let direct = layer.facts.range((content.origin.clone(), "")..);
+            let direct =
+                direct.take_while(|((origin, _), _)| origin == content.origin).map(|(_, facts)| facts);
+            let aliased = layer
+                .aliased
+                .iter()
+                .filter(|(alias, _)| alias.origin == *content.origin)
+                .map(|(_, facts)| facts);
+            direct.chain(aliased).find_map(|facts| facts.distro.clone())
+        })
+    }
+
+    fn add_licenses(&self, packages: &mut [Package], states: &[State<'_, '_>]) {
+        let current = states.iter().filter(|state| state.until == self.layers.len());
+        let stated: HashMap<&str, &Vec<String>> = current
+            .flat_map(|state| {
+                state.facts.licenses.iter().map(|(package, licenses)| (package.as_str(), licenses))
+            })
+            .collect();
+        for package in
+            packages.iter_mut().filter(|package| package.kind == "deb" && package.licenses.is_empty())
+        {
+            if let Some(licenses) = stated.get(package.name.as_str()) {
+                package.licenses.clone_from(licenses);
+            }
+        }
+    }
+
+    /// A language package whose files belong to an operating system package is listed once, with its
+    /// owner.
+    fn mark_owned(&self, packages: &mut [Package], states: &[State<'_, '_>]) {
+        let is_system = |package: &Package| matches!(package.kind, "apk" | "deb" | "rpm");
+        let wanted: HashSet<&ImagePath> = packages
+            .iter()
+            .filter(|package| !is_system(package))
+            .flat_map(|package| &package.locations)
+            .collect();
+        if wanted.is_empty() {
+            return;
+        }
+        let mut owners: HashMap<ImagePath, (&str, Option<&str>)> = HashMap::new();
+        let current = states.iter().filter(|state| state.until == self.layers.len());
+        for owned in current.flat_map(|state| &state.facts.owned) {
+            for path in &owned.paths {
+                // A database may name a file by a path that leads through a link (`/lib` → `/usr/lib`).
+                let names = path.file_name();
+                if !wanted.iter().any(|wanted| wanted.file_name() == names) {
+                    continue;
+                }
+                let place = self.files.resolve(path).map_or_else(|| path.clone(), |(place, _)| place);
+                owners.insert(place, (owned.package.as_str(), owned.arch.as_deref()));
+            }
+        }
+        let system: HashMap<(String, Option<String>), Purl> = packages
+            .iter()
+            .filter(|package| is_system(package))
+            .flat_map(|package| {
+                let name = package.name.clone();
+                [
+                    ((name.clone(), package.arch.clone()), package.purl.clone()),
+                    ((name, None), package.purl.clone()),
+                ]
+            })
+            .collect();
+        for package in packages.iter_mut().filter(|package| !is_system(package)) {
+            let owner = package.locations.iter().find_map(|path| owners.get(path));
+            package.owned_by = owner.and_then(|(name, arch)| {
+                let exact = system.get(&((*name).to_owned(), arch.map(str::to_owned)));
+                exact.or_else(|| system.get(&((*name).to_owned(), None))).cloned()
+            });
+        }
+    }
+
+    /// Gaps of what can still be seen: a file that an upper layer hides is none. What concerns a whole
+    /// layer stays.
+    fn gaps(&self, states: &[State<'_, '_>]) -> (Vec<Gap>, Vec<Gap>) {
+        let visible: HashSet<Content<'_>> = self
+            .files
+            .nodes()
+            .filter_map(|(_, node)| match node {
+                Node::File { content, .. } => Some(*content),
+                Node::Directory | Node::Symlink { .. } | Node::Special => None,
+            })
+            .collect();
+        let seen = |layer: usize, path: &ImagePath| {
+            let is_entry = self.layers.get(layer).is_some_and(|l| l.entries.contains_key(path));
+            !is_entry || visible.contains(&Content { layer, origin: path })
+        };
+        let mut gaps = Vec::new();
+        let mut warnings = Vec::new();
+        for (index, layer) in self.layers.iter().enumerate() {
+            let here = |gap: &Gap| Gap { layer: index, ..gap.clone() };
+            gaps.extend(layer.gaps.iter().filter(|gap| seen(index, &gap.path)).map(here));
+            warnings.extend(layer.warnings.iter().map(here));
+        }
+        for state in states.iter().filter(|state| state.until == self.layers.len()) {
+            gaps.extend(state.facts.unreadable.iter().map(|cause| Gap {
+                path: state.path.clone(),
+                layer: state.content.layer,
+                cataloger: state.cataloger.to_owned(),
+                cause: cause.clone(),
+                platform: None,
+            }));
+        }
+        let whole = |cause: String| Gap {
+            path: ImagePath::root(),
+            layer: self.layers.len().saturating_sub(1),
+            cataloger: SELF.to_owned(),
+            cause,
+            platform: None,
+        };
+        gaps.extend(self.link_gap.clone().map(whole));
+        // An image with files and without any package database is not an image without packages.
+        let nothing_read =
+            !states.iter().any(|state| state.until == self.layers.len() && state.facts.distro.is_none());
+        if nothing_read && gaps.is_empty() && !visible.is_empty() {
+            let files = visible.len();
+            gaps.push(whole(format!(
+                "no package database in an image of {files} files: what they are is unknown"
+            )));
+        }
+        gaps.sort();
+        gaps.dedup();
+        warnings.sort();
+        warnings.dedup();
+        (gaps, warnings)
+    }
+}
+
+/// What one cataloger read from one file, and from which layer on, until before which, it was there.
+struct State<'a, 's> {
+    path: &'s ImagePath,
+    from: usize,
+    until: usize,
+    content: Content<'a>,
+    cataloger: &'static str,
+    facts: &'a Facts,
+}
+
+/// What makes two mentions of a package the same installed package. A database's package is the same
+/// wherever the database lies; other packages are one an installation directory.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Key {
+    kind: &'static str,
+    name: String,
+    version: String,
+    arch: Option<String>,
+    location: Option<ImagePath>,
+}
+
+impl Key {
+    fn of(package: &FoundPackage, path: &ImagePath) -> Self {
+        let location = match package.kind {
+            "apk" | "deb" | "rpm" | "alpm" => None,
+            _ => Some(package.location.clone().unwrap_or_else(|| path.clone())),
+        };
+        Self {
+            kind: package.kind,
+            name: package.name.clone(),
+            version: package.version.clone(),
+            arch: package.arch.clone(),
+            location,
+        }
+    }
+}
+
+/// For every package, since which layer it has been there without a break up to the last.
+struct Introduced(HashMap<Key, Vec<(usize, usize)>>, usize);
+
+impl Introduced {
+    fn of(states: &[State<'_, '_>], layers: usize) -> Self {
+        let mut spans: HashMap<Key, Vec<(usize, usize)>> = HashMap::new();
+        for state in states {
+            for package in &state.facts.packages {
+                spans.entry(Key::of(package, state.path)).or_default().push((state.from, state.until));
+            }
+        }
+        Self(spans, layers)
+    }
+
+    fn layer(&self, key: &Key) -> usize {
+        let spans = self.0.get(key).map(Vec::as_slice).unwrap_or_default();
+        let mut since = self.1;
+        loop {
+            let earlier = spans.iter().filter(|(_, until)| *until >= since).map(|(from, _)| *from).min();
+            match earlier {
+                Some(from) if from < since => since = from,
+                Some(_) | None => return since,
+            }
+        }
+    }
+}
+
+fn assemble(found: &FoundPackage, distro: Option<&Distro>, layer: LayerRef) -> Package {
+    let source = found.source_name.clone().map(|name| SourcePackage {
+        name,
+        version: found.source_version.clone().unwrap_or_else(|| found.version.clone()),
+    });
+    Package {
+        purl: purls::purl(found, distro),
+        kind: found.kind,
+        name: found.name.clone(),
+        version: found.version.clone(),
+        arch: found.arch.clone(),
+        source,
+        licenses: found.licenses.clone(),
+        layer,
+        locations: Vec::new(),
+        owned_by: None,
+        vendored_in: found.vendored_in.as_ref().map(|carrier| format!("/{carrier}")),
+        application: found.application,
+    }
+}
+
+/// Names the carrier of a vendored distribution by its purl where it is itself in the inventory.
+fn mark_vendored(packages: &mut [Package]) {
+    let carriers: HashMap<(ImagePath, String), String> = packages
+        .iter()
+        .filter(|package| package.kind == "pypi" && package.vendored_in.is_none())
+        .filter_map(|package| {
+            // The evidence is `site-packages/NAME.dist-info/METADATA`.
+            let site = package.locations.first()?.parent()?.parent()?;
+            Some(((site, normalise_pypi(&package.name)), package.purl.to_string()))
+        })
+        .collect();
+    for package in packages {
+        let Some(carrier) = package.vendored_in.as_deref() else { continue };
+        let path = ImagePath::from(carrier);
+        let name = normalise_pypi(&String::from_utf8_lossy(path.file_name()));
+        if let Some(purl) = path.parent().and_then(|site| carriers.get(&(site, name))) {
+            package.vendored_in = Some(purl.clone());
+        }
+    }
+}

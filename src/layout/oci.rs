@@ -1,0 +1,118 @@
+//! OCI image layout (image-spec, image-layout.md).
+
+use crate::image::document::{self, Document};
+use crate::image::limits::Limits;
+use crate::image::resolve::{self, Image};
+use crate::model::descriptor::{Descriptor, Index};
+use crate::model::digest::Digest;
+use crate::model::fault::Fault;
+use crate::model::path::ImagePath;
+use crate::model::platform::Platform;
+
+use super::files::{Files, not_an_image};
+use super::{Error, ErrorKind};
+
+/// The annotation that names an image in `index.json`.
+const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// The same by containerd, with the whole reference.
+const CONTAINERD_NAME: &str = "io.containerd.image.name";
+
+pub(super) fn blob_path(digest: &Digest) -> ImagePath {
+    ImagePath::from("blobs").join(digest.algorithm().name().as_bytes()).join(digest.hex().as_bytes())
+}
+
+/// Resolves the image that `tag` names, or the only one there is.
+pub(super) fn resolve(
+    files: &Files,
+    tag: Option<&str>,
+    wanted: Option<&Platform>,
+    limits: &Limits,
+) -> Result<Image, Error> {
+    let name = ImagePath::from("index.json");
+    if !files.contains(&name) {
+        return Err(not_an_image(files.root(), "not an OCI layout: it has no index.json"));
+    }
+    let bytes = files.read(&name, limits.manifest)?;
+    let faulty = |fault| Ok(Image { faults: vec![fault], ..Image::default() });
+    if bytes.len() as u64 > limits.manifest {
+        return faulty(Fault::unreadable(
+            "index.json",
+            format!("larger than the limit of {} bytes", limits.manifest),
+        ));
+    }
+    let index = match document::parse(&bytes, None, "index.json") {
+        Ok(Document::Index(index)) => index,
+        Ok(Document::Manifest(_)) => return faulty(Fault::lie("index.json", "is a manifest, not an index")),
+        Err(fault) => return faulty(fault),
+    };
+    let whole = Descriptor {
+        media_type: document::INDEX_TYPES.first().copied().unwrap_or_default().to_owned(),
+        digest: Digest::sha256(&bytes),
+        size: bytes.len() as u64,
+        platform: None,
+        annotations: Default::default(),
+    };
+    let root = choose(files, &index, tag, &whole)?;
+    Ok(resolve::resolve(&root, wanted, limits, &mut |descriptor, limit| {
+        if *descriptor == whole {
+            return Ok(bytes.clone());
+        }
+        let at = format!("blob {}", descriptor.digest);
+        files
+            .read(&blob_path(&descriptor.digest), limit)
+            .map_err(|error| Fault::unreadable(at, error.message))
+    }))
+}
+
+/// The image that is meant: by tag, the only one, or the index itself where it lists one image's
+/// platforms.
+fn choose(files: &Files, index: &Index, tag: Option<&str>, whole: &Descriptor) -> Result<Descriptor, Error> {
+    let images: Vec<&Descriptor> = index.manifests.iter().filter(|child| !is_attestation(child)).collect();
+    let named = |child: &&&Descriptor| tag.is_none() || names(child).any(|name| Some(name) == tag);
+    let candidates: Vec<&Descriptor> = images.iter().filter(named).copied().collect();
+    let error =
+        |message: String| Error { kind: ErrorKind::Choice, at: files.root().display().to_string(), message };
+    match candidates.as_slice() {
+        [] if images.is_empty() => Err(not_an_image(files.root(), "its index.json lists no image")),
+        [] => Err(error(format!("no image is tagged `{}`; {}", tag.unwrap_or_default(), tags(&images)))),
+        [only] => Ok((*only).clone()),
+        several => {
+            let platforms: Option<Vec<_>> = several.iter().map(|child| child.platform.as_ref()).collect();
+            let distinct = platforms.is_some_and(|platforms| {
+                platforms
+                    .iter()
+                    .enumerate()
+                    .all(|(i, p)| !platforms.iter().take(i).any(|other| other.matches(p)))
+            });
+            let one_name = several
+                .iter()
+                .all(|child| names(child).eq(several.first().into_iter().flat_map(|c| names(c))));
+            if distinct && one_name && several.len() == images.len() {
+                Ok(whole.clone())
+            } else {
+                Err(error(format!("it holds several images: choose one with `:TAG`; {}", tags(&images))))
+            }
+        }
+    }
+}
+
+fn names(child: &Descriptor) -> impl Iterator<Item = &str> {
+    [REF_NAME, CONTAINERD_NAME].into_iter().filter_map(|key| child.annotations.get(key).map(String::as_str))
+}
+
+fn tags(images: &[&Descriptor]) -> String {
+    let tags: Vec<_> = images.iter().flat_map(|child| names(child)).map(|name| format!("`{name}`")).collect();
+    if tags.is_empty() {
+        "none of them is tagged".to_owned()
+    } else {
+        format!("there are {}", tags.join(", "))
+    }
+}
+
+fn is_attestation(child: &Descriptor) -> bool {
+    child.platform.as_ref().is_some_and(Platform::is_unknown)
+        && child
+            .annotations
+            .get("vnd.docker.reference.type")
+            .is_some_and(|kind| kind == "attestation-manifest")
+}

@@ -1,0 +1,3 @@
+//! What several tests need: built images, the shared data, the command itself.
+
+pub mod image;
