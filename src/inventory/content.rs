@@ -6,9 +6,7 @@ use std::io::{self, Read};
 use crate::model::layer::Facts;
 use crate::model::path::ImagePath;
 
-use super::Cataloger;
-
-type Catalogers = Vec<&'static dyn Cataloger>;
+use super::{Cataloger, Reads};
 
 /// How many bytes are searched at a time.
 const CHUNK: usize = 64 << 10;
@@ -26,12 +24,10 @@ pub(super) fn read(
     head: &[u8],
     wanting: &[&'static dyn Cataloger],
 ) -> io::Result<Content> {
-    let (searching, holding): (Catalogers, Catalogers) =
-        wanting.iter().copied().partition(|cataloger| !cataloger.markers().is_empty());
-    let limit = holding.iter().map(|cataloger| cataloger.limit()).max().unwrap_or(0);
-    let hold = size <= limit && !holding.is_empty();
+    let whole = wanting.iter().filter(|cataloger| cataloger.reads() == Reads::Whole);
+    let hold = whole.map(|cataloger| cataloger.limit()).max().is_some_and(|limit| size <= limit);
     let markers: Vec<&'static [u8]> =
-        searching.iter().flat_map(|cataloger| cataloger.markers()).copied().collect();
+        wanting.iter().flat_map(|cataloger| markers(*cataloger)).copied().collect();
     let mut kept = Content { whole: Vec::new(), markers: BTreeSet::new() };
     if hold {
         kept.whole.extend_from_slice(head);
@@ -65,11 +61,9 @@ impl Content {
         path: &ImagePath,
         size: u64,
     ) -> Result<Facts, String> {
-        if let Some(found) = cataloger.markers().iter().find(|marker| self.markers.contains(*marker)) {
-            return Err(cataloger.found(found));
-        }
-        if !cataloger.markers().is_empty() {
-            return Ok(Facts::default());
+        if let Reads::Markers(markers) = cataloger.reads() {
+            let found = markers.iter().find(|marker| self.markers.contains(*marker));
+            return found.map_or(Ok(Facts::default()), |found| Err(cataloger.found(found)));
         }
         if size > cataloger.limit() {
             return Err(format!("{size} bytes, larger than the limit of {}", cataloger.limit()));
@@ -78,8 +72,14 @@ impl Content {
     }
 }
 
-/// Whether `needle` stands in `haystack`: by its rarest-looking byte first, which the compiler
-/// vectorises.
+fn markers(cataloger: &'static dyn Cataloger) -> &'static [&'static [u8]] {
+    match cataloger.reads() {
+        Reads::Markers(markers) => markers,
+        Reads::Whole | Reads::Nothing => &[],
+    }
+}
+
+/// Whether `needle` stands in `haystack`.
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {
     let Some((first, rest)) = needle.split_first() else { return true };
     let mut from = haystack;

@@ -1,11 +1,17 @@
 //! From layers to packages: one cataloger a file, one row a cataloger.
 
+mod apk;
 mod catalog;
 mod content;
+mod dpkg;
 mod filesystem;
 mod flatten;
 mod links;
+mod npm;
+mod os_release;
 mod purls;
+mod pypi;
+mod uncataloged;
 
 pub use catalog::{catalog_aliases, catalog_layer};
 pub use flatten::Merged;
@@ -33,17 +39,27 @@ pub trait Cataloger: Sync {
     /// [`Unreadable`] where nothing of the file could be read; it becomes a gap.
     fn parse(&self, path: &ImagePath, bytes: &[u8]) -> Result<Facts, Unreadable>;
 
-    /// Byte strings that it looks for anywhere in the file. Where there are any the file is searched as
-    /// it streams by and not held in memory: [`Cataloger::found`] is asked instead of
-    /// [`Cataloger::parse`], and [`Cataloger::limit`] does not count.
-    fn markers(&self) -> &'static [&'static [u8]] {
-        &[]
+    /// How much of a file it takes.
+    fn reads(&self) -> Reads {
+        Reads::Whole
     }
 
-    /// What a marker that was found means: the cause of a gap.
+    /// What a marker of [`Reads::Markers`] means that was found: the cause of a gap.
     fn found(&self, marker: &[u8]) -> String {
         format!("holds {}", crate::model::path::escape(marker))
     }
+}
+
+/// How much of a file a cataloger takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reads {
+    /// All of it, up to its limit: [`Cataloger::parse`] is given the bytes.
+    Whole,
+    /// Nothing: that the file exists is all it needs. [`Cataloger::parse`] is given no bytes.
+    Nothing,
+    /// Whether these byte strings stand anywhere in it. The file is searched as it streams by and never
+    /// held: [`Cataloger::found`] is asked for one that does, and there are no facts where none does.
+    Markers(&'static [&'static [u8]]),
 }
 
 /// How many first bytes of a file [`Cataloger::wants`] is shown.
@@ -55,4 +71,43 @@ pub const HEAD_LEN: usize = 16;
 pub struct Unreadable(pub String);
 
 /// Every cataloger. The order is the order in which several that want one file are asked.
-pub static CATALOGERS: &[&dyn Cataloger] = &[];
+pub static CATALOGERS: &[&dyn Cataloger] = &[
+    &os_release::OsRelease,
+    &apk::Apk,
+    &dpkg::Dpkg,
+    &pypi::Pypi,
+    &npm::Npm,
+    &uncataloged::RPM,
+    &uncataloged::JAVA,
+    &uncataloged::GEM,
+    &uncataloged::COMPOSER,
+    &uncataloged::NUGET,
+    &uncataloged::CONDA,
+    &uncataloged::SYSTEM,
+    &uncataloged::BITNAMI,
+    &uncataloged::GOLANG,
+    &uncataloged::CARGO,
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn ids_are_unique_and_kebab_case() {
+        let ids: BTreeSet<_> = CATALOGERS.iter().map(|cataloger| cataloger.id()).collect();
+        assert_eq!(ids.len(), CATALOGERS.len());
+        assert!(ids.iter().all(|id| id.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')));
+    }
+
+    #[test]
+    fn every_cataloger_that_reads_has_test_data() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/inventory");
+        for cataloger in CATALOGERS.iter().filter(|cataloger| cataloger.reads() == Reads::Whole) {
+            assert!(folder.join(cataloger.id()).is_dir(), "testdata/inventory/{} is missing", cataloger.id());
+        }
+    }
+}

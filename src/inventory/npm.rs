@@ -1,0 +1,154 @@
+//! Installed node packages: `package.json` of the package roots below a `node_modules`
+//! (docs.npmjs.com, "folders" and "package.json").
+
+use serde::Deserialize;
+
+use crate::model::layer::{Facts, FoundPackage};
+use crate::model::path::{ImagePath, escape};
+
+use super::{Cataloger, Unreadable};
+
+/// Catalogs `node_modules/NAME/package.json` and `node_modules/@SCOPE/NAME/package.json`.
+pub(super) struct Npm;
+
+/// The longest name: npm allows 214 bytes; versions have 256.
+const WORD: usize = 256;
+
+#[derive(Deserialize)]
+struct PackageJson {
+    name: Option<String>,
+    version: Option<String>,
+    #[serde(default)]
+    license: serde_json::Value,
+    #[serde(default)]
+    licenses: serde_json::Value,
+}
+
+impl Cataloger for Npm {
+    fn id(&self) -> &'static str {
+        "npm"
+    }
+
+    fn wants(&self, path: &ImagePath, _: &[u8]) -> bool {
+        let mut parts = path.components().rev();
+        if parts.next() != Some(b"package.json") {
+            return false;
+        }
+        let is_name =
+            |name: &[u8]| !name.starts_with(b".") && !name.starts_with(b"@") && name != b"node_modules";
+        match (parts.next(), parts.next(), parts.next()) {
+            (Some(name), Some(b"node_modules"), _) => is_name(name),
+            (Some(name), Some(scope), Some(b"node_modules")) => scope.starts_with(b"@") && is_name(name),
+            _ => false,
+        }
+    }
+
+    /// 16 MiB (design §7); real ones have a few kilobytes.
+    fn limit(&self) -> u64 {
+        16 << 20
+    }
+
+    fn parse(&self, path: &ImagePath, bytes: &[u8]) -> Result<Facts, Unreadable> {
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        let package: PackageJson = serde_json::from_slice(bytes)
+            .map_err(|error| Unreadable(format!("not a package.json: {error}")))?;
+        let word = |field: &str, value: Option<String>| match value {
+            Some(value) if value.len() > WORD => {
+                Err(Unreadable(format!("its {field} has {} bytes", value.len())))
+            }
+            Some(value)
+                if !value.is_empty() && !value.contains(|c: char| c.is_whitespace() || c.is_control()) =>
+            {
+                Ok(value)
+            }
+            Some(value) => Err(Unreadable(format!("its {field} is no word: `{}`", escape(value.as_bytes())))),
+            None => Err(Unreadable(format!("it has no {field}"))),
+        };
+        let package = FoundPackage {
+            kind: "npm",
+            name: word("name", package.name)?,
+            version: word("version", package.version)?,
+            licenses: [licenses(&package.license), licenses(&package.licenses)].concat(),
+            location: path.parent(),
+            ..FoundPackage::default()
+        };
+        Ok(Facts { packages: vec![package], ..Facts::default() })
+    }
+}
+
+/// An SPDX expression, or the older `{type}` and lists of either.
+fn licenses(value: &serde_json::Value) -> Vec<String> {
+    let one = |value: &serde_json::Value| {
+        value
+            .as_str()
+            .or_else(|| value.get("type")?.as_str())
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned)
+    };
+    value
+        .as_array()
+        .map_or_else(|| one(value).into_iter().collect(), |list| list.iter().filter_map(one).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const PATH: &str = "srv/node_modules/@acme/demo/package.json";
+
+    fn parse(bytes: &[u8]) -> Result<FoundPackage, Unreadable> {
+        Npm.parse(&PATH.into(), bytes).map(|mut facts| facts.packages.remove(0))
+    }
+
+    #[test]
+    fn a_package_root_names_its_package() {
+        let found = parse(include_bytes!("../../testdata/inventory/npm/package.json")).unwrap();
+        assert_eq!((found.name.as_str(), found.version.as_str()), ("@acme/demo", "2.0.0-beta.1"));
+        assert_eq!(found.licenses, ["MIT", "Apache-2.0"]);
+        assert_eq!(found.location, Some("srv/node_modules/@acme/demo".into()));
+    }
+
+    #[test]
+    fn only_package_roots_are_wanted() {
+        let wants = |path: &str| Npm.wants(&path.into(), b"");
+        assert!(
+            wants("node_modules/a/package.json") && wants("x/node_modules/a/node_modules/b/package.json")
+        );
+        assert!(wants(PATH));
+        for path in [
+            "package.json",
+            "node_modules/package.json",
+            "node_modules/a/lib/package.json",
+            "node_modules/.bin/package.json",
+            "node_modules/@acme/package.json",
+            "node_modules/a/package-lock.json",
+            "node_modules/.store/a/package.json",
+        ] {
+            assert!(!wants(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_root_without_name_or_version_is_unreadable() {
+        assert_eq!(parse(br#"{"name":"a"}"#).unwrap_err().0, "it has no version");
+        assert_eq!(parse(br#"{"version":"1"}"#).unwrap_err().0, "it has no name");
+        assert!(parse(br#"{"name":"a\u0000","version":"1"}"#).is_err());
+        assert!(parse(br#"{"name":"\ud800","version":"1"}"#).is_err());
+        assert!(parse(br#"{"name":1,"version":"1"}"#).is_err());
+    }
+
+    #[test]
+    fn json_nested_without_end_is_unreadable() {
+        let deep = format!(r#"{{"name":"a","version":"1","x":{}"#, "[".repeat(200_000));
+        assert!(parse(deep.as_bytes()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = parse(&bytes).is_ok();
+        }
+    }
+}
