@@ -5,3 +5,4 @@
 mod architecture;
 mod demo;
 mod support;
+mod truth;

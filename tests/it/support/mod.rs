@@ -1,3 +1,36 @@
 //! What several tests need: built images, the shared data, the command itself.
 
 pub mod image;
+
+use std::path::{Path, PathBuf};
+
+use portcullis::gate::{Progress, inspect};
+use portcullis::image::limits::Limits;
+use portcullis::model::evidence::Evidence;
+
+/// The shared test data, where it is there: `PORTCULLIS_SHARED`, else `../shared` beside the checkout.
+/// Otherwise says that `what` was skipped; with `PORTCULLIS_REQUIRE_SHARED` set that is a failure.
+pub fn shared(what: &str) -> Option<PathBuf> {
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
+    let root = std::env::var_os("PORTCULLIS_SHARED").map_or_else(beside, PathBuf::from);
+    if root.join("data").is_dir() {
+        return Some(root.join("data"));
+    }
+    assert!(std::env::var_os("PORTCULLIS_REQUIRE_SHARED").is_none(), "{what} needs ../shared");
+    println!("skipped: {what} needs ../shared");
+    None
+}
+
+/// Progress that nobody watches.
+pub struct Quiet;
+
+impl Progress for Quiet {
+    fn begin(&self, _: usize, _: u64) {}
+    fn advance(&self, _: u64) {}
+    fn finish(&self) {}
+}
+
+/// Everything known of an image, all platforms.
+pub fn evidence(location: &str) -> Evidence {
+    inspect(&location.parse().unwrap(), None, &Limits::default(), &Quiet).unwrap()
+}
