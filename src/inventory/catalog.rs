@@ -11,7 +11,7 @@ use crate::model::fault::{Fault, Gap};
 use crate::model::layer::{Alias, Entry, LayerInventory};
 use crate::model::path::{ImagePath, escape};
 
-use super::{CATALOGERS, Cataloger, HEAD_LEN, content};
+use super::{CATALOGERS, Cataloger, HEAD_LEN, Reads, content};
 
 /// The id under which gaps of the archive itself are recorded.
 const ARCHIVE: &str = "tar";
@@ -93,6 +93,11 @@ impl Pass<'_> {
         }
         // Attack: a name with `..`, to write or to be read outside of the image.
         let Ok(path) = ImagePath::normalise(&header.name) else {
+            if header.name.rsplit(|b| *b == b'/').next().is_some_and(|name| name.starts_with(b".wh.")) {
+                let cause = format!("a whiteout outside of the image hides nothing: `{}`", shown());
+                self.odd(&ImagePath::root(), &cause);
+                return Ok(());
+            }
             self.archive_gap(format!("an entry's name leads out of the image: `{}`", shown()));
             return Ok(());
         };
@@ -172,6 +177,8 @@ impl Pass<'_> {
         let read = content::read(bytes, size, &head, &wanting)?;
         for cataloger in wanting {
             match read.give(cataloger, path, size) {
+                // That a program holds no marker is nothing to remember.
+                Ok(facts) if cataloger.reads() != Reads::Whole => drop(facts),
                 Ok(facts) => {
                     self.inventory.facts.insert((path.clone(), cataloger.id()), facts);
                 }

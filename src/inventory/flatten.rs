@@ -231,8 +231,12 @@ impl<'a> Merged<'a> {
         };
         gaps.extend(self.link_gap.clone().map(whole));
         // An image with files and without any package database is not an image without packages.
+        let is_database = |facts: &Facts| {
+            facts.distro.is_none()
+                && (!facts.packages.is_empty() || facts.owned.is_empty() && facts.licenses.is_empty())
+        };
         let nothing_read =
-            !states.iter().any(|state| state.until == self.layers.len() && state.facts.distro.is_none());
+            !states.iter().any(|state| state.until == self.layers.len() && is_database(state.facts));
         if nothing_read && gaps.is_empty() && !visible.is_empty() {
             let files = visible.len();
             gaps.push(whole(format!(

@@ -14,6 +14,10 @@ pub(super) struct Npm;
 /// The longest name: npm allows 214 bytes; versions have 256.
 const WORD: usize = 256;
 
+/// The deepest nesting that is read: 128, as `serde_json` has it for values. npm itself would overflow
+/// its stack on more.
+const NESTING: usize = 128;
+
 #[derive(Deserialize)]
 struct PackageJson {
     name: Option<String>,
@@ -50,6 +54,9 @@ impl Cataloger for Npm {
 
     fn parse(&self, path: &ImagePath, bytes: &[u8]) -> Result<Facts, Unreadable> {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        if nesting(bytes) > NESTING {
+            return Err(Unreadable(format!("nested deeper than {NESTING}")));
+        }
         let package: PackageJson = serde_json::from_slice(bytes)
             .map_err(|error| Unreadable(format!("not a package.json: {error}")))?;
         let word = |field: &str, value: Option<String>| match value {
@@ -74,6 +81,26 @@ impl Cataloger for Npm {
         };
         Ok(Facts { packages: vec![package], ..Facts::default() })
     }
+}
+
+/// How deep brackets nest outside of strings.
+fn nesting(json: &[u8]) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let (mut in_string, mut escaped) = (false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
 }
 
 /// An SPDX expression, or the older `{type}` and lists of either.
@@ -141,8 +168,12 @@ mod tests {
 
     #[test]
     fn json_nested_without_end_is_unreadable() {
-        let deep = format!(r#"{{"name":"a","version":"1","x":{}"#, "[".repeat(200_000));
-        assert!(parse(deep.as_bytes()).is_err());
+        let nested = |depth: usize| {
+            let (open, close) = ("[".repeat(depth), "]".repeat(depth));
+            parse(format!(r#"{{"name":"a","version":"1","x":{open}"[{{"{close}}}"#).as_bytes())
+        };
+        assert!(nested(100).is_ok());
+        assert_eq!(nested(200_000).unwrap_err().0, "nested deeper than 128");
     }
 
     proptest! {
