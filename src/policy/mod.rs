@@ -1,1 +1,27 @@
 //! The policy: one document, one verdict.
+//!
+//! [`Policy::parse`] reads the document, [`Policy::select`] settles which of its scopes may apply, and
+//! [`evaluate`] judges evidence by it. A kind of rule is one file in `rules/` and one row of [`RULES`].
+
+mod document;
+mod error;
+mod evaluate;
+mod fields;
+mod implicit;
+mod pattern;
+mod quantity;
+mod rule;
+mod rules;
+mod scope;
+mod waiver;
+mod yaml;
+
+#[cfg(test)]
+mod fixture;
+
+pub use document::{OnUnknown, Policy};
+pub use error::PolicyError;
+pub use evaluate::evaluate;
+pub use implicit::IMPLICIT;
+pub use rule::{RULES, Rule};
+pub use scope::{SelectedPolicy, Selection, UnknownScope};

@@ -1,0 +1,11 @@
+//! The kinds of rules, one a file.
+
+pub(crate) mod age;
+pub(crate) mod config;
+pub(crate) mod gaps;
+pub(crate) mod labels;
+pub(crate) mod packages;
+pub(crate) mod platforms;
+pub(crate) mod reference;
+pub(crate) mod size;
+pub(crate) mod vulnerabilities;

@@ -1,0 +1,97 @@
+//! `size`: how large the image is.
+
+use crate::policy::fields::Fields;
+use crate::policy::quantity::{parse_count, parse_size, show_size};
+use crate::policy::rule::{Decided, Reading, Rule, Sealed, Settings, Subject};
+
+/// The kind `size`.
+pub(crate) struct SizeRule;
+
+impl Rule for SizeRule {
+    fn kind(&self) -> &'static str {
+        "size"
+    }
+
+    fn summary(&self) -> &'static str {
+        "the layers are not too large or too many"
+    }
+
+    fn timed(&self) -> bool {
+        false
+    }
+}
+
+#[derive(Debug)]
+struct Size {
+    compressed_max: Option<u64>,
+    layers_max: Option<u64>,
+}
+
+impl Sealed for SizeRule {
+    fn settings(&self, document: &mut Reading<'_>) -> Option<Box<dyn Settings>> {
+        let errors = &mut *document.errors;
+        let mut fields = errors.keep(Fields::of(document.node, "`size`"))?;
+        let size = "a size such as `400MiB`";
+        let compressed_max = fields.read("compressedMax", errors, |node| node.read(size, parse_size));
+        let layers_max = fields.read("layersMax", errors, |node| node.read("a whole number", parse_count));
+        fields.finish_some(&[], errors);
+        Some(Box::new(Size { compressed_max, layers_max }))
+    }
+}
+
+impl Settings for Size {
+    fn decide(&self, subject: &Subject<'_>) -> Decided {
+        let mut decided = Decided::default();
+        for platform in subject.platforms(&mut decided) {
+            let total = platform.layers.iter().fold(0_u64, |sum, layer| sum.saturating_add(layer.size));
+            if let Some(max) = self.compressed_max.filter(|max| total > *max) {
+                let text = format!("the layers have {}, more than {}", show_size(total), show_size(max));
+                decided.violate(Some(&platform.platform), text);
+            }
+            let layers = platform.layers.len();
+            if let Some(max) = self.layers_max.filter(|max| u64::try_from(layers).is_ok_and(|n| n > *max)) {
+                decided.violate(Some(&platform.platform), format!("{layers} layers, more than {max}"));
+            }
+        }
+        decided
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::fact::Fact;
+    use crate::model::verdict::Outcome::{Hold, Undecided, Violate};
+    use crate::policy::fixture::{Case, on_first};
+
+    #[test]
+    fn sizes_up_to_the_limit_hold() {
+        let case = Case::rule("size: {compressedMax: 1MiB, layersMax: 1}");
+        assert_eq!(case.clone().with(on_first(|p| p.0.layers[0].size = 1 << 20)).outcome(), Hold);
+        let over = case.with(on_first(|p| p.0.layers[0].size = (1 << 20) + 1));
+        assert_eq!(over.outcome(), Violate);
+        assert_eq!(over.texts(), ["the layers have 1.1 MiB, more than 1.0 MiB"]);
+    }
+
+    #[test]
+    fn layers_are_counted_and_sizes_do_not_wrap_around() {
+        let grow = on_first(|p| {
+            p.0.layers[0].size = u64::MAX;
+            let layer = p.0.layers[0].clone();
+            p.0.layers.push(layer);
+        });
+        let case = Case::rule("size: {compressedMax: 1GB, layersMax: 1}").with(grow);
+        assert_eq!(case.texts().len(), 2, "{:?}", case.texts());
+    }
+
+    #[test]
+    fn unknown_platforms_are_undecided() {
+        let case = Case::rule("size: {layersMax: 40}").with(|e| e.platforms = Fact::Unknown("x".into()));
+        assert_eq!(case.outcome(), Undecided);
+    }
+
+    #[test]
+    fn a_rule_that_checks_nothing_is_an_error() {
+        assert!(Case::error("size: {}").message.contains("checks nothing"));
+        assert!(Case::error("size: {compressedMax: 400M}").message.contains("found `400M`"));
+    }
+}

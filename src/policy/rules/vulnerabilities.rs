@@ -1,0 +1,305 @@
+//! `vulnerabilities`: which advisories keep an image out.
+
+mod condition;
+
+use std::collections::BTreeMap;
+
+use jiff::SignedDuration;
+
+use crate::model::evidence::PlatformEvidence;
+use crate::model::fact::Fact;
+use crate::model::finding::{Finding, Findings};
+use crate::model::path::escape;
+use crate::policy::error::Errors;
+use crate::policy::fields::Fields;
+use crate::policy::quantity::{parse_duration, show_duration};
+use crate::policy::rule::{Decided, Reading, Rule, Sealed, Settings, Subject, count, list};
+use crate::policy::rules::age::CLOCK_SKEW;
+use crate::policy::waiver::{FindingWaiver, report_use};
+use crate::policy::yaml::Node;
+
+use self::condition::{DenyEntry, Match, UnknownSeverity};
+
+/// The kind `vulnerabilities`.
+pub(crate) struct VulnerabilitiesRule;
+
+impl Rule for VulnerabilitiesRule {
+    fn kind(&self) -> &'static str {
+        "vulnerabilities"
+    }
+
+    fn summary(&self) -> &'static str {
+        "no advisory that the policy denies applies to a package of the image"
+    }
+
+    fn timed(&self) -> bool {
+        true
+    }
+}
+
+#[derive(Debug)]
+struct Vulnerabilities {
+    deny: Vec<DenyEntry>,
+    unknown_severity: UnknownSeverity,
+    max_age: Option<SignedDuration>,
+    allow: Vec<FindingWaiver>,
+}
+
+/// Fields of the schema that need evidence which this version does not gather.
+const LATER: &[&str] = &["from", "vex", "buildScope"];
+
+impl Sealed for VulnerabilitiesRule {
+    fn settings(&self, document: &mut Reading<'_>) -> Option<Box<dyn Settings>> {
+        let errors = &mut *document.errors;
+        let mut fields = errors.keep(Fields::of(document.node, "`vulnerabilities`"))?;
+        let max_age = fields.optional("database").map(|node| read_database(node, errors));
+        let nodes = fields.read("deny", errors, |node| node.items("a list of what is denied"));
+        let deny: Vec<DenyEntry> =
+            nodes.unwrap_or_default().iter().filter_map(|node| DenyEntry::read(node, errors)).collect();
+        let words = [
+            ("deny", UnknownSeverity::Deny),
+            ("undecided", UnknownSeverity::Undecided),
+            ("ignore", UnknownSeverity::Ignore),
+        ];
+        let unknown_severity = fields.read("unknownSeverity", errors, |node| node.word(&words));
+        let nodes = fields.read("allow", errors, |node| node.items("a list of waivers")).unwrap_or_default();
+        let allow = nodes.iter().filter_map(|node| FindingWaiver::read(node, errors)).collect();
+        let stated = |fields: &mut Fields<'_>, key| fields.optional(key).is_some();
+        if !stated(&mut fields, "deny") && !stated(&mut fields, "database") {
+            errors.push(document.node.span.error("`vulnerabilities` has no `deny`: it checks nothing"));
+        }
+        // Most records of distributions carry no severity: to choose silently what that means would
+        // either let most findings in or keep most images out.
+        if deny.iter().any(|entry| entry.severity.is_some()) && !stated(&mut fields, "unknownSeverity") {
+            let error = document.node.span.error("a rule that names severities must say `unknownSeverity`");
+            errors.push(error.help("one of: deny, undecided, ignore"));
+        }
+        fields.later(LATER, errors);
+        fields.finish(LATER, errors);
+        let unknown_severity = unknown_severity.unwrap_or(UnknownSeverity::Undecided);
+        Some(Box::new(Vulnerabilities { deny, unknown_severity, max_age: max_age.flatten(), allow }))
+    }
+}
+
+fn read_database(node: &Node, errors: &mut Errors) -> Option<SignedDuration> {
+    let mut fields = errors.keep(Fields::of(node, "`database`"))?;
+    let duration = "a duration such as `24h`";
+    let max_age = fields.need("maxAge", errors, |node| node.read(duration, parse_duration));
+    fields.finish(&[], errors);
+    max_age
+}
+
+impl Settings for Vulnerabilities {
+    fn decide(&self, subject: &Subject<'_>) -> Decided {
+        let mut decided = Decided::default();
+        self.check_database(subject, &mut decided);
+        if self.deny.is_empty() {
+            return decided;
+        }
+        let mut covered = vec![Vec::new(); self.allow.len()];
+        let platforms = subject.platforms(&mut decided);
+        let mut complete = !platforms.is_empty();
+        for platform in platforms {
+            complete &= self.judge_platform(platform, subject, &mut covered, &mut decided);
+        }
+        for (waiver, covered) in self.allow.iter().zip(covered) {
+            let found = (covered, subject.today(), complete);
+            report_use(&mut decided.waivers, subject.rule, (waiver.scope(), &waiver.terms), found);
+        }
+        decided
+    }
+}
+
+impl Vulnerabilities {
+    /// Whether there are advisories, and recent enough.
+    fn check_database(&self, subject: &Subject<'_>, decided: &mut Decided) {
+        let snapshot = match &subject.evidence.snapshot {
+            Fact::Known(snapshot) => snapshot,
+            Fact::Absent => {
+                return decided.undecided(None, "no advisory snapshot is given: give one with `--db DIR`");
+            }
+            Fact::Unknown(cause) => {
+                return decided.undecided(None, format!("the advisory snapshot could not be read: {cause}"));
+            }
+        };
+        for (ecosystem, segment) in snapshot.ecosystems.iter().filter(|(_, segment)| segment.unreadable > 0) {
+            let text = format!("{} advisories of {ecosystem} could not be read", segment.unreadable);
+            decided.note(None, text);
+        }
+        let Some(max_age) = self.max_age else { return };
+        let max = show_duration(max_age);
+        match snapshot.generated {
+            None => decided.undecided(None, "how old the advisory snapshot is cannot be said"),
+            // A date in the future would make it fresh forever.
+            Some(time) if time.duration_since(subject.now) > CLOCK_SKEW => {
+                decided
+                    .undecided(None, format!("the advisory snapshot is of {time}, which lies in the future"));
+            }
+            Some(time) if subject.now.duration_since(time) > max_age => {
+                decided.undecided(None, format!("the advisory snapshot is of {time}, more than {max} ago"));
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Judges one platform. Says whether all its findings were looked at.
+    fn judge_platform(
+        &self,
+        platform: &PlatformEvidence,
+        subject: &Subject<'_>,
+        covered: &mut [Vec<String>],
+        decided: &mut Decided,
+    ) -> bool {
+        let place = Some(&platform.platform);
+        if let Some(inventory) = subject.inventory(platform, decided) {
+            subject.check_gaps(&platform.platform, inventory, decided);
+        }
+        match &platform.findings {
+            Fact::Known(findings) => {
+                self.judge_findings(platform, findings, (subject, covered), decided);
+                check_undetermined(platform, findings, decided);
+                true
+            }
+            Fact::Absent => {
+                decided.undecided(place, "the packages were not compared with advisories");
+                false
+            }
+            Fact::Unknown(cause) => {
+                decided
+                    .undecided(place, format!("the packages could not be compared with advisories: {cause}"));
+                false
+            }
+        }
+    }
+
+    fn judge_findings(
+        &self,
+        platform: &PlatformEvidence,
+        findings: &Findings,
+        (subject, covered): (&Subject<'_>, &mut [Vec<String>]),
+        decided: &mut Decided,
+    ) {
+        let mut groups: BTreeMap<Group, Vec<&Finding>> = BTreeMap::new();
+        for finding in &findings.findings {
+            let waived = self.waive(finding, platform, subject, covered);
+            let group = match self.judge(finding, subject) {
+                Judged::Violates(_) | Judged::Undecided(_, _) if waived => Group::Waived,
+                Judged::Violates(entry) => Group::Violates(entry),
+                Judged::Undecided(entry, cause) => Group::Undecided(entry, cause),
+                Judged::InGrace => Group::InGrace,
+                Judged::Passes => continue,
+            };
+            groups.entry(group).or_default().push(finding);
+        }
+        for (group, findings) in groups {
+            self.report(platform, group, &findings, decided);
+        }
+    }
+
+    /// Notes which waivers cover the finding, and says whether one in force does.
+    fn waive(
+        &self,
+        finding: &Finding,
+        platform: &PlatformEvidence,
+        subject: &Subject<'_>,
+        covered: &mut [Vec<String>],
+    ) -> bool {
+        let today = subject.today();
+        let mut waived = false;
+        for (waiver, covered) in self.allow.iter().zip(covered).filter(|(waiver, _)| waiver.covers(finding)) {
+            covered.push(format!("{} in {} ({})", finding.id, finding.package.purl, platform.platform));
+            waived |= waiver.terms.in_force(today);
+        }
+        waived
+    }
+
+    /// What the entries say of one finding: a violation by any of them wins over a doubt about another.
+    fn judge(&self, finding: &Finding, subject: &Subject<'_>) -> Judged {
+        let mut judged = Judged::Passes;
+        for (number, entry) in self.deny.iter().enumerate() {
+            match entry.matches(finding, self.unknown_severity, subject.now) {
+                Match::Yes => return Judged::Violates(number),
+                Match::Unknown(cause) => match judged {
+                    Judged::Undecided(_, _) => {}
+                    Judged::Passes | Judged::InGrace | Judged::Violates(_) => {
+                        judged = Judged::Undecided(number, cause);
+                    }
+                },
+                Match::InGrace if judged == Judged::Passes => judged = Judged::InGrace,
+                Match::InGrace | Match::No => {}
+            }
+        }
+        judged
+    }
+
+    fn report(
+        &self,
+        platform: &PlatformEvidence,
+        group: Group,
+        findings: &[&Finding],
+        decided: &mut Decided,
+    ) {
+        let place = Some(&platform.platform);
+        let named: Vec<String> = findings.iter().map(|finding| name(finding)).collect();
+        let (number, named) = (count(findings.len(), "finding"), list(&named));
+        let entry = |index: usize| self.deny.get(index).map(ToString::to_string).unwrap_or_default();
+        match group {
+            Group::Violates(index) => {
+                decided.violate(place, format!("{number} of `{}`: {named}", entry(index)));
+                decided.findings.extend(findings.iter().map(|finding| (*finding).clone()));
+            }
+            Group::Undecided(index, cause) => {
+                decided.undecided(place, format!("{number} may be of `{}`, {cause}: {named}", entry(index)));
+            }
+            Group::Waived => decided.waived(place, format!("{number} accepted: {named}")),
+            Group::InGrace => {
+                decided.note(place, format!("{number} still within the days of grace: {named}"))
+            }
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Judged {
+    Violates(usize),
+    Undecided(usize, &'static str),
+    InGrace,
+    Passes,
+}
+
+/// What becomes one message: by entry and cause.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Group {
+    Violates(usize),
+    Undecided(usize, &'static str),
+    Waived,
+    InGrace,
+}
+
+fn name(finding: &Finding) -> String {
+    let package = &finding.package;
+    let text = match finding.fixed.first() {
+        Some(fixed) => format!("{} in {} {} (fixed in {fixed})", finding.id, package.name, package.version),
+        None => format!("{} in {} {}", finding.id, package.name, package.version),
+    };
+    escape(text.as_bytes())
+}
+
+/// Packages of which nothing can be said might have any advisory.
+fn check_undetermined(platform: &PlatformEvidence, findings: &Findings, decided: &mut Decided) {
+    let mut causes: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for undetermined in &findings.undetermined {
+        let package = &undetermined.package;
+        let named = escape(format!("{} {}", package.name, package.version).as_bytes());
+        causes.entry(&undetermined.cause).or_default().push(named);
+    }
+    for (cause, named) in causes {
+        let text =
+            format!("{} could not be judged, {cause}: {}", count(named.len(), "package"), list(&named));
+        decided.undecided(Some(&platform.platform), text);
+    }
+    decided.undetermined.extend(findings.undetermined.iter().cloned());
+}
+
+#[cfg(test)]
+mod tests;
