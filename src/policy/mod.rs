@@ -25,3 +25,9 @@ pub use evaluate::evaluate;
 pub use implicit::IMPLICIT;
 pub use rule::{RULES, Rule};
 pub use scope::{SelectedPolicy, Selection, UnknownScope};
+
+/// The built-in policy, used where no other is given.
+pub const BASELINE: &str = include_str!("../../policies/baseline.yaml");
+
+/// The shipped example of a strict policy, to start one's own from.
+pub const PRODUCTION: &str = include_str!("../../policies/production.yaml");

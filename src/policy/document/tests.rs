@@ -1,5 +1,6 @@
 use super::*;
 use crate::policy::fixture::HEAD;
+use crate::policy::{BASELINE, PRODUCTION};
 
 fn errors(text: &str) -> Vec<PolicyError> {
     Policy::parse(text.as_bytes()).expect_err(text)
@@ -16,6 +17,43 @@ const RULES_TEXT: &str = "rules:\n- id: arches\n  platforms: {require: [linux/am
 
 fn document(rest: &str) -> String {
     format!("{HEAD}{RULES_TEXT}{rest}")
+}
+
+#[test]
+fn the_shipped_policies_are_policies() {
+    for (text, name) in [(BASELINE, "baseline"), (PRODUCTION, "acme-production")] {
+        let shown = |errors: Vec<PolicyError>| {
+            errors.iter().map(|e| e.render(text.as_bytes(), name)).collect::<String>()
+        };
+        let policy = Policy::parse(text.as_bytes()).map_err(shown).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(policy.name(), name);
+        assert_eq!(policy.digest(), &Digest::sha256(text.as_bytes()));
+        assert_eq!(policy.on_unknown(), OnUnknown::Deny);
+    }
+}
+
+#[test]
+fn the_production_policy_has_every_kind_and_its_comments_hold() {
+    let policy = Policy::parse(PRODUCTION.as_bytes()).unwrap();
+    let kinds: Vec<&str> = policy.rules().map(|(_, kind)| kind).collect();
+    for rule in RULES {
+        assert!(kinds.contains(&rule.kind()), "{} is missing", rule.kind());
+    }
+    assert_eq!(policy.scopes().collect::<Vec<_>>(), ["production", "staging", "preview"]);
+    // What is commented out is valid as well: a reader will take the `#` away.
+    let uncommented = PRODUCTION
+        .replace(
+            "  gaps: {}                            # every package database and lockfile could be read\n",
+            "",
+        )
+        .replace("# - ", "- ")
+        .replace("# allow:", "allow:")
+        .replace("    #   ", "      ")
+        .replace("  # gaps:", "  gaps:")
+        .replace("  #   ", "    ");
+    assert_ne!(uncommented.matches("owner: security-team").count(), 0);
+    let policy = Policy::parse(uncommented.as_bytes());
+    assert!(policy.is_ok(), "{:#?}\n{uncommented}", policy.err());
 }
 
 #[test]
@@ -170,4 +208,22 @@ fn images_may_be_left_out_and_mean_all() {
     let head = HEAD.replace("images: ['**']\n", "");
     let policy = Policy::parse(format!("{head}{RULES_TEXT}").as_bytes()).unwrap();
     assert!(policy.images[0].is_anything());
+}
+
+proptest::proptest! {
+    #[test]
+    fn a_damaged_policy_is_an_error_with_a_place_never_a_panic(
+        at in 0..PRODUCTION.len(), length in 0..40_usize, with in "[ \\n\\t\\[\\]{}:,*&#a0'\"-]{0,4}",
+    ) {
+        let mut bytes = PRODUCTION.as_bytes().to_vec();
+        let end = (at + length).min(bytes.len());
+        bytes.splice(at..end, with.bytes());
+        if let Err(errors) = Policy::parse(&bytes) {
+            assert!(!errors.is_empty());
+            for error in errors {
+                assert!(error.line > 0 && error.column > 0 && error.span.end <= bytes.len() + 1, "{error:?}");
+                assert!(error.render(&bytes, "p.yaml").starts_with("p.yaml:"));
+            }
+        }
+    }
 }

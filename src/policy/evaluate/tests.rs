@@ -1,10 +1,12 @@
+use crate::model::digest::Digest;
 use crate::model::evidence::Evidence;
 use crate::model::fact::Fact;
 use crate::model::fault::Fault;
+use crate::model::finding::Finding;
 use crate::model::verdict::Decision::{self, Admit, Deny, Undecided};
 use crate::model::verdict::{Level, Outcome};
-use crate::policy::fixture::{Case, HEAD, IMAGE_DIGEST, gap, on_first};
-use crate::policy::{Policy, Selection, UnknownScope};
+use crate::policy::fixture::{Case, HEAD, IMAGE_DIGEST, finding, gap, on_first, undetermined};
+use crate::policy::{BASELINE, PRODUCTION, Policy, Selection, UnknownScope};
 
 fn ids(case: &Case) -> Vec<String> {
     case.verdict().rules.into_iter().map(|rule| rule.id).collect()
@@ -13,6 +15,14 @@ fn ids(case: &Case) -> Vec<String> {
 fn named(reference: &str) -> impl FnOnce(&mut Evidence) {
     let reference = Fact::Known(reference.replace("DIGEST", IMAGE_DIGEST).parse().unwrap());
     move |evidence| evidence.reference = reference
+}
+
+fn find(change: impl Fn(&mut Finding)) -> impl FnOnce(&mut Evidence) {
+    on_first(move |p| {
+        let mut finding = finding("CVE-2026-1");
+        change(&mut finding);
+        p.0.findings_mut().findings.push(finding);
+    })
 }
 
 const LENIENT: &str = "size: {layersMax: 99}";
@@ -213,7 +223,7 @@ fn a_scope_that_does_not_exist_is_a_usage_error() {
     let open = Policy::parse(open.as_bytes()).unwrap();
     let dev = Selection { scope: None, env: Some("dev".into()) };
     assert!(open.select(&dev).is_ok(), "a scope without conditions takes every environment");
-    let none = Policy::parse(format!("{HEAD}rules: [{{id: a, size: {{layersMax: 1}}}}]").as_bytes()).unwrap();
+    let none = Policy::parse(BASELINE.as_bytes()).unwrap();
     assert!(none.select(&dev).is_ok(), "a policy without scopes is the same everywhere");
     let unknown = Selection { scope: Some("x".into()), env: None };
     assert!(matches!(none.select(&unknown), Err(UnknownScope::Scope { .. })));
@@ -236,4 +246,76 @@ fn waivers_of_all_rules_are_reported_by_rule() {
     assert_eq!(shown(&verdict.waivers.used), ["r0 a"]);
     assert_eq!(shown(&verdict.waivers.unused), ["r1 CVE-9"]);
     assert_eq!(shown(&verdict.waivers.expired), ["r0 b"]);
+}
+
+#[test]
+fn the_same_inputs_give_the_same_verdict() {
+    let case = || Case::policy(PRODUCTION).with(find(|_| {})).selecting(Some("staging"), None);
+    assert_eq!(case().verdict(), case().verdict());
+}
+
+#[test]
+fn the_baseline_admits_an_image_that_is_up_to_date() {
+    let base = || Case::policy(BASELINE);
+    assert_eq!(base().verdict().decision, Admit);
+    assert_eq!(base().with(|e| e.reference = Fact::Absent).verdict().decision, Admit);
+    // A distribution's image: many holes without severity, none of them fixed yet.
+    let unfixed = find(|f| {
+        f.severity = crate::model::severity::Severity::Unknown;
+        f.state = crate::model::finding::FixState::NotFixed;
+    });
+    assert_eq!(base().with(unfixed).verdict().decision, Admit);
+}
+
+#[test]
+fn the_baseline_denies_old_holes_and_malware_and_is_undecided_of_what_it_cannot_see() {
+    use crate::model::severity::Severity;
+    let base = || Case::policy(BASELINE);
+    let decision = |change: fn(&mut Finding)| base().with(find(change)).verdict().decision;
+    assert_eq!(decision(|_| {}), Deny);
+    assert_eq!(decision(|f| f.severity = Severity::High), Deny, "30 days are over to the second");
+    let within = |f: &mut Finding| {
+        f.severity = Severity::High;
+        f.published = Some("2026-10-25T12:00:01Z".parse().unwrap());
+    };
+    assert_eq!(decision(within), Admit);
+    assert_eq!(decision(|f| f.malicious = true), Deny);
+    assert_eq!(decision(|f| f.published = Some("2026-11-20T00:00:00Z".parse().unwrap())), Admit);
+    assert_eq!(decision(|f| f.severity = Severity::Unknown), Undecided);
+    assert_eq!(decision(|f| f.severity = Severity::Medium), Admit);
+    let open = base().with(on_first(|p| p.1.gaps.push(gap("a", "npm"))));
+    assert_eq!(open.verdict().decision, Undecided);
+    let unsaid =
+        base().with(on_first(|p| p.0.findings_mut().undetermined.push(undetermined("no advisories"))));
+    assert_eq!(unsaid.verdict().decision, Undecided);
+    assert_eq!(base().with(|e| e.snapshot = Fact::Absent).verdict().decision, Undecided);
+    let old = base().at("2027-06-01T00:00:00Z").verdict();
+    assert_eq!(old.decision, Admit, "old advisories are a warning");
+    assert!(old.rules.iter().any(|rule| rule.id == "database" && rule.outcome == Outcome::Undecided));
+}
+
+#[test]
+fn the_production_policy_admits_a_release_and_only_in_its_place() {
+    let case = |reference: &str, env: Option<&str>| {
+        let labels = |e: &mut Evidence| {
+            for platform in e.platforms_mut() {
+                if let Fact::Known(config) = &mut platform.config {
+                    config.created = Some("2026-11-20T00:00:00Z".into());
+                    let labels = config.config.get_or_insert_default().labels.get_or_insert_default();
+                    labels.insert("org.opencontainers.image.revision".into(), "0123abc".into());
+                }
+            }
+        };
+        Case::policy(PRODUCTION).with(labels).with(named(reference)).selecting(None, env).verdict().decision
+    };
+    let pinned = |tag: &str| format!("ghcr.io/acme/app:{tag}@DIGEST");
+    assert_eq!(case(&pinned("v1.2.3"), Some("production")), Admit);
+    assert_eq!(case("ghcr.io/acme/app:v1.2.3", Some("production")), Deny, "no digest");
+    assert_eq!(case(&pinned("main-0123abc"), Some("production")), Deny, "no release");
+    assert_eq!(case("ghcr.io/acme/app:main-0123abc", Some("staging")), Admit);
+    assert_eq!(case("ghcr.io/acme/app:pr-7", None), Admit, "a preview");
+    assert_eq!(case("ghcr.io/acme/app:pr-7", Some("production")), Deny);
+    assert_eq!(case("ghcr.io/other/app:v1.2.3", Some("production")), Undecided);
+    let other = Digest::sha256(b"other");
+    assert_eq!(case(&format!("ghcr.io/acme/app:v1.2.3@{other}"), Some("production")), Undecided);
 }
