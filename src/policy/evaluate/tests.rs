@@ -1,3 +1,5 @@
+mod unknown;
+
 use crate::model::digest::Digest;
 use crate::model::evidence::Evidence;
 use crate::model::fact::Fact;

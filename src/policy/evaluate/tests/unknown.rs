@@ -1,0 +1,310 @@
+//! Nothing that is unknown ever admits: over generated evidence, knowing less never opens the gate.
+
+use std::cell::Cell;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+use super::*;
+use crate::model::evidence::PlatformEvidence;
+use crate::model::finding::FixState;
+use crate::model::severity::Severity;
+use crate::policy::evaluate;
+use crate::policy::fixture::{NOW, evidence, package};
+
+/// Every kind of rule at once. An unknown severity is undecided: with `ignore` the author accepts it.
+const POLICY: &str = "rules:
+- id: where
+  reference: {registries: [ghcr.io], denyTags: [latest]}
+- id: arches
+  platforms: {require: [linux/amd64]}
+- id: vulns
+  vulnerabilities:
+    database: {maxAge: 2d}
+    deny:
+    - {severity: high, fixed: true, grace: 14d}
+    - {kev: true, severity: medium}
+    - {epss: '>=0.5'}
+    - {malicious: true}
+    unknownSeverity: undecided
+    allow:
+    - {id: CVE-0, until: 2026-12-31, reason: x, owner: y}
+- id: gaps
+  gaps: {allow: [{path: 'opt/**', until: 2026-12-31, reason: x, owner: y}]}
+- id: banned
+  packages: {deny: ['pkg:npm/evil', 'pkg:npm/left-pad@1.3.0']}
+- id: runtime
+  config: {user: nonroot, exposedPortsBelow1024: deny, envSecrets: deny}
+- id: labels
+  labels: {require: {org.opencontainers.image.source: '**'}}
+- id: fresh
+  age: {maxSinceBuild: 90d}
+- id: small
+  size: {compressedMax: 1MB}
+scopes:
+- name: preview
+  when: {tags: [pr]}
+  set: {runtime: {user: any}}
+- name: release
+  when: {tags: [release]}
+  set: {small: {compressedMax: 2kB}}
+";
+
+fn policy(extra_waiver: Option<&str>) -> Policy {
+    let mut text = format!("{HEAD}{POLICY}");
+    if let Some(id) = extra_waiver {
+        let waiver = format!("    allow:\n    - {{id: {id}, until: 2099-01-01, reason: x, owner: y}}\n");
+        text = text.replacen("    allow:\n", &waiver, 1);
+    }
+    Policy::parse(text.as_bytes()).unwrap()
+}
+
+fn decide(policy: &Policy, evidence: &Evidence) -> Decision {
+    let selected = policy.select(&Selection::default()).unwrap();
+    evaluate(&selected, evidence, NOW.parse().unwrap()).decision
+}
+
+fn a_finding() -> impl Strategy<Value = Finding> {
+    let severity = prop_oneof![
+        6 => Just(Severity::Low),
+        1 => Just(Severity::Medium),
+        1 => Just(Severity::Critical),
+        1 => Just(Severity::Unknown),
+    ];
+    let state =
+        prop_oneof![6 => Just(FixState::NotFixed), 3 => Just(FixState::Fixed), 1 => Just(FixState::Unknown)];
+    let published =
+        prop_oneof![Just(None), Just(Some("2026-11-20T00:00:00Z")), Just(Some("2025-01-01T00:00:00Z"))];
+    let kev = prop_oneof![1 => Just(None), 8 => Just(Some(false)), 1 => Just(Some(true))];
+    let epss = prop_oneof![1 => Just(None), 16 => Just(Some("0.01")), 1 => Just(Some("0.9"))];
+    (0..4_usize, severity, state, published, kev, epss, prop::bool::weighted(0.03)).prop_map(
+        |(id, severity, state, published, kev, epss, malicious)| Finding {
+            severity,
+            state,
+            published: published.map(|text: &str| text.parse().unwrap()),
+            kev,
+            epss: epss.map(str::to_owned),
+            malicious,
+            ..finding(&format!("CVE-{id}"))
+        },
+    )
+}
+
+fn vary_platform(platform: &mut PlatformEvidence, choice: u32, findings: Vec<Finding>) {
+    platform.findings_mut().findings = findings;
+    let user = |platform: &mut PlatformEvidence, name: &str| {
+        if let Fact::Known(config) = &mut platform.config {
+            config.config.get_or_insert_default().user = Some(name.to_owned());
+        }
+    };
+    match choice {
+        0 => platform.inventory_mut().packages.push(package("pkg:npm/evil", "1")),
+        1 => platform.inventory_mut().gaps.push(gap("usr/x", "npm")),
+        2 => platform.inventory_mut().gaps.push(gap("opt/x", "npm")),
+        3 => user(platform, "root"),
+        4 => user(platform, "app"),
+        5 => platform.layers[0].size = 3_000,
+        6 => platform.findings_mut().undetermined.push(undetermined("no advisories")),
+        7 => platform.config = Fact::Unknown("x".into()),
+        _ => {}
+    }
+}
+
+fn some_evidence() -> impl Strategy<Value = Evidence> {
+    let reference = prop_oneof![
+        8 => Just("ghcr.io/acme/app:v1.2.3"),
+        4 => Just("ghcr.io/acme/app:pr-7"),
+        4 => Just("ghcr.io/acme/app:main"),
+        1 => Just("quay.io/acme/app:v1.2.3"),
+        1 => Just("ghcr.io/acme/app:latest"),
+    ];
+    let platform = || (0..40_u32, prop::collection::vec(a_finding(), 0..3));
+    (reference, platform(), platform(), 0..30_u32).prop_map(|(reference, first, second, choice)| {
+        let mut evidence = evidence();
+        evidence.reference = Fact::Known(reference.parse().unwrap());
+        for (platform, (choice, findings)) in evidence.platforms_mut().iter_mut().zip([first, second]) {
+            vary_platform(platform, choice, findings);
+        }
+        match choice {
+            0 => evidence.faults.push(Fault::lie("layer 0", "digest mismatch")),
+            1 => evidence.faults.push(Fault::unreadable("layer 0", "no blob")),
+            2 => evidence.reference = Fact::Absent,
+            3 => evidence.snapshot = Fact::Absent,
+            _ => {}
+        }
+        evidence
+    })
+}
+
+type Change = fn(&mut Evidence);
+
+fn each_platform(evidence: &mut Evidence, change: impl Fn(&mut PlatformEvidence)) {
+    match &mut evidence.platforms {
+        Fact::Known(platforms) => platforms.iter_mut().for_each(change),
+        Fact::Absent | Fact::Unknown(_) => {}
+    }
+}
+
+fn each_finding(evidence: &mut Evidence, change: impl Fn(&mut Finding)) {
+    each_platform(evidence, |platform| {
+        if let Fact::Known(findings) = &mut platform.findings {
+            findings.findings.iter_mut().for_each(&change);
+        }
+    });
+}
+
+fn with_inventory(evidence: &mut Evidence, change: impl Fn(&mut crate::model::inventory::Inventory)) {
+    each_platform(evidence, |platform| {
+        if let Fact::Known(inventory) = &mut platform.inventory {
+            change(inventory);
+        }
+    });
+}
+
+/// Every way of knowing less.
+const FORGET: &[(&str, Change)] = &[
+    ("image digest", |e| e.image.digest = None),
+    ("reference unknown", |e| e.reference = Fact::Unknown("x".into())),
+    ("reference absent", |e| e.reference = Fact::Absent),
+    ("platforms unknown", |e| e.platforms = Fact::Unknown("x".into())),
+    ("platforms absent", |e| e.platforms = Fact::Absent),
+    ("no platforms", |e| e.platforms = Fact::Known(Vec::new())),
+    ("snapshot unknown", |e| e.snapshot = Fact::Unknown("x".into())),
+    ("snapshot absent", |e| e.snapshot = Fact::Absent),
+    ("snapshot without date", |e| {
+        if let Fact::Known(snapshot) = &mut e.snapshot {
+            snapshot.generated = None;
+        }
+    }),
+    ("unreadable fault", |e| e.faults.push(Fault::unreadable("layer 1", "x"))),
+    ("lie", |e| e.faults.push(Fault::lie("layer 1", "x"))),
+    ("config unknown", |e| each_platform(e, |p| p.config = Fact::Unknown("x".into()))),
+    ("config absent", |e| each_platform(e, |p| p.config = Fact::Absent)),
+    ("inventory unknown", |e| each_platform(e, |p| p.inventory = Fact::Unknown("x".into()))),
+    ("inventory absent", |e| each_platform(e, |p| p.inventory = Fact::Absent)),
+    ("findings unknown", |e| each_platform(e, |p| p.findings = Fact::Unknown("x".into()))),
+    ("findings absent", |e| each_platform(e, |p| p.findings = Fact::Absent)),
+    ("findings undetermined", |e| {
+        each_platform(e, |p| {
+            if let Fact::Known(findings) = &mut p.findings {
+                findings.findings.clear();
+                findings.undetermined.push(undetermined("x"));
+            }
+        });
+    }),
+    ("gap", |e| with_inventory(e, |inventory| inventory.gaps.push(gap("usr/y", "npm")))),
+    ("packages behind a gap", |e| {
+        with_inventory(e, |inventory| {
+            inventory.packages.clear();
+            inventory.gaps.push(gap("usr/y", "npm"));
+        });
+    }),
+    ("build time", |e| {
+        each_platform(e, |p| {
+            if let Fact::Known(config) = &mut p.config {
+                config.created = None;
+            }
+        });
+    }),
+    ("kev", |e| each_finding(e, |f| f.kev = None)),
+    ("epss", |e| each_finding(e, |f| f.epss = None)),
+    ("published", |e| each_finding(e, |f| f.published = None)),
+    ("severity", |e| each_finding(e, |f| f.severity = Severity::Unknown)),
+    ("fix", |e| each_finding(e, |f| f.state = FixState::Unknown)),
+];
+
+/// Runs `check` on generated evidence, and makes sure that the evidence tells something: at least a fifth
+/// each is admitted, denied and undecided.
+fn for_evidence(cases: u32, check: impl Fn(&Evidence, Decision)) {
+    let policy = policy(None);
+    let counts = [const { Cell::new(0_u32) }; 3];
+    let mut runner = TestRunner::new_with_rng(
+        Config { cases, failure_persistence: None, ..Config::default() },
+        proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha),
+    );
+    let outcome = runner.run(&some_evidence(), |evidence| {
+        let decision = decide(&policy, &evidence);
+        let count = &counts[match decision {
+            Admit => 0,
+            Undecided => 1,
+            Deny => 2,
+        }];
+        count.set(count.get() + 1);
+        check(&evidence, decision);
+        Ok(())
+    });
+    outcome.unwrap();
+    let counts = counts.map(|count| count.get());
+    assert!(counts.iter().all(|count| count * 5 >= cases), "admit, undecided, deny: {counts:?} of {cases}");
+}
+
+#[test]
+fn knowing_less_never_admits() {
+    let policy = policy(None);
+    for_evidence(1_000, |evidence, before| {
+        for (what, forget) in FORGET {
+            let mut less = evidence.clone();
+            forget(&mut less);
+            let after = decide(&policy, &less);
+            assert!(before == Admit || after != Admit, "{before:?} became {after:?} without: {what}");
+        }
+    });
+}
+
+#[test]
+fn knowing_less_in_two_ways_never_admits() {
+    let policy = policy(None);
+    for_evidence(200, |evidence, before| {
+        for (one, forget) in FORGET {
+            for (other, forget_more) in FORGET {
+                let mut less = evidence.clone();
+                forget(&mut less);
+                forget_more(&mut less);
+                let after = decide(&policy, &less);
+                assert!(before == Admit || after != Admit, "without {one} and {other}");
+            }
+        }
+    });
+}
+
+#[test]
+fn forgetting_a_fact_that_a_rule_needs_takes_an_admit_back() {
+    let policy = policy(None);
+    let fine = evidence();
+    assert_eq!(decide(&policy, &fine), Admit);
+    for (what, forget) in FORGET {
+        let mut less = fine.clone();
+        forget(&mut less);
+        let about_findings = ["kev", "epss", "published", "severity", "fix"].contains(what);
+        assert_eq!(
+            decide(&policy, &less) == Admit,
+            about_findings,
+            "{what}: there are no findings to forget it of"
+        );
+    }
+}
+
+#[test]
+fn a_waiver_never_takes_an_admit_back() {
+    let waived: Vec<Policy> = (0..4).map(|id| policy(Some(&format!("CVE-{id}")))).collect();
+    for_evidence(1_000, |evidence, before| {
+        for policy in &waived {
+            let after = decide(policy, evidence);
+            assert!(after <= before, "{before:?} became {after:?} by a waiver");
+        }
+    });
+}
+
+#[test]
+fn removing_a_platform_that_could_not_be_read_never_admits() {
+    let policy = policy(None);
+    for_evidence(500, |evidence, before| {
+        let mut less = evidence.clone();
+        if let Fact::Known(platforms) = &mut less.platforms {
+            platforms.pop();
+        }
+        // The gate says what it could not read.
+        less.faults.push(Fault::unreadable("manifest", "no blob").on(&"linux/arm64".parse().unwrap()));
+        assert!(before == Admit || decide(&policy, &less) != Admit);
+    });
+}
