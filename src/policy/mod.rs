@@ -1,7 +1,7 @@
 //! The policy: one document, one verdict.
 //!
 //! [`Policy::parse`] reads the document, [`Policy::select`] settles which of its scopes may apply, and
-//! [`evaluate`] judges evidence by it. A kind of rule is one file in `rules/` and one row of [`RULES`].
+//! [`evaluate()`] judges evidence by it. A kind of rule is one file in `rules/` and one row of [`RULES`].
 
 mod document;
 mod error;
