@@ -1,6 +1,19 @@
 //! Version orders of the ecosystems: one scheme a file, one row a scheme.
 
+mod apk;
+mod dpkg;
+mod natural;
+mod pep440;
+mod semver;
+#[cfg(test)]
+mod tests;
+
 use std::cmp::Ordering;
+
+pub use apk::Apk;
+pub use dpkg::Dpkg;
+pub use pep440::Pep440;
+pub use semver::SemVer;
 
 /// Orders the versions of one ecosystem.
 pub trait Scheme: Sync {
@@ -25,12 +38,25 @@ pub struct Incomparable {
 }
 
 /// Every scheme and the OSV ecosystems (base names, without release suffix) that it orders.
-pub static SCHEMES: &[(&dyn Scheme, &[&str])] = &[];
+pub static SCHEMES: &[(&dyn Scheme, &[&str])] = &[
+    (&Apk, &["Alpaquita", "Alpine", "BellSoft Hardened Containers", "Chainguard", "MinimOS", "Wolfi"]),
+    (&Dpkg, &["Debian", "Echo", "Ubuntu"]),
+    (&Pep440, &["PyPI"]),
+    (&SemVer, &["Bitnami", "Go", "Hex", "SwiftURL", "crates.io", "npm"]),
+];
+
+/// Vendors that rebuild packages of another ecosystem, and name that one behind their own:
+/// `Root:Alpine:3.18`, `Seal:PyPI`.
+const REBUILDERS: &[&str] = &["Root", "Seal"];
 
 /// The scheme of an OSV ecosystem; a release suffix (`Debian:12`) does not matter. `None` where
 /// portcullis has no order for it: its packages are undetermined.
 #[must_use]
 pub fn scheme(ecosystem: &str) -> Option<&'static dyn Scheme> {
-    let base = ecosystem.split_once(':').map_or(ecosystem, |(base, _)| base);
+    let inner = match ecosystem.split_once(':') {
+        Some((vendor, inner)) if REBUILDERS.contains(&vendor) => inner,
+        Some(_) | None => ecosystem,
+    };
+    let base = inner.split_once(':').map_or(inner, |(base, _)| base);
     SCHEMES.iter().find(|(_, ecosystems)| ecosystems.contains(&base)).map(|(scheme, _)| *scheme)
 }

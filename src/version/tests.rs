@@ -1,0 +1,121 @@
+//! What holds for every scheme.
+
+use std::cmp::Ordering;
+
+use proptest::prelude::*;
+
+use super::{SCHEMES, Scheme, scheme};
+
+/// One table for each scheme: `A < B` and `A = B` a line, `! A` for what has no order.
+const TABLES: &[(&str, &str)] = &[
+    ("apk", include_str!("../../testdata/version/apk.txt")),
+    ("dpkg", include_str!("../../testdata/version/dpkg.txt")),
+    ("pep440", include_str!("../../testdata/version/pep440.txt")),
+    ("semver", include_str!("../../testdata/version/semver.txt")),
+];
+
+fn assert_line(scheme: &dyn Scheme, line: &str) {
+    if let Some(version) = line.strip_prefix("! ") {
+        assert!(scheme.compare(version, version).is_err(), "{}: {line}", scheme.id());
+        return;
+    }
+    let parts: Vec<&str> = line.split(' ').collect();
+    let [a, sign, b] = parts[..] else { panic!("{}: {line}", scheme.id()) };
+    let expected = match sign {
+        "<" => Ordering::Less,
+        "=" => Ordering::Equal,
+        _ => panic!("{}: {line}", scheme.id()),
+    };
+    assert_eq!(scheme.compare(a, b), Ok(expected), "{}: {line}", scheme.id());
+    assert_eq!(scheme.compare(b, a), Ok(expected.reverse()), "{}: {line}, reversed", scheme.id());
+}
+
+#[test]
+fn every_scheme_keeps_its_table_forwards_and_backwards() {
+    for (scheme, _) in SCHEMES {
+        let (_, table) = TABLES.iter().find(|(id, _)| *id == scheme.id()).expect("a table for every scheme");
+        let lines: Vec<&str> = table.lines().filter(|line| !line.starts_with('#')).collect();
+        assert!(lines.len() >= 25, "{}", scheme.id());
+        lines.iter().for_each(|line| assert_line(*scheme, line));
+    }
+}
+
+#[test]
+fn an_ecosystem_has_one_scheme_whatever_its_release() {
+    let id = |ecosystem| scheme(ecosystem).map(Scheme::id);
+    assert_eq!(id("Debian:12"), Some("dpkg"));
+    assert_eq!(id("Ubuntu:Pro:18.04:LTS"), Some("dpkg"));
+    assert_eq!(id("Root:Alpine:3.18"), Some("apk"));
+    assert_eq!(id("Root:PyPI"), Some("pep440"));
+    for unknown in ["", "debian", "Root", "Root:Root:npm", "Hackage", "Debian 12"] {
+        assert_eq!(id(unknown), None, "{unknown}");
+    }
+    let mut names: Vec<&str> = SCHEMES.iter().flat_map(|(_, names)| *names).copied().collect();
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count, "an ecosystem stands in two rows");
+}
+
+/// Short strings over the characters that mean something to one scheme or another.
+fn version_like() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        "[0-9]{1,2}",
+        "0{1,3}[0-9]?",
+        "[a-c]",
+        "[.:~+_!-]",
+        "\\.[0-9]",
+        "-r[0-9]",
+        "_(alpha|beta|pre|rc|cvs|git|p)[0-9]?",
+        "(a|b|rc|dev|post|\\.dev|\\.post|-final|-pre)[0-9]?",
+        Just("18446744073709551616".to_owned()),
+    ];
+    ("[0-9]{1,2}", proptest::collection::vec(piece, 0..6)).prop_map(|(first, rest)| first + &rest.concat())
+}
+
+fn assert_order(a: &str, b: &str, c: &str) {
+    for (scheme, _) in SCHEMES {
+        let id = scheme.id();
+        let (ab, bc, ac) = (scheme.compare(a, b), scheme.compare(b, c), scheme.compare(a, c));
+        assert_eq!(ab, scheme.compare(a, b), "{id}: {a:?} {b:?}");
+        match (&ab, scheme.compare(b, a)) {
+            (Ok(there), Ok(back)) => assert_eq!(*there, back.reverse(), "{id}: {a:?} {b:?}"),
+            (Err(_), Err(_)) => {}
+            (there, back) => panic!("{id}: {a:?} {b:?}: {there:?}, back {back:?}"),
+        }
+        if let Ok(itself) = scheme.compare(a, a) {
+            assert_eq!(itself, Ordering::Equal, "{id}: {a:?}");
+        }
+        let (Ok(ab), Ok(bc), Ok(ac)) = (ab, bc, ac) else { continue };
+        if ab == bc || ab.is_eq() {
+            assert_eq!(ac, bc, "{id}: {a:?} {b:?} {c:?}");
+        } else if bc.is_eq() {
+            assert_eq!(ac, ab, "{id}: {a:?} {b:?} {c:?}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn any_strings_are_ordered_without_contradiction_or_panic(a in ".{0,12}", b in ".{0,12}", c in ".{0,12}") {
+        assert_order(&a, &b, &c);
+    }
+
+    #[test]
+    fn versions_are_ordered_without_contradiction(
+        a in version_like(), b in version_like(), c in version_like(), short in "[0-2][.~a-]{0,2}[0-2]?",
+    ) {
+        assert_order(&a, &b, &c);
+        assert_order(&short, &a, &b);
+        assert_order(&a, &format!("{a}{short}"), &b);
+    }
+
+    #[test]
+    fn an_empty_version_has_no_order(a in ".{0,12}") {
+        for (scheme, _) in SCHEMES {
+            prop_assert!(scheme.compare("", &a).is_err() && scheme.compare(&a, "").is_err());
+        }
+    }
+}
