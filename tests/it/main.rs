@@ -6,3 +6,4 @@ mod architecture;
 mod demo;
 mod support;
 mod truth;
+mod versions;
