@@ -137,7 +137,7 @@ impl Fields {
         let mut first = true;
         for line in stanza {
             let continues = line.starts_with(b" ") || line.starts_with(b"\t");
-            if !(continues && !first) {
+            if first || !continues {
                 fields.line(line);
             }
             first = false;

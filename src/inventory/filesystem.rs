@@ -126,6 +126,25 @@ impl<'a> FileSystem<'a> {
     }
 
     fn apply(&mut self, index: usize, layer: &'a LayerInventory) {
+        // A hard link to a file of a lower layer keeps the file, also where this layer hides its old name.
+        let kept: Vec<Option<Node<'a>>> =
+            hard_links(layer).map(|(_, to)| self.node_of_lower(layer, to)).collect();
+        self.hide(index, layer);
+        self.add(index, layer);
+        // Hard links last: their targets may stand anywhere in this layer.
+        for ((path, target), kept) in hard_links(layer).zip(kept) {
+            let node = match kept.or_else(|| self.nodes.get(&self.place(target)?).copied()) {
+                Some(Node::File { content, .. }) => Node::File { content, link: Some(index) },
+                Some(other) => other,
+                None => continue,
+            };
+            if let Some(place) = self.place(path) {
+                self.insert(Cow::Owned(place), node, index);
+            }
+        }
+    }
+
+    fn hide(&mut self, index: usize, layer: &LayerInventory) {
         // Whiteouts hide what lower layers have, never an entry of this layer, whatever their order.
         for path in &layer.whiteouts {
             if let Some(place) = self.place(path) {
@@ -137,16 +156,19 @@ impl<'a> FileSystem<'a> {
                 self.remove_below(&directory, index);
             }
         }
-        let is_link = |entry: &Entry| matches!(entry, Entry::HardLink { .. });
+    }
+
+    fn add(&mut self, index: usize, layer: &'a LayerInventory) {
         let mut parent = (ImagePath::root(), Some(ImagePath::root()));
-        for (path, entry) in layer.entries.iter().filter(|(_, entry)| !is_link(entry)) {
+        for (path, entry) in &layer.entries {
             let node = match entry {
+                Entry::HardLink { .. } => continue,
                 Entry::File { .. } => {
                     Node::File { content: Content { layer: index, origin: path }, link: None }
                 }
                 Entry::Directory => Node::Directory,
                 Entry::Symlink { target } => Node::Symlink { layer: index, target },
-                Entry::Special | Entry::HardLink { .. } => Node::Special,
+                Entry::Special => Node::Special,
             };
             let Some(place) = self.place_cached(path, &mut parent) else { continue };
             self.insert(place.clone(), node, index);
@@ -156,34 +178,11 @@ impl<'a> FileSystem<'a> {
                 self.record(&place, index, Some(content));
             }
         }
-        // Hard links last: their targets may stand anywhere in this layer, or in a lower one.
-        for (path, entry) in layer.entries.iter().filter(|(_, entry)| is_link(entry)) {
-            let Entry::HardLink { target } = entry else { continue };
-            let node = self.hard_link_target(layer, target);
-            let node = match node {
-                Some(Node::File { content, .. }) => Node::File { content, link: Some(index) },
-                Some(other) => other,
-                None => continue,
-            };
-            if let Some(place) = self.place(path) {
-                self.insert(Cow::Owned(place), node, index);
-            }
-        }
     }
 
-    /// The node that a hard link names: links to links of the same layer are followed first.
-    fn hard_link_target(&self, layer: &LayerInventory, target: &ImagePath) -> Option<Node<'a>> {
-        let mut target = target;
-        for _ in 0..LINKS {
-            match layer.entries.get(target) {
-                Some(Entry::HardLink { target: next }) => target = next,
-                Some(Entry::File { .. } | Entry::Directory | Entry::Symlink { .. } | Entry::Special)
-                | None => {
-                    return self.nodes.get(&self.place(target)?).copied();
-                }
-            }
-        }
-        None
+    /// The node that a hard link names where it is none of this layer's own entries.
+    fn node_of_lower(&self, layer: &LayerInventory, target: &ImagePath) -> Option<Node<'a>> {
+        if layer.entries.contains_key(target) { None } else { self.nodes.get(&self.place(target)?).copied() }
     }
 
     /// Where an entry of that name lands: the links of its parent directories followed. This is how a
@@ -262,6 +261,22 @@ impl<'a> FileSystem<'a> {
         }
         events.push((layer, content));
     }
+}
+
+/// The hard links of a layer, each with what it names; a link to a link names what that one does.
+fn hard_links(layer: &LayerInventory) -> impl Iterator<Item = (&ImagePath, &ImagePath)> {
+    layer.entries.iter().filter_map(|(path, entry)| {
+        let Entry::HardLink { target } = entry else { return None };
+        let mut target = target;
+        for _ in 0..LINKS {
+            match layer.entries.get(target) {
+                Some(Entry::HardLink { target: next }) => target = next,
+                Some(Entry::File { .. } | Entry::Directory | Entry::Symlink { .. } | Entry::Special)
+                | None => break,
+            }
+        }
+        Some((path, target))
+    })
 }
 
 /// Everything below a directory, as bounds: `dir/` up to `dir0`, since `0` follows `/`.

@@ -68,7 +68,7 @@ fn found(inventory: &Inventory) -> Count {
 
 #[test]
 fn every_package_of_truth_is_listed_with_its_layer_and_none_besides() {
-    let Some(data) = shared("comparing inventories with the package managers' own lists") else { return };
+    let Some(data) = shared("data") else { return };
     for (name, transport, kinds) in IMAGES {
         let evidence = evidence(&location(&data, name, transport));
         assert_eq!(evidence.faults, [], "{name}");
@@ -92,7 +92,7 @@ fn every_package_of_truth_is_listed_with_its_layer_and_none_besides() {
 
 #[test]
 fn images_whose_sources_all_have_catalogers_have_no_gap() {
-    let Some(data) = shared("looking for gaps in real images") else { return };
+    let Some(data) = shared("data") else { return };
     for (name, transport, _) in IMAGES.iter().filter(|(name, ..)| !name.starts_with("app-multi")) {
         for platform in evidence(&location(&data, name, transport)).platforms.known().unwrap() {
             assert_eq!(inventory(platform).gaps, [], "{name}");
@@ -102,7 +102,7 @@ fn images_whose_sources_all_have_catalogers_have_no_gap() {
 
 #[test]
 fn an_image_packed_four_ways_has_one_inventory() {
-    let Some(data) = shared("comparing one image in four packings") else { return };
+    let Some(data) = shared("data") else { return };
     let variants = IMAGES.iter().filter(|(name, ..)| name.starts_with("app-multi"));
     let inventories: Vec<Inventory> = variants
         .map(|(name, transport, _)| {
@@ -122,7 +122,7 @@ fn an_image_packed_four_ways_has_one_inventory() {
 
 #[test]
 fn an_image_with_an_rpm_database_has_a_gap() {
-    let Some(data) = shared("looking for the gap of an rpm database") else { return };
+    let Some(data) = shared("data") else { return };
     for name in ["rpm-mariner-2.0-sqlite", "rpm-sle15-bci-ndb", "rpm-ubi8-bdb", "rpm-rocky9-arm64"] {
         let evidence = evidence(&location(&data, name, "oci:"));
         let platforms = evidence.platforms.known().unwrap();

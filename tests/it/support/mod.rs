@@ -8,13 +8,14 @@ use portcullis::gate::{Progress, inspect};
 use portcullis::image::limits::Limits;
 use portcullis::model::evidence::Evidence;
 
-/// The shared test data, where it is there: `PORTCULLIS_SHARED`, else `../shared` beside the checkout.
-/// Otherwise says that `what` was skipped; with `PORTCULLIS_REQUIRE_SHARED` set that is a failure.
+/// A path in the shared test data, which is no part of the project: below `PORTCULLIS_SHARED`, else below
+/// `../shared` beside the checkout. Where it is not there the test says so and returns; with
+/// `PORTCULLIS_REQUIRE_SHARED` set it fails instead.
 pub fn shared(what: &str) -> Option<PathBuf> {
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
-    let root = std::env::var_os("PORTCULLIS_SHARED").map_or_else(beside, PathBuf::from);
-    if root.join("data").is_dir() {
-        return Some(root.join("data"));
+    let path = std::env::var_os("PORTCULLIS_SHARED").map_or_else(beside, PathBuf::from).join(what);
+    if path.exists() {
+        return Some(path);
     }
     assert!(std::env::var_os("PORTCULLIS_REQUIRE_SHARED").is_none(), "{what} needs ../shared");
     println!("skipped: {what} needs ../shared");

@@ -1,0 +1,229 @@
+//! Layers joined: what is hidden stays hidden, what a link shows is found, and who brought it is told.
+
+use portcullis::model::evidence::Evidence;
+use portcullis::model::fact::Fact;
+use portcullis::model::inventory::Inventory;
+
+use crate::support::evidence;
+use crate::support::image::{self, Image, Layer, Packing, image, layer, layout, single};
+
+fn npm(layer: Layer, path: &str, name: &str, version: &str) -> Layer {
+    layer.file(path, format!(r#"{{"name":"{name}","version":"{version}"}}"#))
+}
+
+fn judged(image: Image) -> Evidence {
+    let directory = tempfile::tempdir().unwrap();
+    single(directory.path(), image);
+    evidence(&format!("oci:{}", directory.path().display()))
+}
+
+fn inventory(image: Image) -> Inventory {
+    let evidence = judged(image);
+    assert_eq!(evidence.faults, []);
+    match &evidence.platforms.known().unwrap()[0].inventory {
+        Fact::Known(inventory) => inventory.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// `name@version in layer: locations` of every package.
+fn listed(image: Image) -> Vec<String> {
+    let packages = inventory(image).packages;
+    let locations = |p: &portcullis::model::inventory::Package| {
+        p.locations.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    };
+    packages
+        .iter()
+        .map(|p| format!("{}@{} in {}: {}", p.name, p.version, p.layer.index, locations(p)))
+        .collect()
+}
+
+const A: &str = "app/node_modules/a/package.json";
+const B: &str = "app/node_modules/b/package.json";
+
+#[test]
+fn a_whiteout_hides_lower_layers_and_never_its_own() {
+    let first = npm(npm(layer("0"), A, "a", "1"), B, "b", "1");
+    let second = npm(layer("1").whiteout("app/node_modules/a"), A, "a", "2").whiteout("app/node_modules/b");
+    assert_eq!(listed(image("linux/amd64").layer(first).layer(second)), [format!("a@2 in 1: {A}")]);
+}
+
+#[test]
+fn an_opaque_directory_hides_what_lower_layers_put_there() {
+    let first = npm(npm(layer("0"), A, "a", "1"), "other/node_modules/c/package.json", "c", "1");
+    let second = npm(layer("1"), B, "b", "1").opaque("app/node_modules");
+    let want = [format!("b@1 in 1: {B}"), "c@1 in 0: other/node_modules/c/package.json".to_owned()];
+    assert_eq!(listed(image("linux/amd64").layer(first).layer(second)), want);
+}
+
+#[test]
+fn a_file_replaces_a_directory_with_all_that_was_below() {
+    let first = npm(layer("0"), A, "a", "1");
+    let second = npm(layer("1").file("app", "now a file"), B, "b", "1");
+    let third = layer("2").file("app/node_modules", "a file");
+    assert_eq!(listed(image("linux/amd64").layer(first).layer(second).layer(third)), [""; 0]);
+}
+
+#[test]
+fn a_version_is_told_by_the_layer_since_which_it_is_there() {
+    let with = |name: &str, version| npm(layer(name), A, "a", version);
+    let kept = image("linux/amd64").layer(with("0", "1")).layer(with("1", "1")).layer(with("2", "1"));
+    assert_eq!(listed(kept), [format!("a@1 in 0: {A}")]);
+    let gone = layer("1").whiteout("app");
+    let back = image("linux/amd64").layer(with("0", "1")).layer(gone).layer(with("2", "1"));
+    assert_eq!(listed(back), [format!("a@1 in 2: {A}")]);
+    let updated = image("linux/amd64").layer(with("0", "1")).layer(with("1", "2")).layer(with("2", "1"));
+    assert_eq!(listed(updated), [format!("a@1 in 2: {A}")]);
+}
+
+#[test]
+fn a_database_that_moves_keeps_its_packages_layer() {
+    let database = "P:musl\nV:1.2-r0\n\n";
+    let first = layer("0").file("lib/apk/db/installed", database);
+    let second = layer("1").whiteout("lib/apk").file("usr/lib/apk/db/installed", database);
+    let want = ["musl@1.2-r0 in 0: usr/lib/apk/db/installed"];
+    assert_eq!(listed(image("linux/amd64").layer(first).layer(second)), want);
+}
+
+#[test]
+fn a_package_under_a_linked_directory_is_found_once() {
+    let store = npm(layer("0"), "opt/nm/a/package.json", "a", "1");
+    let link =
+        layer("1").symlink("app/node_modules", "/opt/nm").symlink("srv/node_modules", "../app/node_modules");
+    let want = ["a@1 in 1: app/node_modules/a/package.json"];
+    assert_eq!(listed(image("linux/amd64").layer(store).layer(link)), want);
+}
+
+#[test]
+fn a_link_inside_a_linked_directory_is_followed() {
+    let store = npm(layer("0"), "opt/store/a/package.json", "a", "1").symlink("opt/nm/a", "../store/a");
+    let link = layer("1").symlink("app/node_modules", "/opt/nm");
+    assert_eq!(
+        listed(image("linux/amd64").layer(store).layer(link)),
+        ["a@1 in 1: app/node_modules/a/package.json"]
+    );
+}
+
+#[test]
+fn a_manifest_that_is_a_link_to_another_name_is_found() {
+    let hard = npm(layer("0"), "store/blob1", "a", "1").hard_link(A, "store/blob1");
+    assert_eq!(listed(image("linux/amd64").layer(hard)), [format!("a@1 in 0: {A}")]);
+    let lower = npm(layer("0"), "store/blob1", "a", "1");
+    let upper = layer("1").hard_link(A, "store/blob1").whiteout("store");
+    assert_eq!(listed(image("linux/amd64").layer(lower).layer(upper)), [format!("a@1 in 1: {A}")]);
+    let symbolic = npm(layer("0"), "store/blob2", "b", "1").symlink(B, "../../../store/blob2");
+    assert_eq!(listed(image("linux/amd64").layer(symbolic)), [format!("b@1 in 0: {B}")]);
+}
+
+#[test]
+fn a_layer_writes_through_the_links_of_lower_ones() {
+    let base = layer("0").directory("usr/lib").symlink("lib", "usr/lib");
+    let upper = layer("1").file("lib/apk/db/installed", "P:musl\nV:1-r0\n\n");
+    let want = ["musl@1-r0 in 1: usr/lib/apk/db/installed"];
+    assert_eq!(listed(image("linux/amd64").layer(base).layer(upper)), want);
+}
+
+#[test]
+fn links_in_circles_and_out_of_the_root_lead_nowhere() {
+    let looped = npm(layer("0"), A, "a", "1")
+        .symlink("x/node_modules", "../y/node_modules")
+        .symlink("y/node_modules", "../x/node_modules")
+        .symlink("app/node_modules/self", ".")
+        .symlink("up", "../../../../..")
+        .symlink("app/node_modules/out", "../../../../etc");
+    assert_eq!(listed(image("linux/amd64").layer(looped)), [format!("a@1 in 0: {A}")]);
+}
+
+#[test]
+fn a_python_package_of_the_distribution_names_its_owner() {
+    let metadata = "usr/lib/python3.10/site-packages/six-1.16.0.dist-info/METADATA";
+    let database = format!(
+        "P:py3-six\nV:1.16.0-r1\nA:x86_64\nF:{}\nR:METADATA\n\n",
+        metadata.trim_end_matches("/METADATA")
+    );
+    let base = layer("0")
+        .file("usr/lib/os-release", "ID=alpine\nVERSION_ID=3.16.0\n")
+        .symlink("etc/os-release", "../usr/lib/os-release")
+        .file("lib/apk/db/installed", database)
+        .file(metadata, "Name: six\nVersion: 1.16.0\n");
+    let inventory = inventory(image("linux/amd64").layer(base));
+    let six = inventory.packages.iter().find(|p| p.kind == "pypi").unwrap();
+    let owner = six.owned_by.as_ref().unwrap().to_string();
+    assert_eq!(owner, "pkg:apk/alpine/py3-six@1.16.0-r1?arch=x86_64&distro=alpine-3.16.0");
+}
+
+#[test]
+fn a_vendored_distribution_names_its_carrier() {
+    let site = "usr/lib/python3/site-packages";
+    let base = layer("0")
+        .file(&format!("{site}/pip-23.0.dist-info/METADATA"), "Name: pip\nVersion: 23.0\n")
+        .file(&format!("{site}/pip/_vendor/rich-13.0.dist-info/METADATA"), "Name: rich\nVersion: 13.0\n");
+    let packages = inventory(image("linux/amd64").layer(base)).packages;
+    assert_eq!(packages[0].vendored_in, None);
+    assert_eq!(packages[1].vendored_in.as_deref(), Some("pkg:pypi/pip@23.0"));
+}
+
+#[test]
+fn a_gap_that_an_upper_layer_hides_is_none() {
+    let jar = layer("0").file("app/old.jar", "PK");
+    let gaps = |image: Image| inventory(image).gaps.iter().filter(|gap| gap.cataloger == "java").count();
+    let base = || npm(layer("0").file("app/old.jar", "PK"), A, "a", "1");
+    assert_eq!(gaps(image("linux/amd64").layer(jar)), 1);
+    assert_eq!(gaps(image("linux/amd64").layer(base()).layer(layer("1").whiteout("app/old.jar"))), 0);
+    let linked = layer("1").hard_link("opt/kept", "app/old.jar").whiteout("app/old.jar");
+    assert_eq!(gaps(image("linux/amd64").layer(base()).layer(linked)), 1);
+}
+
+#[test]
+fn a_program_that_names_its_modules_is_a_gap() {
+    let plain = [b"\x7fELF".as_slice(), &[0; 200_000]].concat();
+    let go = [plain.as_slice(), b"\xff Go buildinf:", &[0; 100]].concat();
+    let gaps = inventory(image("linux/amd64").layer(npm(
+        layer("0").file("plain", plain).file("go", go),
+        A,
+        "a",
+        "1",
+    )))
+    .gaps;
+    let shown: Vec<_> = gaps.iter().map(|gap| (gap.path.to_string(), gap.cataloger.as_str())).collect();
+    assert_eq!(shown, [("go".to_owned(), "golang")]);
+}
+
+#[test]
+fn files_without_any_package_database_are_a_gap() {
+    let gaps = inventory(image("linux/amd64").layer(layer("0").file("data", "x"))).gaps;
+    assert!(gaps[0].cause.contains("no package database"), "{}", gaps[0].cause);
+    assert_eq!(inventory(image("linux/amd64")).gaps, []);
+}
+
+#[test]
+fn a_missing_layer_leaves_the_inventory_unknown() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut layout = layout();
+    let manifest =
+        layout.add(image("linux/amd64").layer(npm(layer("0").packed(Packing::Plain), A, "a", "1")));
+    layout.tag("test", manifest);
+    let mut files = layout.files();
+    let blob = files.iter().max_by_key(|(_, bytes)| bytes.len()).unwrap().0.clone();
+    files.remove(&blob);
+    image::write_files(&files, directory.path());
+    let evidence = evidence(&format!("oci:{}", directory.path().display()));
+    assert!(evidence.faults[0].message.contains("blob not found"));
+    assert!(matches!(evidence.platforms.known().unwrap()[0].inventory, Fact::Unknown(_)));
+}
+
+#[test]
+fn an_image_of_two_platforms_keeps_them_apart() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut layout = layout();
+    let amd64 =
+        layout.add(image("linux/amd64").created("2026-01-01T00:00:00Z").layer(npm(layer("0"), A, "a", "1")));
+    let arm64 = layout.add(image("linux/arm64/v8").layer(npm(layer("0"), B, "b", "1")));
+    let attestation = layout.attestation(&amd64);
+    let index = layout.index(vec![amd64, attestation, arm64]);
+    layout.tag("test", index);
+    layout.write(directory.path());
+    let evidence = evidence(&format!("oci:{}:test", directory.path().display()));
+    let names: Vec<_> = evidence.platforms.known().unwrap().iter().map(|p| p.platform.to_string()).collect();
+    assert_eq!(names, ["linux/amd64", "linux/arm64/v8"]);
+}
