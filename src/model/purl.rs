@@ -1,5 +1,6 @@
 //! Package URLs (purl-spec): `pkg:type/namespace/name@version?qualifiers#subpath`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -41,10 +42,12 @@ impl Purl {
     /// A package URL from raw parts, normalised as the type demands.
     #[must_use]
     pub fn new(kind: &str, namespace: Option<&str>, name: &str, version: Option<&str>) -> Self {
+        let segments =
+            namespace.map(|text| text.split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>());
         let mut purl = Self {
             kind: kind.to_ascii_lowercase(),
-            namespace: namespace.filter(|text| !text.is_empty()).map(str::to_owned),
-            name: name.to_owned(),
+            namespace: segments.filter(|parts| !parts.is_empty()).map(|parts| parts.join("/")),
+            name: name.trim_matches('/').to_owned(),
             version: version.filter(|text| !text.is_empty()).map(str::to_owned),
             qualifiers: BTreeMap::new(),
             subpath: None,
@@ -73,19 +76,98 @@ impl Purl {
             && self.qualifiers.iter().all(|(key, value)| other.qualifiers.get(key) == Some(value))
     }
 
-    /// purl-spec, PURL-TYPES: what is case-insensitive is written in lower case.
+    /// Whether the parts make a package URL that reads back: for parts from outside. What was parsed has
+    /// been checked.
+    ///
+    /// # Errors
+    /// A type or qualifier key of other characters than purl-spec permits, no name, or a namespace
+    /// where the type has none, or none where it has one.
+    pub fn check(&self) -> Result<(), InvalidPurl> {
+        self.fault().map_or(Ok(()), |cause| Err(InvalidPurl { text: self.to_string(), cause }))
+    }
+
+    fn fault(&self) -> Option<&'static str> {
+        let rules = TypeRules::of(&self.kind);
+        if !is_word(&self.kind, b".-") {
+            return Some("the type is not letters, digits, `.` and `-`");
+        }
+        if self.name.is_empty() {
+            return Some("it has no name");
+        }
+        if !self.qualifiers.keys().all(|key| is_word(key, b"._-")) {
+            return Some("a qualifier's key is not letters, digits, `.`, `_` and `-`");
+        }
+        match (rules.namespace, &self.namespace) {
+            (Namespace::Prohibited, Some(_)) => Some("this type has no namespace"),
+            (Namespace::Required, None) => Some("this type has a namespace"),
+            (Namespace::Prohibited, None) | (Namespace::Required, Some(_)) | (Namespace::Optional, _) => None,
+        }
+    }
+
+    /// What is case-insensitive is written in lower case, and Python's and Dart's names in their own form.
     fn normalise(&mut self) {
         let lower = |text: &mut String| *text = text.to_lowercase();
+        for part in TypeRules::of(&self.kind).folded {
+            match part {
+                Part::Namespace => self.namespace.iter_mut().for_each(lower),
+                Part::Name => lower(&mut self.name),
+                Part::Version => self.version.iter_mut().for_each(lower),
+            }
+        }
         match self.kind.as_str() {
             "pypi" => self.name = normalise_pypi(&self.name),
-            "apk" | "deb" | "alpm" | "bitbucket" | "composer" | "github" | "hex" => {
-                lower(&mut self.name);
-                self.namespace.iter_mut().for_each(lower);
-            }
-            "rpm" => self.namespace.as_mut().map_or((), lower),
+            "pub" => self.name = self.name.replace(|c: char| !c.is_ascii_alphanumeric(), "_"),
             _ => {}
         }
     }
+}
+
+/// What purl-spec's type definitions say of a type, as far as it is general.
+struct TypeRules {
+    namespace: Namespace,
+    folded: &'static [Part],
+}
+
+#[derive(Clone, Copy)]
+enum Namespace {
+    Optional,
+    Prohibited,
+    Required,
+}
+
+enum Part {
+    Namespace,
+    Name,
+    Version,
+}
+
+impl TypeRules {
+    /// The definitions also demand a namespace of apk, deb, rpm, golang and maven; real packages have none
+    /// (no os-release, Go's `stdlib`, a jar that names no group), and so may these.
+    fn of(kind: &str) -> Self {
+        use Part::{Name, Version};
+        let (namespace, folded): (_, &'static [Part]) = match kind {
+            "alpm" | "apk" | "bitbucket" | "brew" | "composer" | "deb" | "github" | "hex" | "luarocks" => {
+                (Namespace::Optional, &[Part::Namespace, Name])
+            }
+            "qpkg" | "rpm" | "yocto" => (Namespace::Optional, &[Part::Namespace]),
+            "huggingface" => (Namespace::Optional, &[Version]),
+            "bitnami" | "chrome-extension" | "otp" | "pub" => (Namespace::Prohibited, &[Name]),
+            "oci" | "pypi" => (Namespace::Prohibited, &[Name, Version]),
+            "bazel" | "cargo" | "cocoapods" | "conda" | "cran" | "gem" | "hackage" | "julia" | "mlflow"
+            | "nuget" | "opam" | "vcpkg" => (Namespace::Prohibited, &[]),
+            "vscode-extension" => (Namespace::Required, &[Part::Namespace, Name, Version]),
+            "swift" => (Namespace::Required, &[]),
+            _ => (Namespace::Optional, &[]),
+        };
+        Self { namespace, folded }
+    }
+}
+
+/// Letters, digits and `marks`, a letter in front.
+fn is_word(text: &str, marks: &[u8]) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || marks.contains(&b))
 }
 
 /// PEP 503: lower case, runs of `-`, `_` and `.` are one `-`.
@@ -119,7 +201,7 @@ impl fmt::Display for Purl {
             write!(f, "{mark}{key}={}", utf8_percent_encode(value, ENCODED))?;
         }
         if let Some(subpath) = &self.subpath {
-            for (i, part) in subpath.split('/').filter(|part| !part.is_empty()).enumerate() {
+            for (i, part) in subpath.split('/').filter(|part| names_something(part)).enumerate() {
                 let mark = if i == 0 { '#' } else { '/' };
                 write!(f, "{mark}{}", utf8_percent_encode(part, ENCODED))?;
             }
@@ -132,64 +214,75 @@ impl FromStr for Purl {
     type Err = InvalidPurl;
 
     fn from_str(text: &str) -> Result<Self, InvalidPurl> {
-        let invalid = |cause| InvalidPurl { text: text.to_owned(), cause };
-        let decode = |part: &str| {
-            percent_decode_str(part).decode_utf8().map(|s| s.into_owned()).map_err(|_| invalid("not utf-8"))
-        };
-        let rest = text.strip_prefix("pkg:").ok_or_else(|| invalid("it does not begin with `pkg:`"))?;
-        let rest = rest.trim_start_matches('/');
-        let (rest, subpath) = match rest.rsplit_once('#') {
-            Some((rest, subpath)) => (rest, Some(subpath)),
-            None => (rest, None),
-        };
-        let (rest, query) = match rest.rsplit_once('?') {
-            Some((rest, query)) => (rest, Some(query)),
-            None => (rest, None),
-        };
-        let (kind, rest) = rest.split_once('/').ok_or_else(|| invalid("it has no name"))?;
-        let type_char = |b: u8| b.is_ascii_alphanumeric() || b"+.-".contains(&b);
-        if kind.is_empty() || !kind.bytes().all(type_char) || kind.starts_with(|c: char| c.is_ascii_digit()) {
-            return Err(invalid("the type is not letters, digits, `.`, `+` and `-`"));
-        }
-        let rest = rest.trim_matches('/');
-        // A version has no raw slash, and an npm scope's `@` may stand unencoded at the front.
-        let (path, version) = match rest.rsplit_once('@') {
-            Some((path, version)) if !path.is_empty() && !version.contains('/') && !path.ends_with('/') => {
-                (path, Some(decode(version)?))
-            }
-            _ => (rest, None),
-        };
-        let (namespace, name) = match path.rsplit_once('/') {
-            Some((namespace, name)) => (Some(namespace), name),
-            None => (None, path),
-        };
-        if name.is_empty() {
-            return Err(invalid("it has no name"));
-        }
-        let namespace = namespace.map(|text| {
-            text.split('/').filter(|part| !part.is_empty()).map(decode).collect::<Result<Vec<_>, _>>()
-        });
-        let namespace = namespace.transpose()?.map(|parts| parts.join("/"));
-        let mut purl = Self::new(kind, namespace.as_deref(), &decode(name)?, version.as_deref());
-        for pair in query.iter().flat_map(|query| query.split('&')).filter(|pair| !pair.is_empty()) {
-            let (key, value) = pair.split_once('=').ok_or_else(|| invalid("a qualifier has no `=`"))?;
-            let key_char = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
-            if key.is_empty() || !key.bytes().all(key_char) || key.starts_with(|c: char| c.is_ascii_digit()) {
-                return Err(invalid("a qualifier's key is not letters, digits, `.`, `_` and `-`"));
-            }
-            let key = key.to_ascii_lowercase();
-            if purl.qualifiers.contains_key(&key) {
-                return Err(invalid("a qualifier stands twice"));
-            }
-            purl = purl.with(&key, &decode(value)?);
-        }
-        if let Some(subpath) = subpath {
-            let plain = |part: &&str| !matches!(*part, "" | "." | "..");
-            let parts = subpath.split('/').filter(plain).map(decode).collect::<Result<Vec<_>, _>>()?;
-            purl.subpath = Some(parts.join("/")).filter(|text| !text.is_empty());
-        }
-        Ok(purl)
+        parse(text).map_err(|cause| InvalidPurl { text: text.to_owned(), cause })
     }
+}
+
+/// purl-spec, "How to parse a PURL": from right to left.
+fn parse(text: &str) -> Result<Purl, &'static str> {
+    let (rest, subpath) = split_last(text, '#');
+    let (rest, query) = split_last(rest, '?');
+    let rest = match rest.split_once(':') {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("pkg") => rest.trim_start_matches('/'),
+        Some(_) | None => return Err("it does not begin with `pkg:`"),
+    };
+    let (kind, rest) = rest.split_once('/').ok_or("it has no name")?;
+    let (path, version) = split_version(rest)?;
+    let path = path.trim_matches('/');
+    let (namespace, name) = path.rsplit_once('/').map_or((None, path), |(left, name)| (Some(left), name));
+    let namespace = namespace.map(segments).transpose()?.map(|parts| parts.join("/"));
+    let version = version.map(decode).transpose()?;
+    let mut purl = Purl::new(kind, namespace.as_deref(), &decode(name)?, version.as_deref());
+    purl.qualifiers = qualifiers(query.unwrap_or_default())?;
+    let subpath = segments(subpath.unwrap_or_default())?.into_iter().filter(|part| names_something(part));
+    purl.subpath = Some(subpath.collect::<Vec<_>>().join("/")).filter(|text| !text.is_empty());
+    purl.fault().map_or(Ok(purl), Err)
+}
+
+fn split_last(text: &str, mark: char) -> (&str, Option<&str>) {
+    text.rsplit_once(mark).map_or((text, None), |(left, right)| (left, Some(right)))
+}
+
+/// The last `@` begins the version; but that of an npm scope may stand unencoded, with the name behind it.
+fn split_version(rest: &str) -> Result<(&str, Option<&str>), &'static str> {
+    match rest.rsplit_once('@') {
+        Some((path, version)) if !path.is_empty() && !path.ends_with('/') => Ok((path, Some(version))),
+        Some((_, name)) if name.contains('/') => Ok((rest, None)),
+        Some(_) => Err("it has no name"),
+        None => Ok((rest, None)),
+    }
+}
+
+fn decode(part: &str) -> Result<String, &'static str> {
+    percent_decode_str(part).decode_utf8().map(Cow::into_owned).map_err(|_| "it is not utf-8")
+}
+
+/// The decoded segments. An encoded slash would smuggle in a segment that the text does not show.
+fn segments(text: &str) -> Result<Vec<String>, &'static str> {
+    let parts = text.split('/').filter(|part| !part.is_empty());
+    parts
+        .map(|part| decode(part).and_then(|part| if part.contains('/') { Err(SLASH) } else { Ok(part) }))
+        .collect()
+}
+
+const SLASH: &str = "a segment has a slash in it";
+
+/// What a segment of a subpath must do; asked after decoding, for `%2E%2E` is a way up as well.
+fn names_something(segment: &str) -> bool {
+    !matches!(segment, "" | "." | "..")
+}
+
+fn qualifiers(query: &str) -> Result<BTreeMap<String, String>, &'static str> {
+    let mut qualifiers = BTreeMap::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (key, value) = pair.split_once('=').ok_or("a qualifier has no `=`")?;
+        // Two values for one key: two readers would believe two things of one package.
+        if qualifiers.insert(key.to_ascii_lowercase(), decode(value)?).is_some() {
+            return Err("a qualifier stands twice");
+        }
+    }
+    qualifiers.retain(|_, value| !value.is_empty());
+    Ok(qualifiers)
 }
 
 impl Serialize for Purl {
@@ -200,6 +293,8 @@ impl Serialize for Purl {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -243,8 +338,77 @@ mod tests {
             "pkg:n%20pm/foo",
             "pkg:npm/foo?a",
             "pkg:npm/f?a=1&a=2",
+            "pkg:npm/f?a=1&A=2",
+            "pkg:npm/f?a=&a=2",
+            "pkg:npm/f?%61=1",
+            "pkg:npm/f?1a=1",
+            "pkg:np+m/f",
+            "pkg:1npm/f",
+            "pkg%3Anpm/f",
+            "pkg:npm/f%ff",
+            "pkg:npm/@1.0",
+            "pkg:cargo/a/b@1",
+            "pkg:pypi/a/b@1",
+            "pkg:swift/a@1",
         ] {
             assert!(bad.parse::<Purl>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_encoded_slash_makes_no_segment() {
+        assert!("pkg:npm/a%2Fb/c".parse::<Purl>().is_err());
+        assert!("pkg:npm/c#a%2Fb".parse::<Purl>().is_err());
+    }
+
+    #[test]
+    fn no_way_up_is_left_in_a_subpath() {
+        let purl: Purl = "pkg:golang/a/b#x/./../%2e%2e/%2E//y".parse().unwrap();
+        assert_eq!(purl.subpath.as_deref(), Some("x/y"));
+        let built = Purl { subpath: Some("../x".to_owned()), ..Purl::new("golang", None, "stdlib", None) };
+        assert_eq!(built.to_string(), "pkg:golang/stdlib#x");
+    }
+
+    #[test]
+    fn parts_from_outside_are_checked() {
+        assert!(Purl::new("deb", None, "libc6", None).check().is_ok());
+        assert!(Purl::new("golang", None, "stdlib", Some("1.22.0")).check().is_ok());
+        for bad in [
+            Purl::new("", None, "a", None),
+            Purl::new("a:b", None, "a", None),
+            Purl::new("npm", None, "/", None),
+            Purl::new("gem", Some("a"), "b", None),
+            Purl::new("npm", None, "a", None).with("a b", "1"),
+        ] {
+            assert!(bad.check().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn slashes_around_parts_do_not_count() {
+        assert_eq!(Purl::new("golang", Some("/a//b/"), "/c/", None), "pkg:golang/a/b/c".parse().unwrap());
+        assert_eq!(Purl::new("npm", Some("/"), "a", None).namespace, None);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_back(
+            kind in "(npm|deb|golang|maven|generic|rpm|x[a-z0-9.-]{0,3})",
+            namespace in proptest::option::of(".{0,8}"),
+            name in ".{1,8}",
+            version in proptest::option::of(".{0,8}"),
+            value in ".{0,8}",
+        ) {
+            let purl = Purl::new(&kind, namespace.as_deref(), &name, version.as_deref()).with("k", &value);
+            prop_assume!(purl.check().is_ok());
+            prop_assert_eq!(purl.to_string().parse(), Ok(purl));
+        }
+
+        #[test]
+        fn no_text_makes_the_parser_panic_and_what_it_reads_is_stable(text in "(pkg:/?[a-z]{0,4}/)?.{0,24}") {
+            if let Ok(purl) = text.parse::<Purl>() {
+                prop_assert_eq!(purl.to_string().parse(), Ok(purl));
+            }
         }
     }
 }
