@@ -1,0 +1,250 @@
+//! Whether a version is affected: osv-schema, "Evaluation", to the letter.
+
+use std::cmp::Ordering;
+
+use crate::version::{Scheme, SemVer};
+
+use super::record::{Affected, Event, Range};
+
+/// What an `affected` entry says of one version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// Affected, and by what.
+    Affected(Match),
+    /// Not affected.
+    NotAffected,
+    /// It cannot be said: a lowercase fragment.
+    Undetermined(String),
+}
+
+/// What made a version affected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Match {
+    /// The range with its events, or `versions`.
+    pub range: String,
+    /// The event that decided.
+    pub event: String,
+    /// Versions above the given one that are fixed, smallest first.
+    pub fixed: Vec<String>,
+    /// Whether the entry lists single versions only, so that nothing is said of a fix.
+    pub versions_only: bool,
+    /// Why the match is less than certain.
+    pub low_confidence: Option<String>,
+}
+
+/// Evaluates one entry for one version. `scheme` orders the ecosystem's versions; without one only what
+/// needs no order can be answered.
+#[must_use]
+pub fn evaluate(affected: &Affected, version: &str, scheme: Option<&dyn Scheme>) -> Answer {
+    if affected.versions.is_empty() && affected.ranges.is_empty() {
+        return Answer::NotAffected;
+    }
+    if version.is_empty() {
+        return Answer::Undetermined("the package has no version".into());
+    }
+    // An exact spelling is a match whether or not it can be ordered; then equality by the ecosystem's order.
+    let listed = affected.versions.iter().find(|listed| *listed == version).or_else(|| {
+        let equal =
+            |listed: &&String| scheme.is_some_and(|s| s.compare(listed, version) == Ok(Ordering::Equal));
+        affected.versions.iter().find(equal)
+    });
+    let ranges: Vec<(&Range, Answer)> = affected
+        .ranges
+        .iter()
+        // A GIT range speaks of commits. It is passed over and does not hide the ranges beside it.
+        .filter(|range| range.kind != "GIT")
+        .map(|range| (range, in_range(range, version, scheme)))
+        .collect();
+    let hit = ranges.iter().find_map(|(range, answer)| match answer {
+        Answer::Affected(hit) => Some((*range, hit.clone())),
+        Answer::NotAffected | Answer::Undetermined(_) => None,
+    });
+    if let Some((range, mut hit)) = hit {
+        let own = fixes(std::slice::from_ref(range), version, scheme);
+        let all = fixes(&affected.ranges, version, scheme);
+        hit.fixed = own.iter().chain(all.iter().filter(|fix| !own.contains(fix))).cloned().collect();
+        return Answer::Affected(hit);
+    }
+    if let Some(listed) = listed {
+        return Answer::Affected(Match {
+            range: "versions".into(),
+            event: format!("lists {listed}"),
+            fixed: fixes(&affected.ranges, version, scheme),
+            versions_only: ranges.is_empty(),
+            low_confidence: None,
+        });
+    }
+    let unknown = ranges.into_iter().find(|(_, answer)| matches!(answer, Answer::Undetermined(_)));
+    match unknown {
+        Some((_, answer)) => answer,
+        None => unlisted(affected, version, scheme),
+    }
+}
+
+/// A version that stands in no list. Where it or the list cannot be ordered, another spelling of it might.
+fn unlisted(affected: &Affected, version: &str, scheme: Option<&dyn Scheme>) -> Answer {
+    let comparable = scheme.is_some_and(|scheme| scheme.compare(version, version).is_ok());
+    if affected.versions.is_empty() || comparable {
+        Answer::NotAffected
+    } else {
+        Answer::Undetermined(incomparable(version, scheme))
+    }
+}
+
+fn incomparable(version: &str, scheme: Option<&dyn Scheme>) -> String {
+    match scheme {
+        Some(scheme) => format!("`{version}` is no {} version", scheme.id()),
+        None => "this version of portcullis has no version order for its ecosystem".into(),
+    }
+}
+
+/// Kinds of events in the order in which they count where their versions are equal: so that `fixed: 0`
+/// means "never affected".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Introduced,
+    LastAffected,
+    Fixed,
+}
+
+impl Kind {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Introduced => "introduced",
+            Self::LastAffected => "last_affected",
+            Self::Fixed => "fixed",
+        }
+    }
+}
+
+/// An event's version: `0` is minus infinity and not the version 0, since `0~beta` is below that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum At<'a> {
+    Start,
+    Version(&'a str),
+}
+
+fn in_range(range: &Range, version: &str, scheme: Option<&dyn Scheme>) -> Answer {
+    let shown = describe(range);
+    if let [Event { introduced: Some(zero), fixed: None, last_affected: None, limit: None }] =
+        range.events.as_slice()
+        && zero == "0"
+    {
+        return affected_by(shown, "introduced 0, every version".into(), None);
+    }
+    let scheme = match (range.kind.as_str(), scheme) {
+        ("SEMVER", None) => &SemVer as &dyn Scheme,
+        (_, Some(scheme)) => scheme,
+        (_, None) => return Answer::Undetermined(incomparable(version, None)),
+    };
+    if scheme.compare(version, version).is_err() {
+        return Answer::Undetermined(incomparable(version, Some(scheme)));
+    }
+    let mut skipped = Vec::new();
+    let mut events = Vec::new();
+    for (kind, text) in points(range) {
+        if text == "0" && kind != Kind::LastAffected {
+            events.push((At::Start, kind));
+        } else if scheme.compare(text, text).is_ok() && scheme.compare(version, text).is_ok() {
+            events.push((At::Version(text), kind));
+        } else {
+            skipped.push((kind, text));
+        }
+    }
+    events.sort_by(|a, b| order(a.0, b.0, scheme).then(a.1.cmp(&b.1)));
+    if !below_limits(range, version, scheme) {
+        return Answer::NotAffected;
+    }
+    let mut decided = None;
+    for (at, kind) in &events {
+        let reached = match at {
+            At::Start => Ordering::Greater,
+            At::Version(text) => scheme.compare(version, text).unwrap_or(Ordering::Less),
+        };
+        match kind {
+            Kind::Introduced if reached.is_ge() => decided = Some((at, kind)),
+            Kind::Fixed if reached.is_ge() => decided = None,
+            Kind::LastAffected if reached.is_gt() => decided = None,
+            Kind::Introduced | Kind::Fixed | Kind::LastAffected => {}
+        }
+    }
+    let doubt =
+        skipped.first().map(|(kind, text)| format!("its event {} {text} could not be compared", kind.word()));
+    match (decided, doubt) {
+        (Some((at, kind)), doubt) => {
+            let text = if let At::Version(text) = at { text } else { "0" };
+            affected_by(shown, format!("{} {text} <= {version}", kind.word()), doubt)
+        }
+        // An event that could not be read may have been the one that introduced it.
+        (None, Some(doubt)) if skipped.iter().any(|(kind, _)| *kind == Kind::Introduced) => {
+            Answer::Undetermined(doubt)
+        }
+        (None, _) => Answer::NotAffected,
+    }
+}
+
+fn affected_by(range: String, event: String, low_confidence: Option<String>) -> Answer {
+    Answer::Affected(Match { range, event, fixed: Vec::new(), versions_only: false, low_confidence })
+}
+
+fn points(range: &Range) -> impl Iterator<Item = (Kind, &str)> {
+    range.events.iter().flat_map(|event| {
+        [
+            event.introduced.as_deref().map(|text| (Kind::Introduced, text)),
+            event.last_affected.as_deref().map(|text| (Kind::LastAffected, text)),
+            event.fixed.as_deref().map(|text| (Kind::Fixed, text)),
+        ]
+        .into_iter()
+        .flatten()
+    })
+}
+
+fn order(a: At<'_>, b: At<'_>, scheme: &dyn Scheme) -> Ordering {
+    match (a, b) {
+        (At::Start, At::Start) => Ordering::Equal,
+        (At::Start, At::Version(_)) => Ordering::Less,
+        (At::Version(_), At::Start) => Ordering::Greater,
+        (At::Version(a), At::Version(b)) => scheme.compare(a, b).unwrap_or(Ordering::Equal),
+    }
+}
+
+/// Where there are limits the version must be below one of them. One that cannot be compared bounds
+/// nothing: a match too many is on the safe side.
+fn below_limits(range: &Range, version: &str, scheme: &dyn Scheme) -> bool {
+    let mut limits = range.events.iter().filter_map(|event| event.limit.as_deref()).peekable();
+    limits.peek().is_none()
+        || limits.any(|limit| {
+            limit == "*" || !matches!(scheme.compare(version, limit), Ok(Ordering::Equal | Ordering::Greater))
+        })
+}
+
+/// The fixed versions above a version, smallest first.
+fn fixes(ranges: &[Range], version: &str, scheme: Option<&dyn Scheme>) -> Vec<String> {
+    let fixed = ranges.iter().filter(|range| range.kind != "GIT").flat_map(points);
+    let mut fixed: Vec<&str> = fixed.filter(|(kind, _)| *kind == Kind::Fixed).map(|(_, text)| text).collect();
+    fixed.retain(|fix| scheme.is_none_or(|scheme| scheme.compare(fix, version) != Ok(Ordering::Less)));
+    fixed.sort_by(|a, b| scheme.and_then(|scheme| scheme.compare(a, b).ok()).unwrap_or_else(|| a.cmp(b)));
+    fixed.dedup();
+    fixed.into_iter().filter(|fix| *fix != "0").map(str::to_owned).collect()
+}
+
+fn describe(range: &Range) -> String {
+    let event = |event: &Event| {
+        let part = |word: &str, text: &Option<String>| text.as_ref().map(|text| format!("{word}={text}"));
+        [
+            part("introduced", &event.introduced),
+            part("fixed", &event.fixed),
+            part("last_affected", &event.last_affected),
+            part("limit", &event.limit),
+        ]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join(" ")
+    };
+    let events: Vec<String> = range.events.iter().map(event).collect();
+    format!("{} {}", range.kind, events.join(" "))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,230 @@
+//! OSV records as matching and display need them (osv-schema 1.7). Lenient where the schema's sources
+//! are: unknown fields are ignored, absent and null lists are empty, dates are text.
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// One advisory.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+pub struct Record {
+    /// Id, such as `GHSA-…`.
+    pub id: String,
+    /// When it was last changed, RFC 3339.
+    #[serde(default)]
+    pub modified: Option<String>,
+    /// When it was published.
+    #[serde(default)]
+    pub published: Option<String>,
+    /// When it was withdrawn: it then matches nothing.
+    #[serde(default)]
+    pub withdrawn: Option<String>,
+    /// Other ids of the same vulnerability.
+    #[serde(default, deserialize_with = "or_empty")]
+    pub aliases: Vec<String>,
+    /// Ids of the vulnerabilities that a distribution's record is about.
+    #[serde(default, deserialize_with = "or_empty")]
+    pub upstream: Vec<String>,
+    /// Ids that have to do with it.
+    #[serde(default, deserialize_with = "or_empty")]
+    pub related: Vec<String>,
+    /// One line.
+    #[serde(default)]
+    pub summary: Option<String>,
+    /// Scores.
+    #[serde(default, deserialize_with = "or_empty")]
+    pub severity: Vec<Score>,
+    /// What it affects.
+    #[serde(default, deserialize_with = "or_empty")]
+    pub affected: Vec<Affected>,
+    /// The source's own fields.
+    #[serde(default)]
+    pub database_specific: Option<DatabaseSpecific>,
+}
+
+/// A score: a CVSS vector, or a word for the type `Ubuntu`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Score {
+    /// `CVSS_V2`, `CVSS_V3`, `CVSS_V4`, `Ubuntu`.
+    #[serde(rename = "type", default)]
+    pub kind: String,
+    /// The vector or word.
+    #[serde(default)]
+    pub score: String,
+}
+
+/// One package and the versions of it that are affected.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Affected {
+    /// The package; records about commits alone have none.
+    #[serde(default)]
+    pub package: Option<AffectedPackage>,
+    /// Ranges, joined by "or".
+    #[serde(default, deserialize_with = "or_empty", skip_serializing_if = "Vec::is_empty")]
+    pub ranges: Vec<Range>,
+    /// Single versions.
+    #[serde(default, deserialize_with = "or_empty", skip_serializing_if = "Vec::is_empty")]
+    pub versions: Vec<String>,
+    /// Scores of this package; they go before the record's.
+    #[serde(default, deserialize_with = "or_empty", skip_serializing_if = "Vec::is_empty")]
+    pub severity: Vec<Score>,
+    /// The ecosystem's own fields.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ecosystem_specific: Option<EcosystemSpecific>,
+}
+
+/// Ecosystem and name of a package.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct AffectedPackage {
+    /// Ecosystem with its release, such as `Debian:11`.
+    #[serde(default)]
+    pub ecosystem: String,
+    /// Name.
+    #[serde(default)]
+    pub name: String,
+}
+
+/// A range of versions.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Range {
+    /// `ECOSYSTEM`, `SEMVER` or `GIT`.
+    #[serde(rename = "type", default)]
+    pub kind: String,
+    /// What happens at which version.
+    #[serde(default, deserialize_with = "or_empty")]
+    pub events: Vec<Event>,
+}
+
+/// One event: exactly one of the fields is set in a sound record.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Event {
+    /// First affected version; `0` is before all versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub introduced: Option<String>,
+    /// First version that is not affected any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fixed: Option<String>,
+    /// Last affected version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_affected: Option<String>,
+    /// Upper bound of what the range speaks of; `*` is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<String>,
+}
+
+/// Fields that some sources add to a record.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+pub struct DatabaseSpecific {
+    /// GHSA: `LOW`, `MODERATE`, `HIGH`, `CRITICAL`. Other sources put other things there.
+    #[serde(default)]
+    pub severity: Option<serde_json::Value>,
+}
+
+/// Fields that some ecosystems add to a package.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct EcosystemSpecific {
+    /// Debian: `unimportant`, `low`, `medium`, `high`, `end-of-life`, …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub urgency: Option<serde_json::Value>,
+    /// Some sources state a severity word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub severity: Option<serde_json::Value>,
+    /// Ubuntu: the binary packages that are affected.
+    #[serde(default, deserialize_with = "lenient_binaries", skip_serializing_if = "Vec::is_empty")]
+    pub binaries: Vec<Binary>,
+}
+
+/// A binary package of an Ubuntu record.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Binary {
+    /// Its name.
+    pub binary_name: String,
+}
+
+/// The part of a record that does not depend on the package.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Head {
+    /// Id.
+    pub id: String,
+    /// Other ids of the same vulnerability.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
+    /// Ids of the vulnerabilities that a distribution's record is about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub upstream: Vec<String>,
+    /// Ids that have to do with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub related: Vec<String>,
+    /// One line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// When it was published, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published: Option<String>,
+    /// Scores.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub severity: Vec<Score>,
+    /// `database_specific.severity`, where it is a word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database_severity: Option<String>,
+}
+
+impl Record {
+    /// Reads one record.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let record: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        if record.id.is_empty() { Err("it has no id".into()) } else { Ok(record) }
+    }
+
+    /// The part that does not depend on the package.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        let database = self.database_specific.as_ref().and_then(|fields| fields.severity.as_ref());
+        Head {
+            id: self.id.clone(),
+            aliases: self.aliases.clone(),
+            upstream: self.upstream.clone(),
+            related: self.related.clone(),
+            summary: self.summary.clone(),
+            published: self.published.clone(),
+            severity: self.severity.clone(),
+            database_severity: database.and_then(|value| value.as_str()).map(str::to_owned),
+        }
+    }
+}
+
+fn or_empty<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// Other ecosystems use the name `binaries` for other things; only Ubuntu's form narrows a match.
+fn lenient_binaries<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Binary>, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(serde_json::from_value(value).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_with_null_lists_and_unknown_fields_is_read() {
+        let text = br#"{"id":"X-1","aliases":null,"affected":[{"package":{"ecosystem":"Root:npm","name":"a"},
+            "ranges":[{"type":"SEMVER","events":[{"introduced":"0"}],"repo":"x"}],"versions":null}],"more":1}"#;
+        let record = Record::parse(text).unwrap();
+        assert_eq!(record.affected[0].ranges[0].events[0].introduced.as_deref(), Some("0"));
+    }
+
+    #[test]
+    fn a_record_without_an_id_is_refused() {
+        assert!(Record::parse(b"{}").is_err());
+        assert!(Record::parse(br#"{"id":""}"#).is_err());
+    }
+
+    #[test]
+    fn a_severity_that_is_no_word_is_not_taken_for_one() {
+        let record = Record::parse(br#"{"id":"X","database_specific":{"severity":[{"x":1}]}}"#).unwrap();
+        assert_eq!(record.head().database_severity, None);
+    }
+}
