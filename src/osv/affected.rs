@@ -26,8 +26,9 @@ pub struct Match {
     pub event: String,
     /// Versions above the given one that are fixed, smallest first.
     pub fixed: Vec<String>,
-    /// Whether the entry lists single versions only, so that nothing is said of a fix.
-    pub versions_only: bool,
+    /// Whether nothing is said of a fix although there may be one: the entry lists single versions, or
+    /// ends with the last affected version.
+    pub fix_unstated: bool,
     /// Why the match is less than certain.
     pub low_confidence: Option<String>,
 }
@@ -36,6 +37,9 @@ pub struct Match {
 /// needs no order can be answered.
 #[must_use]
 pub fn evaluate(affected: &Affected, version: &str, scheme: Option<&dyn Scheme>) -> Answer {
+    if let Some(cause) = &affected.unreadable {
+        return Answer::Undetermined(format!("its entry could not be read: {cause}"));
+    }
     if affected.versions.is_empty() && affected.ranges.is_empty() {
         return Answer::NotAffected;
     }
@@ -63,6 +67,7 @@ pub fn evaluate(affected: &Affected, version: &str, scheme: Option<&dyn Scheme>)
         let own = fixes(std::slice::from_ref(range), version, scheme);
         let all = fixes(&affected.ranges, version, scheme);
         hit.fixed = own.iter().chain(all.iter().filter(|fix| !own.contains(fix))).cloned().collect();
+        hit.fix_unstated = points(range).any(|(kind, _)| kind == Kind::LastAffected);
         return Answer::Affected(hit);
     }
     if let Some(listed) = listed {
@@ -70,7 +75,7 @@ pub fn evaluate(affected: &Affected, version: &str, scheme: Option<&dyn Scheme>)
             range: "versions".into(),
             event: format!("lists {listed}"),
             fixed: fixes(&affected.ranges, version, scheme),
-            versions_only: ranges.is_empty(),
+            fix_unstated: true,
             low_confidence: None,
         });
     }
@@ -140,6 +145,10 @@ fn in_range(range: &Range, version: &str, scheme: Option<&dyn Scheme>) -> Answer
     if scheme.compare(version, version).is_err() {
         return Answer::Undetermined(incomparable(version, Some(scheme)));
     }
+    // The schema demands an `introduced`. A range without one says nothing that could be relied upon.
+    if !points(range).any(|(kind, _)| kind == Kind::Introduced) {
+        return Answer::Undetermined("its range has no event `introduced`".into());
+    }
     let mut skipped = Vec::new();
     let mut events = Vec::new();
     for (kind, text) in points(range) {
@@ -184,7 +193,7 @@ fn in_range(range: &Range, version: &str, scheme: Option<&dyn Scheme>) -> Answer
 }
 
 fn affected_by(range: String, event: String, low_confidence: Option<String>) -> Answer {
-    Answer::Affected(Match { range, event, fixed: Vec::new(), versions_only: false, low_confidence })
+    Answer::Affected(Match { range, event, fixed: Vec::new(), fix_unstated: false, low_confidence })
 }
 
 fn points(range: &Range) -> impl Iterator<Item = (Kind, &str)> {

@@ -2,4 +2,15 @@
 //! make a look-up cheap.
 
 pub mod affected;
+mod distro;
+mod find;
+#[cfg(test)]
+mod fixture;
+pub mod names;
+mod query;
 pub mod record;
+pub mod segment;
+mod severity;
+
+pub use find::{Advisories, find};
+pub use query::ecosystems;

@@ -2,6 +2,7 @@
 //! are: unknown fields are ignored, absent and null lists are empty, dates are text.
 
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 
 /// One advisory.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
@@ -33,7 +34,7 @@ pub struct Record {
     #[serde(default, deserialize_with = "or_empty")]
     pub severity: Vec<Score>,
     /// What it affects.
-    #[serde(default, deserialize_with = "or_empty")]
+    #[serde(default, deserialize_with = "affected_entries")]
     pub affected: Vec<Affected>,
     /// The source's own fields.
     #[serde(default)]
@@ -69,6 +70,10 @@ pub struct Affected {
     /// The ecosystem's own fields.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ecosystem_specific: Option<EcosystemSpecific>,
+    /// Why the rest of the entry could not be read: it may affect any version of the package. Set by
+    /// [`Record::parse`], never read from a record.
+    #[serde(skip)]
+    pub unreadable: Option<String>,
 }
 
 /// Ecosystem and name of a package.
@@ -198,6 +203,24 @@ fn or_empty<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> 
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
+/// Reads the entries one by one: one that is malformed behind its package must not hide the others, nor
+/// make the package look unaffected.
+fn affected_entries<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Affected>, D::Error> {
+    #[derive(Deserialize)]
+    struct Salvage {
+        package: Option<AffectedPackage>,
+    }
+    let entries: Option<Vec<Box<RawValue>>> = Option::deserialize(deserializer)?;
+    let read = |raw: Box<RawValue>| {
+        serde_json::from_str(raw.get()).or_else(|error| {
+            let salvaged: Salvage = serde_json::from_str(raw.get()).map_err(serde::de::Error::custom)?;
+            let unreadable = Some(error.to_string());
+            Ok(Affected { package: salvaged.package, unreadable, ..Affected::default() })
+        })
+    };
+    entries.unwrap_or_default().into_iter().map(read).collect()
+}
+
 /// Other ecosystems use the name `binaries` for other things; only Ubuntu's form narrows a match.
 fn lenient_binaries<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Binary>, D::Error> {
     let value = serde_json::Value::deserialize(deserializer)?;
@@ -214,6 +237,17 @@ mod tests {
             "ranges":[{"type":"SEMVER","events":[{"introduced":"0"}],"repo":"x"}],"versions":null}],"more":1}"#;
         let record = Record::parse(text).unwrap();
         assert_eq!(record.affected[0].ranges[0].events[0].introduced.as_deref(), Some("0"));
+    }
+
+    #[test]
+    fn an_entry_that_is_malformed_behind_its_package_is_kept_as_unreadable() {
+        let text = br#"{"id":"X-1","affected":[{"package":{"ecosystem":"npm","name":"a"},"ranges":7},
+            {"package":{"ecosystem":"npm","name":"b"},"versions":["1"]}]}"#;
+        let record = Record::parse(text).unwrap();
+        assert_eq!(record.affected[0].package.as_ref().unwrap().name, "a");
+        assert!(record.affected[0].unreadable.is_some());
+        assert_eq!(record.affected[1].versions, ["1"]);
+        assert!(Record::parse(br#"{"id":"X-1","affected":[{"package":"a"}]}"#).is_err());
     }
 
     #[test]

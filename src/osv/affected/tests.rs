@@ -55,6 +55,8 @@ fn events_count_in_the_order_of_their_versions() {
 fn last_affected_is_itself_affected() {
     let last = range("ECOSYSTEM", r#"[{"introduced":"1"},{"last_affected":"2"}]"#);
     assert!(is_affected(&last, "2", "PyPI") && !is_affected(&last, "2.0.1", "PyPI"));
+    let Answer::Affected(hit) = answer(&last, "2", "PyPI") else { panic!() };
+    assert!(hit.fix_unstated);
 }
 
 #[test]
@@ -95,6 +97,15 @@ fn a_version_that_cannot_be_compared_is_undetermined() {
     assert!(matches!(answer(&one, "not a version", "Alpine:v3.16"), Answer::Undetermined(_)));
     assert!(matches!(answer(&one, "", "Alpine:v3.16"), Answer::Undetermined(_)));
     assert!(matches!(answer(&one, "1.0", "Hackage"), Answer::Undetermined(_)));
+}
+
+#[test]
+fn a_range_without_introduced_or_an_unreadable_entry_is_undetermined() {
+    for events in ["[]", r#"[{"fixed":"2"}]"#] {
+        assert!(matches!(answer(&range("ECOSYSTEM", events), "1", "PyPI"), Answer::Undetermined(_)));
+    }
+    let unreadable = Affected { unreadable: Some("cut short".into()), ..Affected::default() };
+    assert!(matches!(answer(&unreadable, "1", "PyPI"), Answer::Undetermined(_)));
 }
 
 #[test]

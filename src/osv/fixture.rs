@@ -1,0 +1,67 @@
+//! Segments and inventories for tests.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::model::digest::Digest;
+use crate::model::fact::Fact;
+use crate::model::finding::Findings;
+use crate::model::inventory::{Inventory, LayerRef, Package, SourcePackage};
+use crate::model::layer::Distro;
+use crate::model::purl::Purl;
+
+use super::names::base;
+use super::record::Record;
+use super::segment::Segment;
+use super::segment::build::Builder;
+use super::{Advisories, find};
+
+/// A segment of records.
+pub(super) fn segment(ecosystem: &str, records: &[Value]) -> Vec<u8> {
+    let mut builder = Builder::new(ecosystem);
+    for record in records {
+        let bytes = serde_json::to_vec(record).unwrap();
+        builder.add("test.json", Digest::sha256(&bytes), Record::parse(&bytes));
+    }
+    builder.finish().unwrap()
+}
+
+/// An installed package of `TYPE NAME VERSION`.
+pub(super) fn package(text: &str) -> Package {
+    let parts: Vec<&str> = text.split(' ').collect();
+    let kind = ["apk", "deb", "npm", "pypi", "gem"].into_iter().find(|kind| *kind == parts[0]).unwrap();
+    let layer = Digest::sha256(b"layer");
+    Package {
+        purl: Purl::new(kind, None, parts[1], Some(parts[2])),
+        kind,
+        name: parts[1].to_owned(),
+        version: parts[2].to_owned(),
+        arch: None,
+        source: None,
+        licenses: Vec::new(),
+        layer: LayerRef { index: 0, digest: layer.clone(), diff_id: layer, created_by: None },
+        locations: Vec::new(),
+        owned_by: None,
+        vendored_in: None,
+        application: false,
+    }
+}
+
+/// The same package built from a source package.
+pub(super) fn from_source(package: Package, name: &str, version: &str) -> Package {
+    Package { source: Some(SourcePackage { name: name.into(), version: version.into() }), ..package }
+}
+
+/// Finds what applies to packages of an image of a distribution (`debian 11`).
+pub(super) fn find_in(distro: &str, packages: Vec<Package>, segments: &[&[u8]]) -> Findings {
+    let (id, version) = distro.split_once(' ').unwrap();
+    let distro = Distro { id: id.into(), version_id: version.into(), ..Distro::default() };
+    let inventory = Inventory { distro: Some(distro), packages, ..Inventory::default() };
+    let opened: BTreeMap<_, _> = segments
+        .iter()
+        .map(|bytes| Segment::open(bytes).unwrap())
+        .map(|segment| (base(&segment.meta().ecosystem).to_owned(), Fact::Known(segment)))
+        .collect();
+    find(&"linux/amd64".parse().unwrap(), &inventory, &Advisories(opened))
+}
