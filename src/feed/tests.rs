@@ -1,0 +1,166 @@
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+
+use super::*;
+use crate::osv::segment::Segment;
+
+struct Place {
+    directory: tempfile::TempDir,
+    cache: tempfile::TempDir,
+}
+
+fn place() -> Place {
+    Place { directory: tempfile::tempdir().unwrap(), cache: tempfile::tempdir().unwrap() }
+}
+
+impl Place {
+    fn file(&self, path: &str, bytes: &[u8]) {
+        let path = self.directory.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+
+    fn store(&self) -> Store {
+        Store::open(self.directory.path(), self.cache.path()).unwrap()
+    }
+
+    fn cached(&self) -> Vec<PathBuf> {
+        let below = fs::read_dir(self.cache.path().join("osv")).unwrap().next().unwrap().unwrap().path();
+        let mut files: Vec<_> = fs::read_dir(below).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        files
+    }
+}
+
+fn record(id: &str, name: &str) -> Vec<u8> {
+    format!(
+        r#"{{"id":"{id}","affected":[{{"package":{{"ecosystem":"npm","name":"{name}"}},"versions":["1"]}}]}}"#
+    )
+    .into_bytes()
+}
+
+fn zip(path: &Path, files: &[(&str, &[u8])]) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let mut writer = zip::ZipWriter::new(fs::File::create(path).unwrap());
+    for (name, bytes) in files {
+        writer.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
+        writer.write_all(bytes).unwrap();
+    }
+    writer.finish().unwrap();
+}
+
+fn ids(mapped: &Mapped, name: &str) -> Vec<String> {
+    let segment = Segment::open(mapped.bytes()).unwrap();
+    segment.affecting("npm", name).unwrap().into_iter().map(|posting| posting.head.id).collect()
+}
+
+#[test]
+fn a_zip_and_a_directory_of_files_say_the_same() {
+    let files = place();
+    files.file("npm/A.json", &record("A", "x"));
+    files.file("npm/B.json", &record("B", "x"));
+    files.file("npm/notes.txt", b"no record");
+    let zipped = place();
+    zip(
+        &zipped.directory.path().join("npm/all.zip"),
+        &[("B.json", &record("B", "x")), ("A.json", &record("A", "x")), ("README", b"no record")],
+    );
+    let (one, other) = (files.store().segment("npm").unwrap(), zipped.store().segment("npm").unwrap());
+    assert_eq!(one.unwrap().bytes(), other.unwrap().bytes());
+}
+
+#[test]
+fn an_ecosystem_that_is_not_there_is_none_and_a_broken_one_an_error() {
+    let place = place();
+    place.file("npm/A.json", &record("A", "x"));
+    place.file("PyPI/all.zip", b"not a zip");
+    let store = place.store();
+    assert_eq!(store.ecosystems().unwrap(), ["PyPI", "npm"]);
+    assert!(store.segment("Go").unwrap().is_none());
+    assert_eq!(store.segment("PyPI").unwrap_err().kind, ErrorKind::NotASnapshot);
+}
+
+#[test]
+fn an_empty_or_missing_directory_is_no_snapshot() {
+    let place = place();
+    let error = Store::open(place.directory.path(), place.cache.path()).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::NotASnapshot);
+    assert!(error.to_string().contains("<Ecosystem>/all.zip"), "{error}");
+    let missing = Store::open(&place.directory.path().join("x"), place.cache.path()).unwrap_err();
+    assert_eq!(missing.kind, ErrorKind::NotFound);
+}
+
+#[test]
+fn a_source_is_compiled_once_and_again_when_it_changes() {
+    let place = place();
+    place.file("npm/A.json", &record("A", "x"));
+    assert_eq!(ids(&place.store().segment("npm").unwrap().unwrap(), "x"), ["A"]);
+    let first = place.cached();
+    assert_eq!(ids(&place.store().segment("npm").unwrap().unwrap(), "x"), ["A"]);
+    assert_eq!(place.cached(), first);
+    place.file("npm/B.json", &record("B", "x"));
+    assert_eq!(ids(&place.store().segment("npm").unwrap().unwrap(), "x"), ["A", "B"]);
+    assert_ne!(place.cached(), first);
+    assert_eq!(place.cached().len(), 2, "the old segment is gone: {:?}", place.cached());
+    fs::remove_file(place.directory.path().join("npm/A.json")).unwrap();
+    assert_eq!(ids(&place.store().segment("npm").unwrap().unwrap(), "x"), ["B"]);
+}
+
+#[test]
+fn a_segment_that_was_tampered_with_is_compiled_anew() {
+    let place = place();
+    place.file("npm/A.json", &record("A", "x"));
+    drop(place.store().segment("npm").unwrap());
+    let segment = place.cached().into_iter().find(|path| path.extension().unwrap() == "segment").unwrap();
+    // A record is hidden by another name; the file keeps its length.
+    let mut bytes = fs::read(&segment).unwrap();
+    let at = bytes.windows(5).position(|key| key == b"npm\0x").unwrap() + 4;
+    bytes[at] = b'y';
+    fs::write(&segment, bytes).unwrap();
+    assert_eq!(ids(&place.store().segment("npm").unwrap().unwrap(), "x"), ["A"]);
+}
+
+#[test]
+fn a_record_that_cannot_be_read_is_counted_and_named() {
+    let place = place();
+    place.file("npm/A.json", &record("A", "x"));
+    place.file("npm/B.json", b"{ not json");
+    let mapped = place.store().segment("npm").unwrap().unwrap();
+    let meta = Segment::open(mapped.bytes()).unwrap().meta().clone();
+    assert_eq!((meta.records, meta.unreadable), (1, 1));
+    assert!(meta.unreadable_names[0].starts_with("B.json: "), "{:?}", meta.unreadable_names);
+}
+
+#[test]
+fn an_entry_of_a_zip_with_a_wrong_checksum_is_unreadable() {
+    let place = place();
+    let path = place.directory.path().join("npm/all.zip");
+    let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let mut writer = zip::ZipWriter::new(fs::File::create(&path).unwrap());
+    writer.start_file("A.json", stored).unwrap();
+    writer.write_all(&record("A", "x")).unwrap();
+    writer.finish().unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    let at = bytes.windows(3).position(|three| three == b"\"x\"").unwrap() + 1;
+    bytes[at] = b'y';
+    fs::write(&path, bytes).unwrap();
+    let mapped = place.store().segment("npm").unwrap().unwrap();
+    assert_eq!(Segment::open(mapped.bytes()).unwrap().meta().unreadable, 1);
+}
+
+#[test]
+fn several_threads_compile_the_same_source_without_harm() {
+    let place = place();
+    for n in 0..50 {
+        place.file(&format!("npm/A{n}.json"), &record(&format!("A{n}"), "x"));
+    }
+    let store = place.store();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| assert_eq!(ids(&store.segment("npm").unwrap().unwrap(), "x").len(), 50));
+        }
+    });
+    assert_eq!(place.cached().len(), 2);
+}
