@@ -25,6 +25,9 @@ pub trait Progress: Sync {
     fn advance(&self, bytes: u64);
     /// All were read.
     fn finish(&self);
+    /// The advisories of an ecosystem are about to be opened, which takes seconds where they must be
+    /// compiled first.
+    fn advisories(&self, ecosystem: &str);
 }
 
 /// Why there is nothing to judge: the user must say something else.

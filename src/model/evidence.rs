@@ -71,7 +71,8 @@ pub struct LayerEvidence {
 pub struct SnapshotInfo {
     /// Digest over the ids of the segments consulted.
     pub id: Digest,
-    /// The newest `modified` of its records: how fresh the data certainly is.
+    /// How fresh the data certainly is: of each ecosystem the newest `modified` of its records, and of
+    /// those the oldest.
     pub generated: Option<Timestamp>,
     /// Segment id by ecosystem, for the ecosystems that the image needed.
     pub ecosystems: BTreeMap<String, SegmentInfo>,

@@ -25,6 +25,14 @@ impl<T> Fact<T> {
         }
     }
 
+    /// What is known, if it is, to add to it.
+    pub fn known_mut(&mut self) -> Option<&mut T> {
+        match self {
+            Self::Known(value) => Some(value),
+            Self::Absent | Self::Unknown(_) => None,
+        }
+    }
+
     /// What is known, if it is. For reports; a rule matches on all three states.
     pub fn known(&self) -> Option<&T> {
         match self {

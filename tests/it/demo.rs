@@ -121,6 +121,10 @@ fn cvss(vector: &str) -> Value {
 }
 
 fn advisories() -> Vec<(&'static str, Value)> {
+    [alpine_advisories(), language_advisories()].concat()
+}
+
+fn alpine_advisories() -> Vec<(&'static str, Value)> {
     let alpine = |id, cve: &str, published, summary, name, fixed| {
         (
             "Alpine",
@@ -159,6 +163,11 @@ fn advisories() -> Vec<(&'static str, Value)> {
             "busybox",
             "1.35.0-r17",
         ),
+    ]
+}
+
+fn language_advisories() -> Vec<(&'static str, Value)> {
+    vec![
         (
             "PyPI",
             advisory(

@@ -39,7 +39,7 @@ fn truth(data: &Path, name: &str) -> Value {
 fn inventory(platform: &PlatformEvidence) -> &Inventory {
     match &platform.inventory {
         Fact::Known(inventory) => inventory,
-        other => panic!("no inventory: {other:?}"),
+        other @ (Fact::Absent | Fact::Unknown(_)) => panic!("no inventory: {other:?}"),
     }
 }
 

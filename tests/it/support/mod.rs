@@ -29,6 +29,7 @@ impl Progress for Quiet {
     fn begin(&self, _: usize, _: u64) {}
     fn advance(&self, _: u64) {}
     fn finish(&self) {}
+    fn advisories(&self, _: &str) {}
 }
 
 /// Everything known of an image, all platforms.
