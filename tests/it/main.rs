@@ -10,6 +10,7 @@
 mod architecture;
 mod demo;
 mod layers;
+mod matching;
 mod purls;
 mod support;
 mod truth;

@@ -3,6 +3,8 @@
 pub mod image;
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
 
 use portcullis::gate::{Progress, inspect};
 use portcullis::image::limits::Limits;
@@ -20,6 +22,19 @@ pub fn shared(what: &str) -> Option<PathBuf> {
     assert!(std::env::var_os("PORTCULLIS_REQUIRE_SHARED").is_none(), "{what} needs ../shared");
     println!("skipped: {what} needs ../shared");
     None
+}
+
+/// The advisories of `../shared`, laid out as the public OSV bucket, unpacked once.
+pub fn osv_corpus() -> Option<PathBuf> {
+    static CORPUS: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let unpack = || {
+        let script = shared("data/unpack-osv")?;
+        let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("osv");
+        let ended = Command::new(script).arg(&place).status().unwrap();
+        assert!(ended.success(), "unpack-osv needs bash, tar, zstd and python3");
+        Some(place)
+    };
+    CORPUS.get_or_init(unpack).clone()
 }
 
 /// Progress that nobody watches.
