@@ -29,3 +29,5 @@ pub mod layout;
 pub mod gate;
 
 pub mod cli;
+#[doc(hidden)]
+pub mod fuzzing;

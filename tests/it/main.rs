@@ -9,6 +9,7 @@
 
 mod architecture;
 mod demo;
+mod fuzzing;
 mod layers;
 mod matching;
 mod purls;

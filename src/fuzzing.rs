@@ -1,0 +1,165 @@
+//! One function per fuzz target: every parser of foreign bytes. `fuzz/` calls them one by one, and an
+//! ordinary test runs them over the seeds in `testdata/` with mutations. None may panic, hang or fill
+//! the memory, whatever the bytes.
+
+use crate::image::compression::Compression;
+use crate::image::limits::Limits;
+use crate::image::resolve::{BlobName, LayerBlob};
+use crate::image::{document, json};
+use crate::inventory::{CATALOGERS, HEAD_LEN, Merged, Reads, catalog_layer};
+use crate::model::digest::Digest;
+use crate::model::inventory::LayerRef;
+use crate::model::location::Location;
+use crate::model::path::ImagePath;
+use crate::model::purl::Purl;
+use crate::osv::affected::evaluate;
+use crate::osv::record::Record;
+use crate::osv::segment::Segment;
+use crate::osv::segment::build::Builder;
+use crate::policy::Policy;
+use crate::version::SCHEMES;
+
+/// What a target does with bytes.
+pub type Target = fn(&[u8]);
+
+/// Every target: its name is that of its file in `fuzz/fuzz_targets/`.
+pub static TARGETS: &[(&str, Target)] = &[
+    ("document", documents),
+    ("layer", layer),
+    ("cataloger", catalogers),
+    ("version", versions),
+    ("name", names),
+    ("record", record),
+    ("segment", segment),
+    ("policy", policy),
+];
+
+/// Manifests, indexes, configs, and JSON as such.
+pub fn documents(bytes: &[u8]) {
+    let _ = json::parse(bytes);
+    let _ = document::parse(bytes, None, "fuzz");
+    let _ = document::parse_config(bytes, "fuzz");
+}
+
+/// A layer, stored in each way, cataloged and flattened. The first byte chooses the compression.
+pub fn layer(bytes: &[u8]) {
+    let Some((choice, bytes)) = bytes.split_first() else { return };
+    let compression = match choice % 3 {
+        0 => Compression::None,
+        1 => Compression::Gzip,
+        _ => Compression::Zstd,
+    };
+    // Small limits, so that a bomb is refused before it slows the fuzzer down.
+    let limits = Limits { layer: 1 << 20, entries: 1_000, ratio_floor: 1 << 16, ..Limits::default() };
+    let digest = Digest::sha256(bytes);
+    let blob = LayerBlob {
+        blob: BlobName::Member("fuzz".into()),
+        compression: Some(compression),
+        diff_id: digest.clone(),
+    };
+    if let Ok((inventory, _)) = catalog_layer(bytes, &blob, "layer 0", &limits) {
+        let layers = [inventory];
+        let merged = Merged::new(&layers);
+        let _ = merged.missing();
+        let reference = LayerRef { index: 0, digest: digest.clone(), diff_id: digest, created_by: None };
+        let _ = merged.flatten(&[reference]);
+    }
+}
+
+/// Every cataloger on a path that it wants. The first line is the path.
+pub fn catalogers(bytes: &[u8]) {
+    let (path, bytes) = match bytes.iter().position(|b| *b == b'\n') {
+        Some(end) => bytes.split_at(end),
+        None => (bytes, &[][..]),
+    };
+    let bytes = bytes.strip_prefix(b"\n").unwrap_or(bytes);
+    let Ok(path) = ImagePath::normalise(path) else { return };
+    let head = bytes.get(..HEAD_LEN).unwrap_or(bytes);
+    for cataloger in CATALOGERS.iter().filter(|cataloger| cataloger.wants(&path, head)) {
+        match cataloger.reads() {
+            Reads::Whole => {
+                let _ = cataloger.parse(&path, bytes);
+            }
+            Reads::Nothing => {
+                let _ = cataloger.parse(&path, b"");
+            }
+            Reads::Markers(markers) => {
+                for marker in markers {
+                    let _ = cataloger.found(marker);
+                }
+            }
+        }
+    }
+}
+
+/// Three lines of text are compared by every version order, which must be an order.
+pub fn versions(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let mut lines = text.split('\n');
+    let (a, b, c) = (
+        lines.next().unwrap_or_default(),
+        lines.next().unwrap_or_default(),
+        lines.next().unwrap_or_default(),
+    );
+    for (scheme, _) in SCHEMES {
+        let there = scheme.compare(a, b);
+        let back = scheme.compare(b, a).map(std::cmp::Ordering::reverse);
+        assert_eq!(there.is_ok(), back.is_ok(), "{}: `{a}` and `{b}`", scheme.id());
+        if let (Ok(there), Ok(back)) = (there, back) {
+            assert_eq!(there, back, "{}: `{a}` and `{b}`", scheme.id());
+        }
+        if let (Ok(ab), Ok(bc), Ok(ac)) = (scheme.compare(a, b), scheme.compare(b, c), scheme.compare(a, c))
+            && ab == bc
+        {
+            assert_eq!(ac, ab, "{}: `{a}`, `{b}`, `{c}`", scheme.id());
+        }
+    }
+}
+
+/// Locations, references and package urls: what parses must be written back as itself.
+pub fn names(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    if let Ok(location) = text.parse::<Location>() {
+        assert_eq!(location.to_string().parse::<Location>().as_ref(), Ok(&location));
+    }
+    if let Ok(purl) = text.parse::<Purl>() {
+        assert_eq!(purl.to_string().parse::<Purl>().as_ref(), Ok(&purl));
+    }
+}
+
+/// An advisory: read, evaluated for several versions in every order, compiled and looked up.
+pub fn record(bytes: &[u8]) {
+    let Ok(record) = Record::parse(bytes) else { return };
+    for affected in &record.affected {
+        for version in ["", "0", "1.2.3", "1:2.3-4", "2.0_rc1-r3", "not a version"] {
+            for (scheme, _) in SCHEMES {
+                let _ = evaluate(affected, version, Some(*scheme));
+            }
+            let _ = evaluate(affected, version, None);
+        }
+    }
+    let mut builder = Builder::new("PyPI");
+    builder.add("fuzz.json", Digest::sha256(bytes), Ok(record));
+    if let Ok(bytes) = builder.finish() {
+        let opened = Segment::open(&bytes);
+        assert!(opened.is_ok(), "what was written must open: {:?}", opened.err());
+    }
+}
+
+/// A compiled segment with any bytes: damaged or answered, never a panic.
+pub fn segment(bytes: &[u8]) {
+    let Ok(segment) = Segment::open(bytes) else { return };
+    let _ = (segment.id(), segment.head("GHSA-1"));
+    for ecosystem in segment.meta().releases.keys() {
+        let _ = segment.affecting(ecosystem, "a");
+    }
+}
+
+/// A policy, with its errors shown.
+pub fn policy(bytes: &[u8]) {
+    if let Err(errors) = Policy::parse(bytes) {
+        for error in errors {
+            let _ = error.render(bytes, "fuzz");
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Every fuzz target over its seeds, as they are and mutated. Fuzzing proper is `cargo fuzz run TARGET`;
+//! this keeps what it found from coming back, and runs where no fuzzer is.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use portcullis::fuzzing::TARGETS;
+
+/// Mutations of each seed.
+const ROUNDS: usize = 300;
+
+/// Seeds longer than this are cut: mutations of a long one would all be alike.
+const LONGEST: usize = 20_000;
+
+fn files(below: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(below)];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { folders.push(path) } else { found.push(path) }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn read(paths: Vec<PathBuf>) -> Vec<Vec<u8>> {
+    paths.into_iter().map(|path| std::fs::read(path).unwrap()).collect()
+}
+
+/// Seeds by target: what the project ships, and what a fuzzer once found.
+fn seeds() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
+    let blobs = read(files("testdata/demo/image"));
+    let layers = blobs.iter().flat_map(|blob| (0..3).map(|choice| [&[choice][..], blob].concat()));
+    let cataloger = |path: PathBuf| {
+        let id = path.parent().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
+        let seen_as = match id.as_str() {
+            "apk" => "lib/apk/db/installed".to_owned(),
+            "dpkg" if path.ends_with("copyright") => "usr/share/doc/a/copyright".to_owned(),
+            "dpkg" => "var/lib/dpkg/status".to_owned(),
+            "npm" => "node_modules/a/package.json".to_owned(),
+            "os-release" => "etc/os-release".to_owned(),
+            "pypi" => "lib/a-1.dist-info/METADATA".to_owned(),
+            other => panic!("say which path `{other}` reads"),
+        };
+        [seen_as.as_bytes(), b"\n", &std::fs::read(path).unwrap()].concat()
+    };
+    let mut seeds = BTreeMap::from([
+        ("document", blobs.iter().filter(|blob| blob.starts_with(b"{")).cloned().collect()),
+        ("layer", layers.collect()),
+        ("cataloger", files("testdata/inventory").into_iter().map(cataloger).collect()),
+        ("version", versions()),
+        (
+            "name",
+            [
+                "oci:dir:tag",
+                "ghcr.io/acme/app:v1@sha256:00",
+                "pkg:deb/debian/a@1%2B2?arch=amd64#x",
+                "docker-archive:x:@1",
+            ]
+            .map(|text| text.as_bytes().to_vec())
+            .to_vec(),
+        ),
+        ("record", read(files("testdata/demo/osv"))),
+        ("segment", vec![segment()]),
+        ("policy", read(files("policies"))),
+    ]);
+    for path in files("fuzz/seeds") {
+        let target = path.parent().unwrap().file_name().unwrap().to_str().unwrap();
+        let (_, known) = seeds.iter_mut().find(|(name, _)| **name == target).unwrap();
+        known.push(std::fs::read(&path).unwrap());
+    }
+    seeds
+}
+
+/// Each line `A < B` of the tables as the two versions, and the first again.
+fn versions() -> Vec<Vec<u8>> {
+    let tables = read(files("testdata/version")).into_iter().map(|table| String::from_utf8(table).unwrap());
+    let lines = tables.flat_map(|table| table.lines().map(str::to_owned).collect::<Vec<_>>());
+    let triple = |line: String| {
+        let (a, rest) = line.split_once(' ')?;
+        Some(format!("{a}\n{}\n{a}", rest.split_once(' ')?.1).into_bytes())
+    };
+    lines.filter_map(triple).collect()
+}
+
+fn segment() -> Vec<u8> {
+    use portcullis::model::digest::Digest;
+    use portcullis::osv::{record::Record, segment::build::Builder};
+    let mut builder = Builder::new("npm");
+    for bytes in read(files("testdata/demo/osv/npm")) {
+        builder.add("seed", Digest::sha256(&bytes), Record::parse(&bytes));
+    }
+    builder.finish().unwrap()
+}
+
+/// xorshift64*: the same mutations every time.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        usize::try_from(self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33).unwrap() % limit.max(1)
+    }
+}
+
+fn mutate(seed: &[u8], random: &mut Random) -> Vec<u8> {
+    let mut bytes = seed.to_vec();
+    for _ in 0..=random.below(4) {
+        let (at, length) = (random.below(bytes.len()), random.below(16));
+        let end = (at + length).min(bytes.len());
+        match random.below(6) {
+            0 => bytes.truncate(at),
+            1 => drop(bytes.drain(at..end)),
+            2 => {
+                let copy = bytes[at..end].to_vec();
+                let to = random.below(bytes.len());
+                bytes.splice(to..to, copy);
+            }
+            3 => bytes
+                .splice(at..at, [0xff, 0xfe, 0x00, 0x1b, b'"', b'{'].into_iter().take(length % 6))
+                .for_each(drop),
+            _ if bytes.is_empty() => {}
+            4 => bytes[at] = u8::try_from(random.below(256)).unwrap(),
+            _ => bytes[at] ^= 1 << random.below(8),
+        }
+    }
+    bytes
+}
+
+#[test]
+fn no_target_panics_on_its_seeds_or_their_mutations() {
+    let seeds = seeds();
+    for (name, run) in TARGETS {
+        let seeds = &seeds[name];
+        assert!(!seeds.is_empty(), "{name} has no seeds");
+        let mut random = Random(0x9E37_79B9_7F4A_7C15);
+        for seed in seeds {
+            let seed = &seed[..seed.len().min(LONGEST)];
+            run(seed);
+            for _ in 0..ROUNDS {
+                run(&mutate(seed, &mut random));
+            }
+        }
+    }
+}
+
+#[test]
+fn every_target_has_its_file() {
+    let mut targets: Vec<String> = files("fuzz/fuzz_targets")
+        .into_iter()
+        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    targets.sort();
+    let mut names: Vec<&str> = TARGETS.iter().map(|(name, _)| *name).collect();
+    names.sort_unstable();
+    assert_eq!(targets, names);
+}
