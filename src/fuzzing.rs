@@ -15,7 +15,7 @@ use crate::model::purl::Purl;
 use crate::osv::affected::evaluate;
 use crate::osv::record::Record;
 use crate::osv::segment::Segment;
-use crate::osv::segment::build::Builder;
+use crate::osv::segment::build::{Builder, Compiled};
 use crate::policy::Policy;
 use crate::version::SCHEMES;
 
@@ -139,7 +139,7 @@ pub fn record(bytes: &[u8]) {
         }
     }
     let mut builder = Builder::new("PyPI");
-    builder.add("fuzz.json", Digest::sha256(bytes), Ok(record));
+    builder.add("fuzz.json", Compiled::read("PyPI", bytes));
     if let Ok(bytes) = builder.finish() {
         let opened = Segment::open(&bytes);
         assert!(opened.is_ok(), "what was written must open: {:?}", opened.err());

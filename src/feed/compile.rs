@@ -9,10 +9,8 @@ use std::thread;
 
 use zip::ZipArchive;
 
-use crate::model::digest::Digest;
 use crate::model::path::escape;
-use crate::osv::record::Record;
-use crate::osv::segment::build::Builder;
+use crate::osv::segment::build::{Builder, Compiled};
 
 use super::source::{MAX_RECORDS, Source};
 use super::{Error, ErrorKind};
@@ -21,33 +19,33 @@ use super::{Error, ErrorKind};
 const MAX_RECORD: u64 = 16 << 20;
 
 /// One file's name and what it says.
-type Parsed = (String, Digest, Result<Record, String>);
+type Parsed = (String, Result<Compiled, String>);
 
 /// The segment of an ecosystem. A record that cannot be read is counted in it and named, and its
 /// ecosystem is then not wholly known; a source that cannot be read at all is an error.
 pub(super) fn compile(ecosystem: &str, source: &Source) -> Result<Vec<u8>, Error> {
     let (at, records) = match source {
-        Source::Zip(zip) => (zip, from_zip(zip)?),
-        Source::Files(directory, files) => (directory, from_files(files)),
+        Source::Zip(zip) => (zip, from_zip(ecosystem, zip)?),
+        Source::Files(directory, files) => (directory, from_files(ecosystem, files)),
     };
     let mut builder = Builder::new(ecosystem);
-    for (name, digest, record) in records {
-        builder.add(&name, digest, record);
+    for (name, record) in records {
+        builder.add(&name, record);
     }
     builder.finish().map_err(|error| Error::new(ErrorKind::TooLarge, at, error.to_string()))
 }
 
-fn from_files(files: &[PathBuf]) -> Vec<Parsed> {
+fn from_files(ecosystem: &str, files: &[PathBuf]) -> Vec<Parsed> {
     in_parallel(files.len(), || {
         |index: usize| {
             let path = files.get(index)?;
             let name = path.file_name().unwrap_or_default().as_encoded_bytes();
-            Some(read(escape(name), || File::open(path)))
+            Some(read(ecosystem, escape(name), || File::open(path)))
         }
     })
 }
 
-fn from_zip(path: &Path) -> Result<Vec<Parsed>, Error> {
+fn from_zip(ecosystem: &str, path: &Path) -> Result<Vec<Parsed>, Error> {
     let unreadable = |cause: String| Error::new(ErrorKind::NotASnapshot, path, cause);
     let open = || {
         let file = File::open(path).map_err(|error| Error::io(path, &error))?;
@@ -72,27 +70,27 @@ fn from_zip(path: &Path) -> Result<Vec<Parsed>, Error> {
                 Ok(entry) if !entry.is_file() => None,
                 Ok(entry) => {
                     let name = escape(entry.name_raw());
-                    name.ends_with(".json").then(|| read(name, || Ok(entry)))
+                    name.ends_with(".json").then(|| read(ecosystem, name, || Ok(entry)))
                 }
                 Err(cause) => {
                     let cause = Err(format!("cannot be read from the zip: {cause}"));
-                    Some((format!("entry {index}"), Digest::sha256(b""), cause))
+                    Some((format!("entry {index}"), cause))
                 }
             }
         }
     }))
 }
 
-/// Reads one record. The digest is that of its bytes, or of none where they could not be read.
-fn read<R: Read>(name: String, open: impl FnOnce() -> std::io::Result<R>) -> Parsed {
+/// Reads one record.
+fn read<R: Read>(ecosystem: &str, name: String, open: impl FnOnce() -> std::io::Result<R>) -> Parsed {
     let mut bytes = Vec::new();
     let result = open().and_then(|reader| reader.take(MAX_RECORD + 1).read_to_end(&mut bytes));
     let record = match result {
         Err(error) => Err(error.to_string()),
         Ok(_) if bytes.len() as u64 > MAX_RECORD => Err(format!("more than the limit of {MAX_RECORD} bytes")),
-        Ok(_) => Record::parse(&bytes),
+        Ok(_) => Compiled::read(ecosystem, &bytes),
     };
-    (name, Digest::sha256(&bytes), record)
+    (name, record)
 }
 
 /// Runs `0..count` over all cores; each thread makes a worker of its own. Answers in no order.

@@ -12,9 +12,8 @@ use crate::model::layer::Distro;
 use crate::model::purl::Purl;
 
 use super::names::base;
-use super::record::Record;
 use super::segment::Segment;
-use super::segment::build::Builder;
+use super::segment::build::{Builder, Compiled};
 use super::{Advisories, find};
 
 /// A segment of records.
@@ -22,7 +21,7 @@ pub(super) fn segment(ecosystem: &str, records: &[Value]) -> Vec<u8> {
     let mut builder = Builder::new(ecosystem);
     for record in records {
         let bytes = serde_json::to_vec(record).unwrap();
-        builder.add("test.json", Digest::sha256(&bytes), Record::parse(&bytes));
+        builder.add("test.json", Compiled::read(ecosystem, &bytes));
     }
     builder.finish().unwrap()
 }

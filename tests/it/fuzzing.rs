@@ -86,11 +86,10 @@ fn versions() -> Vec<Vec<u8>> {
 }
 
 fn segment() -> Vec<u8> {
-    use portcullis::model::digest::Digest;
-    use portcullis::osv::{record::Record, segment::build::Builder};
+    use portcullis::osv::segment::build::{Builder, Compiled};
     let mut builder = Builder::new("npm");
     for bytes in read(files("testdata/demo/osv/npm")) {
-        builder.add("seed", Digest::sha256(&bytes), Record::parse(&bytes));
+        builder.add("seed", Compiled::read("npm", &bytes));
     }
     builder.finish().unwrap()
 }

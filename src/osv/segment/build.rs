@@ -17,14 +17,77 @@ const NAMED: usize = 20;
 #[derive(Debug)]
 pub struct Builder {
     ecosystem: String,
-    records: BTreeMap<String, (Digest, Record)>,
+    records: BTreeMap<String, Compiled>,
     unreadable: Vec<String>,
+}
+
+/// One record, read and ready to be written. Made apart from the builder, so that many threads can.
+#[derive(Debug)]
+pub struct Compiled {
+    id: String,
+    digest: Digest,
+    modified: Option<Timestamp>,
+    /// None where the record was withdrawn.
+    body: Option<Body>,
+}
+
+#[derive(Debug)]
+struct Body {
+    head: Vec<u8>,
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    ecosystem: String,
+    key: Vec<u8>,
+    unreadable: Vec<u8>,
+    affected: Vec<u8>,
 }
 
 /// The segment would outgrow its offsets (4 GiB a section).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the advisories are too many for one segment")]
 pub struct TooLarge;
+
+impl Compiled {
+    /// Reads a record and takes what a segment of the base ecosystem has of it.
+    ///
+    /// # Errors
+    /// Why it is no record.
+    pub fn read(ecosystem: &str, bytes: &[u8]) -> Result<Self, String> {
+        let record = Record::parse(bytes)?;
+        // What was withdrawn matches nothing and lends nothing; it counts for the segment's id alone.
+        let body = if record.withdrawn.is_some() { None } else { Some(Body::of(ecosystem, &record)?) };
+        Ok(Self {
+            digest: Digest::sha256(bytes),
+            modified: record.modified.as_deref().and_then(|text| text.parse().ok()),
+            id: record.id,
+            body,
+        })
+    }
+}
+
+impl Body {
+    fn of(ecosystem: &str, record: &Record) -> Result<Self, String> {
+        let failed = |error: serde_json::Error| error.to_string();
+        let mut entries = Vec::new();
+        for affected in &record.affected {
+            // Records about commits alone name no package.
+            let Some(package) = affected.package.as_ref().filter(|it| base(&it.ecosystem) == ecosystem)
+            else {
+                continue;
+            };
+            entries.push(Entry {
+                ecosystem: package.ecosystem.clone(),
+                key: key(&package.ecosystem, &normalise(&package.ecosystem, &package.name)),
+                unreadable: affected.unreadable.clone().unwrap_or_default().into_bytes(),
+                affected: serde_json::to_vec(affected).map_err(failed)?,
+            });
+        }
+        Ok(Self { head: serde_json::to_vec(&record.head()).map_err(failed)?, entries })
+    }
+}
 
 impl Builder {
     /// An empty segment of a base ecosystem.
@@ -34,16 +97,16 @@ impl Builder {
     }
 
     /// Adds what one file of the source says: a record, or why there is none. `name` is the file's, for
-    /// the report. Of two records of one id neither is known to be the right one: both are unreadable.
-    pub fn add(&mut self, name: &str, digest: Digest, record: Result<Record, String>) {
+    /// the report. Of two records of one id neither is known to be the right one: that is unreadable.
+    pub fn add(&mut self, name: &str, record: Result<Compiled, String>) {
         match record {
             Ok(record) => match self.records.get(&record.id) {
-                Some((known, _)) if *known != digest => {
+                Some(known) if known.digest != record.digest => {
                     self.unreadable.push(format!("{name}: another record with the id {}", record.id));
                 }
                 Some(_) => {}
                 None => {
-                    self.records.insert(record.id.clone(), (digest, record));
+                    self.records.insert(record.id.clone(), record);
                 }
             },
             Err(cause) => self.unreadable.push(format!("{name}: {cause}")),
@@ -55,14 +118,15 @@ impl Builder {
     /// # Errors
     /// [`TooLarge`].
     pub fn finish(self) -> Result<Vec<u8>, TooLarge> {
-        let mut body = Body::default();
+        let mut sections = Sections::default();
         let mut hasher = Hasher::new(Algorithm::Sha256);
         let mut generated: Option<Timestamp> = None;
-        for (id, (digest, record)) in &self.records {
-            hasher.update(format!("{id}\0{digest}\n").as_bytes());
-            let modified = record.modified.as_deref().and_then(|text| text.parse().ok());
-            generated = generated.max(modified);
-            body.add(&self.ecosystem, record)?;
+        for (id, record) in &self.records {
+            hasher.update(format!("{id}\0{}\n", record.digest).as_bytes());
+            generated = generated.max(record.modified);
+            if let Some(body) = &record.body {
+                sections.add(id, body)?;
+            }
         }
         let mut unreadable = self.unreadable;
         unreadable.sort();
@@ -73,10 +137,11 @@ impl Builder {
             generated: generated.map(|time| time.to_string()),
             unreadable: unreadable.len() as u64,
             unreadable_names: unreadable.into_iter().take(NAMED).collect(),
-            releases: body.releases,
+            releases: sections.releases,
         };
         let meta = serde_json::to_vec(&meta).map_err(|_| TooLarge)?;
-        let sections = [meta, table::write(&body.keys)?, table::write(&body.ids)?, body.postings, body.heads];
+        let (keys, ids) = (table::write(&sections.keys)?, table::write(&sections.ids)?);
+        let sections = [meta, keys, ids, sections.postings, sections.heads];
         let mut bytes = MAGIC.to_vec();
         bytes.extend(FORMAT.to_le_bytes());
         let mut end = 0u64;
@@ -84,13 +149,15 @@ impl Builder {
             end += section.len() as u64;
             bytes.extend(end.to_le_bytes());
         }
-        bytes.extend(sections.concat());
+        for section in &sections {
+            bytes.extend_from_slice(section);
+        }
         Ok(bytes)
     }
 }
 
 #[derive(Default)]
-struct Body {
+struct Sections {
     keys: BTreeMap<Vec<u8>, Vec<u32>>,
     ids: BTreeMap<Vec<u8>, Vec<u32>>,
     releases: BTreeMap<String, u64>,
@@ -98,28 +165,18 @@ struct Body {
     heads: Vec<u8>,
 }
 
-impl Body {
-    fn add(&mut self, ecosystem: &str, record: &Record) -> Result<(), TooLarge> {
-        // What was withdrawn matches nothing and lends nothing; it counts for the segment's id alone.
-        if record.withdrawn.is_some() {
-            return Ok(());
-        }
+impl Sections {
+    fn add(&mut self, id: &str, body: &Body) -> Result<(), TooLarge> {
         let head = offset(&self.heads)?;
-        push_block(&mut self.heads, &serde_json::to_vec(&record.head()).map_err(|_| TooLarge)?)?;
-        self.ids.insert(record.id.clone().into_bytes(), vec![head]);
-        for affected in &record.affected {
-            // Records about commits alone name no package.
-            let Some(package) = &affected.package else { continue };
-            if base(&package.ecosystem) != ecosystem {
-                continue;
-            }
-            let name = normalise(&package.ecosystem, &package.name);
+        push_block(&mut self.heads, &body.head)?;
+        self.ids.insert(id.as_bytes().to_vec(), vec![head]);
+        for entry in &body.entries {
             let posting = offset(&self.postings)?;
             self.postings.extend(head.to_le_bytes());
-            push_block(&mut self.postings, affected.unreadable.as_deref().unwrap_or_default().as_bytes())?;
-            push_block(&mut self.postings, &serde_json::to_vec(affected).map_err(|_| TooLarge)?)?;
-            self.keys.entry(key(&package.ecosystem, &name)).or_default().push(posting);
-            *self.releases.entry(package.ecosystem.clone()).or_default() += 1;
+            push_block(&mut self.postings, &entry.unreadable)?;
+            push_block(&mut self.postings, &entry.affected)?;
+            self.keys.entry(entry.key.clone()).or_default().push(posting);
+            *self.releases.entry(entry.ecosystem.clone()).or_default() += 1;
         }
         Ok(())
     }
