@@ -220,7 +220,7 @@ fn platform_of(config: &ImageConfig, declared: Option<&Platform>, at: &str) -> R
         architecture: config.architecture.clone(),
         variant: config.variant.clone().filter(|variant| !variant.is_empty()),
     };
-    match declared.filter(|platform| !platform.os.is_empty() && !platform.is_unknown()) {
+    let platform = match declared.filter(|platform| !platform.os.is_empty() && !platform.is_unknown()) {
         Some(declared) if own.os.is_empty() || own.architecture.is_empty() => Ok(declared.clone()),
         // Attack: an index that offers a harmless platform under the name of another.
         Some(declared) if !declared.matches(&own) => {
@@ -232,5 +232,7 @@ fn platform_of(config: &ImageConfig, declared: Option<&Platform>, at: &str) -> R
             Err(Fault::unreadable(at, "neither the config nor the index states a platform"))
         }
         None => Ok(own),
-    }
+    }?;
+    // Attack: an `os` of `../..`, which becomes part of a file name, or one with terminal escapes.
+    platform.to_string().parse().map_err(|_| Fault::unreadable(at, "its platform is not made of plain words"))
 }
