@@ -38,6 +38,19 @@ pub enum Error {
     Choice(layout::Error),
 }
 
+/// The platforms of an image, without reading its layers. None where the image cannot be read: reading
+/// it whole will say why.
+///
+/// # Errors
+/// As [`inspect`].
+pub fn platforms(location: &Location, limits: &Limits) -> Result<Vec<Platform>, Error> {
+    match layout::open(location, None, limits) {
+        Ok((_, image)) => Ok(image.platforms.into_iter().map(|image| image.platform).collect()),
+        Err(error) if error.kind == ErrorKind::Choice => Err(Error::Choice(error)),
+        Err(_) => Ok(Vec::new()),
+    }
+}
+
 /// Reads an image whole. Findings and snapshot are left [`Fact::Absent`]: nobody looked for them yet.
 /// `wanted` chooses platforms; `None` is all.
 ///

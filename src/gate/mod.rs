@@ -3,5 +3,5 @@
 mod inspect;
 mod judge;
 
-pub use inspect::{Error, Progress, inspect};
+pub use inspect::{Error, Progress, inspect, platforms};
 pub use judge::{Request, gather, info, judge, open_snapshot};
