@@ -145,7 +145,7 @@ fn write_escaped(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for c in chunk.valid().chars() {
             match c {
                 '\\' => f.write_str("\\\\")?,
-                c if c.is_control() || is_format_character(c) => write!(f, "\\u{{{:x}}}", u32::from(c))?,
+                c if !is_printable(c) => write!(f, "\\u{{{:x}}}", u32::from(c))?,
                 c => f.write_char(c)?,
             }
         }
@@ -154,6 +154,13 @@ fn write_escaped(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
         }
     }
     Ok(())
+}
+
+/// Whether a character shows itself and changes nothing around it. Where a document has its own way to
+/// write the others (JSON's `\uNNNN`), that is to be used in place of [`escape`].
+#[must_use]
+pub fn is_printable(c: char) -> bool {
+    !c.is_control() && !is_format_character(c)
 }
 
 /// Characters that change how their neighbours are shown: zero-width, bidirectional, line separators.

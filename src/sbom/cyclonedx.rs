@@ -1,0 +1,311 @@
+//! CycloneDX 1.6 JSON.
+//!
+//! Crate `cyclonedx-bom` is the model and the writer. It ends at 1.5, of which 1.6 takes every document
+//! that is made here; so what it writes is given the newer version number, and the tests hold the result
+//! against the published schema of 1.6.
+
+use cyclonedx_bom::models::component::{
+    Classification, Component, ComponentEvidence, Components, Occurrence, Occurrences,
+};
+use cyclonedx_bom::models::composition::{AggregateType, Composition, Compositions};
+use cyclonedx_bom::models::license::{License as NamedLicense, LicenseChoice, Licenses};
+use cyclonedx_bom::models::lifecycle::{Lifecycle, Lifecycles, Phase};
+use cyclonedx_bom::models::metadata::Metadata;
+use cyclonedx_bom::models::property::{Properties, Property};
+use cyclonedx_bom::models::tool::Tools;
+use cyclonedx_bom::prelude::{Bom, NormalizedString, SpecVersion};
+use cyclonedx_bom::{external_models::date_time::DateTime, models::bom::BomReference};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::model::inventory::{Inventory, Package};
+use crate::model::layer::Distro;
+use crate::model::location::Location;
+use crate::model::path::escape;
+use crate::model::purl::Purl;
+use crate::model::reference::Reference;
+
+use super::license::License;
+use super::{Format, RenderError, Subject, json};
+
+use references::References;
+
+mod references;
+
+/// CycloneDX 1.6 JSON: the image, one component a package, and how complete that is.
+///
+/// What is known of a package beyond the specification stands in properties, each of them once unless
+/// said otherwise:
+///
+/// | property | of | value |
+/// |---|---|---|
+/// | `portcullis:layer:index`, `…:digest`, `…:diffId` | a package | the layer that brought it, 0 = base |
+/// | `portcullis:location` | a package, repeated | the path, the one that proves it first |
+/// | `portcullis:source` | a package | `name@version` of its source package; the last `@` divides |
+/// | `portcullis:ownedBy` | a package | purl of the operating system package that owns its files |
+/// | `portcullis:vendoredIn` | a package | purl or directory of the distribution that carries it |
+/// | `portcullis:image:reference`, `…:digest`, `…:platform` | the image | what was asked for, and what of it this is |
+/// | `portcullis:gaps` | the image | how many gaps there are; 0 says that every known source was read |
+/// | `portcullis:gap`, `portcullis:warning` | the image, repeated | JSON: `{path, layer, cataloger, cause}` |
+///
+/// Names, versions and paths are escaped as [`escape`] does it; the purl has the name and the version
+/// letter for letter. Licences are those that the package declares.
+pub(super) struct CycloneDx;
+
+const SCHEMA: &str = "http://cyclonedx.org/schema/bom-1.6.schema.json";
+
+/// The namespace of serial numbers, a UUID of our own (RFC 9562, 5.5): it only has to be always the same.
+const NAMESPACE: Uuid = Uuid::from_u128(0x5e8c_1c0e_6d0b_4f0c_9a55_2f1d_8f3b_7a61);
+
+impl Format for CycloneDx {
+    fn id(&self) -> &'static str {
+        "cyclonedx"
+    }
+
+    fn summary(&self) -> &'static str {
+        "CycloneDX 1.6 JSON"
+    }
+
+    fn extension(&self) -> &'static str {
+        "cdx.json"
+    }
+
+    fn render(&self, subject: &Subject<'_>) -> Result<Vec<u8>, RenderError> {
+        let mut written = Vec::new();
+        let bom = bom(subject).map_err(|error| RenderError::new(self, error))?;
+        bom.output_as_json_v1_5(&mut written).map_err(|error| RenderError::new(self, error))?;
+        let document = upgraded(&written).map_err(|error| RenderError::new(self, error))?;
+        json::document(&document).map_err(|error| RenderError::new(self, error))
+    }
+}
+
+/// The 1.6 document of a 1.5 one. The serial number is a UUID of the content (version 5), so that the
+/// same image gives the same bytes.
+fn upgraded(written: &[u8]) -> Result<Map<String, Value>, serde_json::Error> {
+    let mut document = Map::new();
+    document.insert("$schema".to_owned(), json!(SCHEMA));
+    document.insert("bomFormat".to_owned(), json!("CycloneDX"));
+    document.insert("specVersion".to_owned(), json!("1.6"));
+    document.insert("serialNumber".to_owned(), json!(Uuid::new_v5(&NAMESPACE, written).urn().to_string()));
+    for (key, value) in serde_json::from_slice::<Map<String, Value>>(written)? {
+        document.entry(key).or_insert(value);
+    }
+    Ok(document)
+}
+
+fn bom(subject: &Subject<'_>) -> Result<Bom, serde_json::Error> {
+    let inventory = subject.inventory;
+    let mut references = References::new(&inventory.packages);
+    let image = image(subject, &mut references)?;
+    let distro = inventory.distro.as_ref().map(|distro| operating_system(distro, &mut references));
+    let packages = inventory.packages.iter().map(|package| component(package, &mut references));
+    let components: Vec<Component> = distro.into_iter().chain(packages).collect();
+    Ok(Bom {
+        version: 1,
+        serial_number: None,
+        compositions: Some(compositions(inventory, &image, &components)),
+        components: Some(Components(components)),
+        metadata: Some(metadata(subject, image)),
+        services: None,
+        external_references: None,
+        dependencies: None,
+        properties: None,
+        vulnerabilities: None,
+        signature: None,
+        annotations: None,
+        formulation: None,
+        spec_version: SpecVersion::V1_5,
+    })
+}
+
+fn metadata(subject: &Subject<'_>, image: Component) -> Metadata {
+    let mut portcullis =
+        Component::new(Classification::Application, "portcullis", env!("CARGO_PKG_VERSION"), None);
+    portcullis.description = Some(NormalizedString::new(env!("CARGO_PKG_DESCRIPTION")));
+    Metadata {
+        timestamp: subject.timestamp().and_then(|time| DateTime::try_from(time).ok()),
+        lifecycles: Some(Lifecycles(vec![Lifecycle::Phase(Phase::PostBuild)])),
+        tools: Some(Tools::Object { services: None, components: Some(Components(vec![portcullis])) }),
+        component: Some(image),
+        ..Metadata::default()
+    }
+}
+
+/// The image itself, with what the document as a whole knows and does not know.
+fn image(subject: &Subject<'_>, references: &mut References) -> Result<Component, serde_json::Error> {
+    let digest = subject.platform.digest.to_string();
+    let name = subject.reference.map_or_else(|| subject.image.reference.clone(), Reference::name);
+    let bom_ref = references.unique("image");
+    let mut image =
+        Component::new(Classification::Container, &escape(name.as_bytes()), &digest, Some(bom_ref));
+    image.purl = subject.reference.map(|reference| oci_purl(reference, subject)).as_ref().and_then(purl);
+    let inventory = subject.inventory;
+    let mut properties = List::default();
+    if let Some(reference) = subject.reference {
+        properties.add("portcullis:image:reference", reference);
+    }
+    if let Some(digest) = &subject.image.digest {
+        properties.add("portcullis:image:digest", digest);
+    }
+    properties.add("portcullis:image:platform", escape(subject.platform.platform.to_string().as_bytes()));
+    properties.add("portcullis:gaps", inventory.gaps.len());
+    for gap in &inventory.gaps {
+        properties.add("portcullis:gap", json::line(gap)?);
+    }
+    for warning in &inventory.warnings {
+        properties.add("portcullis:warning", json::line(warning)?);
+    }
+    image.properties = Some(properties.finish());
+    Ok(image)
+}
+
+/// purl-spec, type `oci`: the last part of the repository is the name, the manifest's digest the version.
+/// A docker-archive has no manifest, and the digest of its config would be found in no registry.
+fn oci_purl(reference: &Reference, subject: &Subject<'_>) -> Purl {
+    let repository = &reference.repository;
+    let name = repository.rsplit_once('/').map_or(repository.as_str(), |(_, name)| name);
+    let archive = matches!(subject.image.reference.parse(), Ok(Location::DockerArchive { .. }));
+    let version = Some(subject.platform.digest.to_string()).filter(|_| !archive);
+    Purl::new("oci", None, name, version.as_deref())
+        .with("arch", &subject.platform.platform.architecture)
+        .with("repository_url", &reference.name())
+        .with("tag", reference.tag.as_deref().unwrap_or_default())
+}
+
+fn operating_system(distro: &Distro, references: &mut References) -> Component {
+    let bom_ref = references.unique("operating-system");
+    let mut component =
+        Component::new(Classification::OperatingSystem, &escape(distro.id.as_bytes()), "", Some(bom_ref));
+    component.version = Some(distro.version_id.as_str()).filter(|text| !text.is_empty()).map(text);
+    component.description = distro.pretty_name.as_deref().map(text);
+    component
+}
+
+fn component(package: &Package, references: &mut References) -> Component {
+    let classification =
+        if package.application { Classification::Application } else { Classification::Library };
+    let (group, name) = group_and_name(package);
+    let bom_ref = references.of(package);
+    let mut component = Component::new(classification, "", "", Some(bom_ref));
+    component.group = group.map(text);
+    component.name = text(name);
+    component.version = Some(text(&package.version));
+    component.licenses = licenses(&package.licenses);
+    component.purl = purl(&package.purl);
+    component.properties = Some(properties(package));
+    let occurrences = package.locations.iter().map(|path| Occurrence::new(&path.to_string()));
+    component.evidence = Some(ComponentEvidence {
+        occurrences: Some(Occurrences(occurrences.collect())),
+        licenses: None,
+        copyright: None,
+        callstack: None,
+        identity: None,
+    });
+    component
+}
+
+/// What the ecosystem itself divides: npm's scope, Composer's vendor, Maven's group. A Go module's path is
+/// its name.
+fn group_and_name(package: &Package) -> (Option<&str>, &str) {
+    let divided = match package.kind {
+        "npm" | "composer" => package.name.rsplit_once('/'),
+        "maven" => package.name.split_once(':'),
+        _ => None,
+    };
+    divided.map_or((None, package.name.as_str()), |(group, name)| (Some(group), name))
+}
+
+fn properties(package: &Package) -> Properties {
+    let mut properties = List::default();
+    properties.add("portcullis:layer:index", package.layer.index);
+    properties.add("portcullis:layer:digest", &package.layer.digest);
+    properties.add("portcullis:layer:diffId", &package.layer.diff_id);
+    for location in &package.locations {
+        properties.add("portcullis:location", location);
+    }
+    if let Some(source) = &package.source {
+        let source = format!("{}@{}", source.name, source.version);
+        properties.add("portcullis:source", escape(source.as_bytes()));
+    }
+    if let Some(owner) = &package.owned_by {
+        properties.add("portcullis:ownedBy", owner);
+    }
+    if let Some(carrier) = &package.vendored_in {
+        properties.add("portcullis:vendoredIn", escape(carrier.as_bytes()));
+    }
+    properties.finish()
+}
+
+/// The specification takes either one expression or a list of licences without expressions. Several texts
+/// are a list, for the metadata does not say whether all of them apply or one may choose.
+fn licenses(texts: &[String]) -> Option<Licenses> {
+    let id = |id: &str| LicenseChoice::License(NamedLicense::license_id(id));
+    let named = |name: &str| LicenseChoice::license(&escape(name.as_bytes()));
+    let choices: Vec<LicenseChoice> = match texts {
+        [] => return None,
+        [one] => vec![match License::of(one) {
+            License::Id(text) => id(text),
+            License::Expression(text) => LicenseChoice::expression(text),
+            License::Name(text) => named(text),
+        }],
+        several => several
+            .iter()
+            .map(|text| match License::of(text) {
+                License::Id(text) => id(text),
+                License::Expression(text) | License::Name(text) => named(text),
+            })
+            .collect(),
+    };
+    Some(Licenses(choices))
+}
+
+/// How complete the document is.
+///
+/// With gaps, the parts of the image are `incomplete`. Without, they are `unknown`: every source that is
+/// known was read, and yet a program may have been copied in that no source tells of. What depends on what
+/// is not read, and so is `unknown` for each component: that none is stated does not mean there is none.
+fn compositions(inventory: &Inventory, image: &Component, components: &[Component]) -> Compositions {
+    let reference = |component: &Component| component.bom_ref.as_deref().map(BomReference::new);
+    let of = |aggregate, assemblies, dependencies| Composition {
+        bom_ref: None,
+        aggregate,
+        assemblies,
+        dependencies,
+        vulnerabilities: None,
+        signature: None,
+    };
+    let parts = if inventory.gaps.is_empty() { AggregateType::Unknown } else { AggregateType::Incomplete };
+    let all = std::iter::once(image).chain(components).filter_map(reference).collect();
+    Compositions(vec![
+        of(parts, reference(image).map(|image| vec![image]), None),
+        of(AggregateType::Unknown, None, Some(all)),
+    ])
+}
+
+/// Foreign text. [`NormalizedString`] alone would make a line break a blank, and two names one.
+fn text(text: &str) -> NormalizedString {
+    NormalizedString::new(&escape(text.as_bytes()))
+}
+
+/// None where the parts make no purl: a reader would refuse the whole document.
+fn purl(purl: &Purl) -> Option<cyclonedx_bom::prelude::Purl> {
+    purl.check().ok()?;
+    purl.to_string().parse().ok()
+}
+
+/// Properties in the making.
+#[derive(Default)]
+struct List(Vec<Property>);
+
+impl List {
+    fn add(&mut self, name: &str, value: impl std::fmt::Display) {
+        self.0.push(Property::new(name, &value.to_string()));
+    }
+
+    fn finish(self) -> Properties {
+        Properties(self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests;

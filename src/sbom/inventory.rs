@@ -1,0 +1,190 @@
+//! Our own document, `portcullis.dev/inventory/v1`: the inventory as it is, nothing translated.
+
+use serde::Serialize;
+
+use crate::model::digest::Digest;
+use crate::model::fault::Gap;
+use crate::model::inventory::{LayerRef, Package, SourcePackage};
+use crate::model::layer::Distro;
+use crate::model::path::ImagePath;
+use crate::model::platform::Platform;
+use crate::model::purl::Purl;
+
+use super::{Format, RenderError, Subject, json};
+
+const SCHEMA: &str = "portcullis.dev/inventory/v1";
+
+/// `portcullis.dev/inventory/v1` (design §4). Names and versions are letter for letter those of the
+/// metadata; paths are as [`ImagePath`] displays them, for a file name need not be text. It has no time:
+/// what is in an image does not depend on when one looks.
+pub(super) struct InventoryJson;
+
+impl Format for InventoryJson {
+    fn id(&self) -> &'static str {
+        "inventory"
+    }
+
+    fn summary(&self) -> &'static str {
+        "portcullis' own JSON: every fact of the inventory, and its gaps"
+    }
+
+    fn extension(&self) -> &'static str {
+        "inventory.json"
+    }
+
+    fn render(&self, subject: &Subject<'_>) -> Result<Vec<u8>, RenderError> {
+        json::document(&Document::of(subject)).map_err(|error| RenderError::new(self, error))
+    }
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    image: Image<'a>,
+    distro: Option<&'a Distro>,
+    packages: Vec<Row<'a>>,
+    gaps: &'a [Gap],
+    /// Oddities that hide no package.
+    warnings: &'a [Gap],
+}
+
+#[derive(Serialize)]
+struct Image<'a> {
+    /// What the user gave.
+    reference: &'a str,
+    /// Digest of what the reference led to: a manifest or an index.
+    digest: Option<&'a Digest>,
+    platform: &'a Platform,
+    /// Digest of the platform's manifest, which is the other digest unless that is of an index. A
+    /// docker-archive has no manifest; there both are of the config.
+    manifest: &'a Digest,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Row<'a> {
+    purl: &'a Purl,
+    name: &'a str,
+    version: &'a str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    source: Option<&'a SourcePackage>,
+    licenses: &'a [String],
+    layer: Layer<'a>,
+    locations: &'a [ImagePath],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owned_by: Option<&'a Purl>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vendored_in: Option<&'a str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    application: bool,
+}
+
+/// A layer without the step that made it: that would stand once a package, and the image's config has it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Layer<'a> {
+    index: usize,
+    digest: &'a Digest,
+    diff_id: &'a Digest,
+}
+
+impl<'a> Document<'a> {
+    fn of(subject: &Subject<'a>) -> Self {
+        let inventory = subject.inventory;
+        Self {
+            schema: SCHEMA,
+            image: Image {
+                reference: &subject.image.reference,
+                digest: subject.image.digest.as_ref(),
+                platform: &subject.platform.platform,
+                manifest: &subject.platform.digest,
+            },
+            distro: inventory.distro.as_ref(),
+            packages: inventory.packages.iter().map(Row::of).collect(),
+            gaps: &inventory.gaps,
+            warnings: &inventory.warnings,
+        }
+    }
+}
+
+impl<'a> Row<'a> {
+    fn of(package: &'a Package) -> Self {
+        let LayerRef { index, digest, diff_id, created_by: _ } = &package.layer;
+        Self {
+            purl: &package.purl,
+            name: &package.name,
+            version: &package.version,
+            kind: package.kind,
+            source: package.source.as_ref(),
+            licenses: &package.licenses,
+            layer: Layer { index: *index, digest, diff_id },
+            locations: &package.locations,
+            owned_by: package.owned_by.as_ref(),
+            vendored_in: package.vendored_in.as_deref(),
+            application: package.application,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::sbom::fixture::{Fixture, digest};
+
+    fn render(fixture: &Fixture) -> Value {
+        serde_json::from_slice(&InventoryJson.render(&fixture.subject()).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_package_has_the_fields_of_the_contract() {
+        let document = render(&Fixture::new());
+        assert_eq!(
+            document["packages"][0],
+            json!({
+                "purl": "pkg:deb/debian/libssl3@3.0.11-1?arch=amd64&distro=debian-12", "name": "libssl3",
+                "version": "3.0.11-1", "type": "deb", "source": {"name": "openssl", "version": "3.0.11-1"},
+                "licenses": ["Apache-2.0"],
+                "layer": {"index": 0, "digest": digest("blob 0").to_string(), "diffId": digest("tar 0").to_string()},
+                "locations": ["var/lib/dpkg/status"],
+            })
+        );
+        let marks = |n: usize| {
+            let package = document["packages"][n].as_object().unwrap();
+            package.keys().skip(8).map(String::as_str).collect::<Vec<_>>()
+        };
+        assert_eq!(marks(1), ["vendoredIn"]);
+        assert_eq!(marks(2), ["ownedBy"]);
+        assert_eq!(marks(3), ["application"]);
+    }
+
+    #[test]
+    fn the_head_names_the_image_and_its_platform() {
+        let document = render(&Fixture::new());
+        let keys: Vec<&str> = document.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(keys, ["schema", "image", "distro", "packages", "gaps", "warnings"]);
+        assert_eq!(document["schema"], "portcullis.dev/inventory/v1");
+        assert_eq!(document["image"]["reference"], "oci:demo");
+        assert_eq!(document["image"]["digest"], digest("index").to_string());
+        assert_eq!(document["image"]["platform"], "linux/amd64");
+        assert_eq!(document["image"]["manifest"], digest("manifest").to_string());
+        assert_eq!(document["distro"]["id"], "debian");
+    }
+
+    #[test]
+    fn gaps_say_where_who_and_why() {
+        let document = render(&Fixture::hostile());
+        assert_eq!(
+            document["gaps"][0],
+            json!({"path": "a\\u{1b}\\xff", "layer": 1, "cataloger": "rpm", "cause": "no \"cataloger\"\nyet \u{202e}"})
+        );
+    }
+
+    #[test]
+    fn names_are_letter_for_letter_those_of_the_metadata() {
+        let document = render(&Fixture::hostile());
+        assert_eq!(document["packages"][0]["name"], "we\u{1b}ird\r\n\u{202e}\\name");
+    }
+}
