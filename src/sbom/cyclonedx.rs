@@ -132,7 +132,7 @@ fn metadata(subject: &Subject<'_>, image: Component) -> Metadata {
 }
 
 /// The image itself, with what the document as a whole knows and does not know.
-fn image(subject: &Subject<'_>, references: &mut References) -> Result<Component, serde_json::Error> {
+fn image(subject: &Subject<'_>, references: &mut References<'_>) -> Result<Component, serde_json::Error> {
     let digest = subject.platform.digest.to_string();
     let name = subject.reference.map_or_else(|| subject.image.reference.clone(), Reference::name);
     let bom_ref = references.unique("image");
@@ -172,7 +172,7 @@ fn oci_purl(reference: &Reference, subject: &Subject<'_>) -> Purl {
         .with("tag", reference.tag.as_deref().unwrap_or_default())
 }
 
-fn operating_system(distro: &Distro, references: &mut References) -> Component {
+fn operating_system(distro: &Distro, references: &mut References<'_>) -> Component {
     let bom_ref = references.unique("operating-system");
     let mut component =
         Component::new(Classification::OperatingSystem, &escape(distro.id.as_bytes()), "", Some(bom_ref));
@@ -181,7 +181,7 @@ fn operating_system(distro: &Distro, references: &mut References) -> Component {
     component
 }
 
-fn component(package: &Package, references: &mut References) -> Component {
+fn component(package: &Package, references: &mut References<'_>) -> Component {
     let classification =
         if package.application { Classification::Application } else { Classification::Library };
     let (group, name) = group_and_name(package);

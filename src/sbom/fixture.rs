@@ -40,7 +40,7 @@ pub(super) fn package(kind: &'static str, name: &str, version: &str, location: &
 }
 
 pub(super) fn gap(path: &[u8], cause: &str) -> Gap {
-    let path = ImagePath::normalise(path).unwrap();
+    let path = ImagePath::normalise(path).unwrap_or_default();
     Gap { path, layer: 1, cataloger: "rpm".into(), cause: cause.into(), platform: None }
 }
 

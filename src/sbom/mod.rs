@@ -88,7 +88,9 @@ mod fixture;
 
 #[cfg(test)]
 mod tests {
-    use super::fixture::Fixture;
+    use proptest::prelude::*;
+
+    use super::fixture::{Fixture, gap, package};
     use super::*;
 
     #[test]
@@ -130,6 +132,25 @@ mod tests {
         for no_time in ["yesterday", "", "-000044-03-15T12:00:00Z"] {
             fixture.created(no_time);
             assert_eq!(fixture.subject().timestamp(), None, "{no_time}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_an_image_says_there_is_a_document_of_it(
+            name in ".{0,12}", version in ".{0,12}", license in ".{0,12}", path in any::<Vec<u8>>(), cause in ".{0,12}",
+        ) {
+            let mut found = package("npm", &name, &version, "a");
+            found.licenses = vec![license];
+            let mut fixture = Fixture::empty();
+            fixture.inventory.packages = vec![found.clone(), found];
+            fixture.inventory.gaps = vec![gap(&path, &cause)];
+            for format in FORMATS {
+                let bytes = format.render(&fixture.subject()).unwrap();
+                if format.extension().ends_with("json") {
+                    prop_assert!(serde_json::from_slice::<serde_json::Value>(&bytes).is_ok());
+                }
+            }
         }
     }
 }

@@ -13,6 +13,7 @@ mod fuzzing;
 mod layers;
 mod matching;
 mod purls;
+mod sbom;
 mod support;
 mod truth;
 mod versions;

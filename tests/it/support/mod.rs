@@ -37,6 +37,18 @@ pub fn osv_corpus() -> Option<PathBuf> {
     CORPUS.get_or_init(unpack).clone()
 }
 
+/// The Python interpreter that has `tests/requirements.txt`: `PORTCULLIS_PYTHON`. Where that is not set the
+/// test says so and returns; with `PORTCULLIS_REQUIRE_TOOLS` set it fails instead.
+pub fn python() -> Option<PathBuf> {
+    let python = std::env::var_os("PORTCULLIS_PYTHON").map(PathBuf::from);
+    if python.is_none() {
+        let required = std::env::var_os("PORTCULLIS_REQUIRE_TOOLS").is_some();
+        assert!(!required, "PORTCULLIS_PYTHON is to name a python with tests/requirements.txt");
+        println!("skipped: PORTCULLIS_PYTHON names no python with tests/requirements.txt");
+    }
+    python
+}
+
 /// Progress that nobody watches.
 pub struct Quiet;
 
