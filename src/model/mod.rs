@@ -16,3 +16,6 @@ pub mod purl;
 pub mod reference;
 pub mod severity;
 pub mod verdict;
+
+#[cfg(test)]
+pub(crate) mod fixture;
