@@ -98,6 +98,9 @@ pub struct RuleResult {
     pub messages: Vec<Message>,
     /// The findings that violate it.
     pub findings: Vec<Finding>,
+    /// The findings of which it cannot be said whether they violate it, such as one without a severity.
+    #[serde(rename = "possibleFindings")]
+    pub possible: Vec<Finding>,
     /// The packages that leave it undecided.
     pub undetermined: Vec<Undetermined>,
     /// The policy author's reason for the rule.

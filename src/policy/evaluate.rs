@@ -91,6 +91,7 @@ fn result(id: &str, kind: &'static str, level: Level, why: Option<String>, decid
         level,
         messages: decided.messages,
         findings: decided.findings,
+        possible: decided.possible,
         undetermined: decided.undetermined,
         why,
     }

@@ -187,7 +187,10 @@ pub(crate) fn day_of(time: Timestamp) -> Date {
 #[derive(Debug, Default)]
 pub struct Decided {
     pub(crate) messages: Vec<Message>,
+    /// Findings that violate the rule.
     pub(crate) findings: Vec<Finding>,
+    /// Findings of which it cannot be said whether they do.
+    pub(crate) possible: Vec<Finding>,
     pub(crate) undetermined: Vec<Undetermined>,
     pub(crate) waivers: WaiverReport,
 }

@@ -242,14 +242,16 @@ impl Vulnerabilities {
         let place = Some(&platform.platform);
         let named: Vec<String> = findings.iter().map(|finding| name(finding)).collect();
         let (number, named) = (count(findings.len(), "finding"), list(&named));
+        let copies = findings.iter().map(|finding| (*finding).clone());
         let entry = |index: usize| self.deny.get(index).map(ToString::to_string).unwrap_or_default();
         match group {
             Group::Violates(index) => {
                 decided.violate(place, format!("{number} of `{}`: {named}", entry(index)));
-                decided.findings.extend(findings.iter().map(|finding| (*finding).clone()));
+                decided.findings.extend(copies);
             }
             Group::Undecided(index, cause) => {
                 decided.undecided(place, format!("{number} may be of `{}`, {cause}: {named}", entry(index)));
+                decided.possible.extend(copies);
             }
             Group::Waived => decided.waived(place, format!("{number} accepted: {named}")),
             Group::InGrace => {

@@ -43,6 +43,21 @@ fn an_unknown_severity_means_what_the_policy_says() {
 }
 
 #[test]
+fn findings_that_may_violate_are_listed_apart_from_those_that_do() {
+    let listed = |word: &str| {
+        let rule = format!("{{deny: [{{severity: critical}}], unknownSeverity: {word}}}");
+        let mut rules = found(&rule, |f| f.severity = Severity::Unknown).verdict().rules;
+        let rule = rules.pop().unwrap();
+        let ids = |findings: Vec<Finding>| findings.into_iter().map(|f| f.id).collect::<Vec<_>>();
+        (ids(rule.findings), ids(rule.possible))
+    };
+    let (one, none) = (vec!["CVE-2026-1".to_owned()], Vec::new());
+    assert_eq!(listed("undecided"), (none.clone(), one.clone()));
+    assert_eq!(listed("deny"), (one, none.clone()));
+    assert_eq!(listed("ignore"), (none.clone(), none));
+}
+
+#[test]
 fn a_rule_that_names_severities_must_say_what_an_unknown_one_means() {
     let error = Case::error("vulnerabilities: {deny: [{severity: high}]}");
     assert!(error.message.contains("must say `unknownSeverity`"), "{error}");
