@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 
-use crate::model::evidence::PlatformEvidence;
+use crate::model::evidence::{PlatformEvidence, SnapshotInfo};
 use crate::model::fact::Fact;
 use crate::model::finding::{Finding, Findings};
 use crate::model::path::escape;
@@ -122,9 +122,8 @@ impl Vulnerabilities {
                 return decided.undecided(None, format!("the advisory snapshot could not be read: {cause}"));
             }
         };
-        for (ecosystem, segment) in snapshot.ecosystems.iter().filter(|(_, segment)| segment.unreadable > 0) {
-            let text = format!("{} advisories of {ecosystem} could not be read", segment.unreadable);
-            decided.note(None, text);
+        if !self.deny.is_empty() {
+            check_readable(snapshot, decided);
         }
         let Some(max_age) = self.max_age else { return };
         let max = show_duration(max_age);
@@ -285,6 +284,23 @@ fn name(finding: &Finding) -> String {
         None => format!("{} in {} {}", finding.id, package.name, package.version),
     };
     escape(text.as_bytes())
+}
+
+/// An advisory that could not be read may be the very one that applies. How old the others are does not
+/// depend on it.
+fn check_readable(snapshot: &SnapshotInfo, decided: &mut Decided) {
+    for (ecosystem, segment) in &snapshot.ecosystems {
+        let number = match segment.unreadable {
+            0 => continue,
+            1 => "1 advisory".to_owned(),
+            more => format!("{more} advisories"),
+        };
+        let ecosystem = escape(ecosystem.as_bytes());
+        let text = format!(
+            "{number} of {ecosystem} could not be read when the snapshot was made, and may be about this image: import {ecosystem} again"
+        );
+        decided.undecided(None, text);
+    }
 }
 
 /// Packages of which nothing can be said might have any advisory.

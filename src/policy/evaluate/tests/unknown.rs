@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::*;
-use crate::model::evidence::PlatformEvidence;
+use crate::model::digest::Digest;
+use crate::model::evidence::{PlatformEvidence, SegmentInfo};
 use crate::model::finding::FixState;
 use crate::model::severity::Severity;
 use crate::policy::evaluate;
@@ -174,6 +175,18 @@ const FORGET: &[(&str, Change)] = &[
     ("snapshot without date", |e| {
         if let Fact::Known(snapshot) = &mut e.snapshot {
             snapshot.generated = None;
+        }
+    }),
+    ("advisories unreadable", |e| {
+        if let Fact::Known(snapshot) = &mut e.snapshot {
+            let id = Digest::sha256(b"x");
+            let segment = SegmentInfo { id, records: 1, generated: snapshot.generated, unreadable: 1 };
+            snapshot.ecosystems.insert("npm".into(), segment);
+            each_platform(e, |p| {
+                if let Fact::Known(findings) = &mut p.findings {
+                    findings.findings.clear();
+                }
+            });
         }
     }),
     ("unreadable fault", |e| e.faults.push(Fault::unreadable("layer 1", "x"))),

@@ -188,15 +188,25 @@ fn advisories_must_be_recent_where_the_policy_says_so() {
 }
 
 #[test]
-fn advisories_that_could_not_be_read_are_mentioned() {
-    let segment = SegmentInfo { id: Digest::sha256(b"s"), records: 9, generated: None, unreadable: 2 };
-    let case = Case::rule("vulnerabilities: {deny: [{malicious: true}]}").with(|e| {
-        if let Fact::Known(snapshot) = &mut e.snapshot {
-            snapshot.ecosystems.insert("npm".into(), segment);
-        }
-    });
-    assert_eq!(case.texts(), ["2 advisories of npm could not be read"]);
-    assert_eq!(case.outcome(), Hold);
+fn an_advisory_that_could_not_be_read_may_be_the_one_that_applies() {
+    let unreadable = |number, rule: &str| {
+        let segment =
+            SegmentInfo { id: Digest::sha256(b"s"), records: 9, generated: None, unreadable: number };
+        Case::rule(&format!("vulnerabilities: {rule}")).with(|e| {
+            if let Fact::Known(snapshot) = &mut e.snapshot {
+                snapshot.ecosystems.insert("npm".into(), segment);
+            }
+        })
+    };
+    let case = unreadable(2, "{deny: [{malicious: true}]}");
+    assert_eq!(
+        case.texts(),
+        ["2 advisories of npm could not be read when the snapshot was made, and may be about this image: \
+          import npm again"]
+    );
+    assert_eq!(case.outcome(), Undecided);
+    assert_eq!(unreadable(0, "{deny: [{malicious: true}]}").outcome(), Hold);
+    assert_eq!(unreadable(2, "{database: {maxAge: 24h}}").outcome(), Hold, "it asks for the age only");
 }
 
 const TERMS: &str = "until: 2026-12-31, reason: not reachable, owner: sec";
