@@ -69,3 +69,12 @@ pub struct Gap {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<Platform>,
 }
+
+impl Gap {
+    /// How a verdict says that a waiver covered this gap of a platform. Two gaps of one file by two
+    /// catalogers differ in it: the waiver of one must not hide the other.
+    #[must_use]
+    pub fn label(&self, platform: &Platform) -> String {
+        format!("{} ({}, {platform})", self.path, self.cataloger)
+    }
+}

@@ -57,7 +57,7 @@ impl Settings for Gaps {
                 }
                 for (waiver, covered) in self.allow.iter().zip(&mut covered) {
                     if waiver.covers(gap) {
-                        covered.push(format!("{} ({})", gap.path, platform.platform));
+                        covered.push(gap.label(&platform.platform));
                     }
                 }
             }
@@ -110,7 +110,7 @@ mod tests {
         assert_eq!(waived.outcomes(), [Waived, Hold]);
         let used = waived.verdict().waivers.used;
         assert_eq!(used.len(), 1);
-        assert_eq!(used[0].covered, ["opt/app.jar (linux/amd64)"]);
+        assert_eq!(used[0].covered, ["opt/app.jar (java, linux/amd64)"]);
         assert_eq!((used[0].rule.as_str(), used[0].scope.as_str()), ("r0", "opt/**"));
     }
 
