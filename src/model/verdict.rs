@@ -117,6 +117,9 @@ pub struct Message {
     pub outcome: Outcome,
     /// The reason: a lowercase fragment.
     pub text: String,
+    /// The same without the things that it names the first of, for reports that list them all.
+    #[serde(skip)]
+    pub headline: Option<String>,
 }
 
 /// What became of the waivers. Each is named as the policy writes it.

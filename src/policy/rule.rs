@@ -167,8 +167,8 @@ impl<'a> Subject<'a> {
             .map(|gap| format!("`{}` ({}: {})", gap.path, gap.cataloger, gap.cause))
             .collect();
         if !open.is_empty() {
-            let text = format!("{} could not be read: {}", count(open.len(), "file"), list(&open));
-            decided.undecided(Some(platform), text);
+            let headline = format!("{} could not be read", count(open.len(), "file"));
+            decided.enumerate(Outcome::Undecided, Some(platform), headline, &open);
         }
     }
 
@@ -197,7 +197,21 @@ pub struct Decided {
 
 impl Decided {
     fn say(&mut self, outcome: Outcome, platform: Option<&Platform>, text: impl Into<String>) {
-        self.messages.push(Message { platform: platform.cloned(), outcome, text: text.into() });
+        let text = text.into();
+        self.messages.push(Message { platform: platform.cloned(), outcome, text, headline: None });
+    }
+
+    /// A reason that is about several things, of which it names the first.
+    pub(crate) fn enumerate(
+        &mut self,
+        outcome: Outcome,
+        platform: Option<&Platform>,
+        headline: String,
+        things: &[String],
+    ) {
+        let text = format!("{headline}: {}", list(things));
+        let message = Message { platform: platform.cloned(), outcome, text, headline: Some(headline) };
+        self.messages.push(message);
     }
 
     /// A reason why the rule is violated.
@@ -213,11 +227,6 @@ impl Decided {
     /// What would violate it or leave it undecided but for a waiver.
     pub(crate) fn waived(&mut self, platform: Option<&Platform>, text: impl Into<String>) {
         self.say(Outcome::Waived, platform, text);
-    }
-
-    /// Something to know that changes nothing.
-    pub(crate) fn note(&mut self, platform: Option<&Platform>, text: impl Into<String>) {
-        self.say(Outcome::Hold, platform, text);
     }
 
     /// The outcome over all platforms: the strictest of the messages.
@@ -267,7 +276,7 @@ mod tests {
     fn the_strictest_message_is_the_outcome() {
         let mut decided = Decided::default();
         assert_eq!(decided.outcome(), Outcome::Hold);
-        decided.note(None, "a");
+        decided.say(Outcome::Hold, None, "a");
         decided.waived(None, "b");
         assert_eq!(decided.outcome(), Outcome::Waived);
         decided.violate(None, "c");

@@ -10,10 +10,11 @@ use crate::model::evidence::{PlatformEvidence, SnapshotInfo};
 use crate::model::fact::Fact;
 use crate::model::finding::{Finding, Findings};
 use crate::model::path::escape;
+use crate::model::verdict::Outcome;
 use crate::policy::error::Errors;
 use crate::policy::fields::Fields;
 use crate::policy::quantity::{parse_duration, show_duration};
-use crate::policy::rule::{Decided, Reading, Rule, Sealed, Settings, Subject, count, list};
+use crate::policy::rule::{Decided, Reading, Rule, Sealed, Settings, Subject, count};
 use crate::policy::rules::age::CLOCK_SKEW;
 use crate::policy::waiver::{FindingWaiver, report_use};
 use crate::policy::yaml::Node;
@@ -240,23 +241,22 @@ impl Vulnerabilities {
     ) {
         let place = Some(&platform.platform);
         let named: Vec<String> = findings.iter().map(|finding| name(finding)).collect();
-        let (number, named) = (count(findings.len(), "finding"), list(&named));
+        let number = count(findings.len(), "finding");
         let copies = findings.iter().map(|finding| (*finding).clone());
         let entry = |index: usize| self.deny.get(index).map(ToString::to_string).unwrap_or_default();
-        match group {
+        let (outcome, headline) = match group {
             Group::Violates(index) => {
-                decided.violate(place, format!("{number} of `{}`: {named}", entry(index)));
                 decided.findings.extend(copies);
+                (Outcome::Violate, format!("{number} of `{}`", entry(index)))
             }
             Group::Undecided(index, cause) => {
-                decided.undecided(place, format!("{number} may be of `{}`, {cause}: {named}", entry(index)));
                 decided.possible.extend(copies);
+                (Outcome::Undecided, format!("{number} may be of `{}`, {cause}", entry(index)))
             }
-            Group::Waived => decided.waived(place, format!("{number} accepted: {named}")),
-            Group::InGrace => {
-                decided.note(place, format!("{number} still within the days of grace: {named}"))
-            }
-        }
+            Group::Waived => (Outcome::Waived, format!("{number} accepted")),
+            Group::InGrace => (Outcome::Hold, format!("{number} still within the days of grace")),
+        };
+        decided.enumerate(outcome, place, headline, &named);
     }
 }
 
@@ -312,9 +312,8 @@ fn check_undetermined(platform: &PlatformEvidence, findings: &Findings, decided:
         causes.entry(&undetermined.cause).or_default().push(named);
     }
     for (cause, named) in causes {
-        let text =
-            format!("{} could not be judged, {cause}: {}", count(named.len(), "package"), list(&named));
-        decided.undecided(Some(&platform.platform), text);
+        let headline = format!("{} could not be judged, {cause}", count(named.len(), "package"));
+        decided.enumerate(Outcome::Undecided, Some(&platform.platform), headline, &named);
     }
     decided.undetermined.extend(findings.undetermined.iter().cloned());
 }
