@@ -93,7 +93,9 @@ fn shown(message: &Message) -> &str {
 
 /// Why: each rule that counts and does not hold.
 fn reasons(page: &mut Page, counting: &[&RuleResult], detail: Detail) {
-    let reasons = merged(counting, |message| message.outcome >= Outcome::Undecided);
+    let mut reasons = merged(counting, |message| message.outcome >= Outcome::Undecided);
+    // What denies before what is only unknown; else in the order of the policy.
+    reasons.sort_by_key(|reason| std::cmp::Reverse(reason.message.outcome));
     let width = id_width(reasons.iter().map(|reason| reason.rule));
     let mut told = "";
     for reason in &reasons {

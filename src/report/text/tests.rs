@@ -390,3 +390,12 @@ fn a_narrow_table_loses_paths_before_versions() {
     assert!(wide.contains("var/lib/dpkg/status"));
     assert!(narrow.contains("…lib/dpkg/status") && narrow.contains("3.0.12-1"), "{narrow}");
 }
+
+#[test]
+fn what_denies_stands_before_what_is_only_unknown() {
+    let mut verdict = denied();
+    verdict.rules[1].messages.insert(0, message(Outcome::Undecided, None, "1 file could not be read"));
+    let text = gate(&verdict, &evidence(), Detail::Brief);
+    let (violated, undecided) = (text.find("violated").unwrap(), text.find("undecided").unwrap());
+    assert!(violated < undecided, "{text}");
+}
