@@ -2,6 +2,8 @@
 
 mod inspect;
 mod judge;
+mod snapshot;
 
 pub use inspect::{Error, Progress, inspect, platforms};
-pub use judge::{Request, gather, info, judge, open_snapshot};
+pub use judge::{Request, gather, judge};
+pub use snapshot::{EcosystemStatus, open_snapshot, status};

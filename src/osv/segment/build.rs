@@ -6,9 +6,9 @@ use jiff::Timestamp;
 
 use crate::model::digest::{Algorithm, Digest, Hasher};
 
-use super::super::names::{base, normalise};
-use super::super::record::Record;
 use super::{FORMAT, MAGIC, Meta, key, table};
+use crate::osv::names::{base, normalise};
+use crate::osv::record::Record;
 
 /// How many unreadable records are named; the rest is counted.
 const NAMED: usize = 20;

@@ -1,0 +1,118 @@
+//! The advisory snapshot: opened, compared with, described.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use crate::feed::{Mapped, Store};
+use crate::model::digest::{Algorithm, Hasher};
+use crate::model::evidence::{Evidence, SegmentInfo, SnapshotInfo};
+use crate::model::fact::Fact;
+use crate::osv::segment::Segment;
+use crate::osv::{self, Advisories};
+
+use super::inspect::Progress;
+
+/// Opens the snapshot in a directory. Absent where nobody named one and there is none in the usual place.
+#[must_use]
+pub fn open_snapshot(directory: &Path, named: bool, cache: &Path) -> Fact<Store> {
+    if !named && !directory.exists() {
+        return Fact::Absent;
+    }
+    match Store::open(directory, cache) {
+        Ok(store) => Fact::Known(store),
+        Err(error) => Fact::Unknown(error.to_string()),
+    }
+}
+
+/// Compares the packages with the advisories of a snapshot.
+pub(super) fn compare(evidence: &mut Evidence, store: &Store, progress: &dyn Progress) {
+    let platforms = evidence.platforms.known().into_iter().flatten();
+    let needed: BTreeSet<String> =
+        platforms.filter_map(|platform| platform.inventory.known()).flat_map(osv::ecosystems).collect();
+    let mapped: BTreeMap<String, Fact<Mapped>> = needed
+        .into_iter()
+        .map(|ecosystem| {
+            progress.advisories(&ecosystem);
+            let segment = match store.segment(&ecosystem) {
+                Ok(Some(mapped)) => Fact::Known(mapped),
+                Ok(None) => Fact::Absent,
+                Err(error) => Fact::Unknown(error.to_string()),
+            };
+            (ecosystem, segment)
+        })
+        .collect();
+    let advisories = Advisories(mapped.iter().map(|(name, mapped)| (name.clone(), open(mapped))).collect());
+    evidence.snapshot = describe(&advisories);
+    for platform in evidence.platforms.known_mut().into_iter().flatten() {
+        platform.findings = match &platform.inventory {
+            Fact::Known(inventory) => Fact::Known(osv::find(&platform.platform, inventory, &advisories)),
+            Fact::Absent => Fact::Absent,
+            Fact::Unknown(cause) => Fact::Unknown(cause.clone()),
+        };
+    }
+}
+
+fn open(mapped: &Fact<Mapped>) -> Fact<Segment<'_>> {
+    match mapped {
+        Fact::Known(mapped) => match Segment::open(mapped.bytes()) {
+            Ok(segment) => Fact::Known(segment),
+            Err(damaged) => Fact::Unknown(damaged.to_string()),
+        },
+        Fact::Absent => Fact::Absent,
+        Fact::Unknown(cause) => Fact::Unknown(cause.clone()),
+    }
+}
+
+/// Which advisories were consulted. One that could not be read leaves the whole unknown: a verdict must
+/// not name a snapshot that it saw a part of.
+fn describe(advisories: &Advisories<'_>) -> Fact<SnapshotInfo> {
+    let mut ecosystems = BTreeMap::new();
+    let mut hasher = Hasher::new(Algorithm::Sha256);
+    for (ecosystem, segment) in &advisories.0 {
+        match segment {
+            Fact::Known(segment) => match info(segment) {
+                Ok(info) => {
+                    hasher.update(format!("{ecosystem}\0{}\n", info.id).as_bytes());
+                    ecosystems.insert(ecosystem.clone(), info);
+                }
+                Err(cause) => return Fact::Unknown(cause),
+            },
+            Fact::Absent => {}
+            Fact::Unknown(cause) => return Fact::Unknown(format!("{ecosystem}: {cause}")),
+        }
+    }
+    // The oldest: fresh advisories for one ecosystem must not make those for another look fresh.
+    let generated = ecosystems.values().map(|info: &SegmentInfo| info.generated).min().flatten();
+    Fact::Known(SnapshotInfo { id: hasher.finish(), generated, ecosystems })
+}
+
+/// What a segment says of itself.
+fn info(segment: &Segment<'_>) -> Result<SegmentInfo, String> {
+    let meta = segment.meta();
+    Ok(SegmentInfo {
+        id: segment.id().map_err(|damaged| damaged.to_string())?,
+        records: meta.records,
+        generated: meta.generated.as_deref().and_then(|text| text.parse().ok()),
+        unreadable: meta.unreadable,
+    })
+}
+
+/// What a snapshot has of one ecosystem.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EcosystemStatus {
+    /// Counts and identity.
+    pub segment: SegmentInfo,
+    /// The first of the records that could not be read, each with its cause.
+    pub unreadable: Vec<String>,
+}
+
+/// What a snapshot has of an ecosystem; compiles it where that was not done yet.
+///
+/// # Errors
+/// Why it cannot be told: a lowercase fragment.
+pub fn status(store: &Store, ecosystem: &str) -> Result<EcosystemStatus, String> {
+    let mapped = store.segment(ecosystem).map_err(|error| error.to_string())?;
+    let mapped = mapped.ok_or_else(|| format!("{ecosystem} is gone"))?;
+    let segment = Segment::open(mapped.bytes()).map_err(|damaged| damaged.to_string())?;
+    Ok(EcosystemStatus { segment: info(&segment)?, unreadable: segment.meta().unreadable_names.clone() })
+}
