@@ -1,0 +1,214 @@
+//! What can be typed: the command line of design §3, as far as this version has it. Every option can be
+//! given as `PORTCULLIS_…` in the environment.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use jiff::Timestamp;
+
+use crate::model::location::Location;
+use crate::model::platform::Platform;
+use crate::model::reference::Reference;
+use crate::model::severity::Severity;
+
+use super::output::Output;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  admit: the image may enter; other commands: done
+  1  deny, or --fail-on was reached
+  2  wrong usage, or the policy is none
+  3  undecided: something could not be read, fetched or compared. Treat it as a no
+
+IMAGE is one of:
+  oci:DIR[:TAG]                     an OCI layout in a directory
+  oci-archive:FILE[:TAG]            an OCI layout in a tar file
+  docker-archive:FILE[:TAG|@N]      what `docker save` writes";
+
+/// A supply-chain security gate for container images: may this image enter?
+#[derive(Debug, Parser)]
+#[command(name = "portcullis", version, after_help = EXIT_CODES, max_term_width = 110)]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub(super) struct Global {
+    /// Print the decision and its reasons only, and no progress
+    #[arg(short, long, global = true, env = "PORTCULLIS_QUIET")]
+    pub(super) quiet: bool,
+    /// Print also what holds
+    #[arg(short, long, global = true, env = "PORTCULLIS_VERBOSE", conflicts_with = "quiet")]
+    pub(super) verbose: bool,
+    /// Show no progress on the terminal
+    #[arg(long, global = true, env = "PORTCULLIS_NO_PROGRESS")]
+    pub(super) no_progress: bool,
+    /// When to colour the text report
+    #[arg(long, global = true, env = "PORTCULLIS_COLOR", value_name = "WHEN", default_value = "auto")]
+    pub(super) color: Color,
+    /// Where compiled advisories are kept [default: portcullis in the user's cache directory]
+    #[arg(long, global = true, env = "PORTCULLIS_CACHE_DIR", value_name = "DIR")]
+    pub(super) cache_dir: Option<PathBuf>,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Judge images by a policy: admit, deny or undecided
+    Gate(GateArgs),
+    /// List what is in an image, as an SBOM
+    Sbom(SbomArgs),
+    /// Match the packages of images against advisories, without a policy
+    Scan(ScanArgs),
+    /// The advisory snapshot
+    #[command(subcommand)]
+    Db(DbCommand),
+    /// Policies
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Compare two versions as an ecosystem does; without them, pairs from standard input
+    CompareVersions(CompareArgs),
+}
+
+/// Which images, and which platforms of them.
+#[derive(Debug, Args)]
+pub(super) struct ImageArgs {
+    /// The images
+    #[arg(required = true, value_name = "IMAGE")]
+    pub(super) images: Vec<Location>,
+    /// One platform, such as linux/amd64, or all
+    #[arg(long, env = "PORTCULLIS_PLATFORM", value_name = "PLATFORM", default_value = "all")]
+    pub(super) platform: PlatformChoice,
+    /// The reference that a local image stands for, such as ghcr.io/acme/app:v1.2.3
+    #[arg(long = "as", env = "PORTCULLIS_AS", value_name = "REFERENCE")]
+    pub(super) stands_for: Option<Reference>,
+}
+
+/// `OS/ARCH[/VARIANT]` or `all`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PlatformChoice(pub(super) Option<Platform>);
+
+impl std::str::FromStr for PlatformChoice {
+    type Err = <Platform as std::str::FromStr>::Err;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "all" { Ok(Self(None)) } else { text.parse().map(|platform| Self(Some(platform))) }
+    }
+}
+
+/// Where the advisories are.
+#[derive(Debug, Args)]
+pub(super) struct SnapshotArgs {
+    /// The advisory snapshot: a directory in the layout of the OSV bucket, <Ecosystem>/all.zip or
+    /// <Ecosystem>/*.json [default: portcullis/osv in the user's data directory]
+    #[arg(long, env = "PORTCULLIS_DB", value_name = "DIR")]
+    pub(super) db: Option<PathBuf>,
+}
+
+/// Options of `gate`.
+#[derive(Debug, Args)]
+pub(super) struct GateArgs {
+    #[command(flatten)]
+    pub(super) image: ImageArgs,
+    #[command(flatten)]
+    pub(super) snapshot: SnapshotArgs,
+    /// The policy file [default: the built-in baseline]
+    #[arg(long, env = "PORTCULLIS_POLICY", value_name = "FILE")]
+    pub(super) policy: Option<PathBuf>,
+    /// The scope of the policy, by name
+    #[arg(long, env = "PORTCULLIS_SCOPE", value_name = "NAME", conflicts_with = "env")]
+    pub(super) scope: Option<String>,
+    /// The environment that the image is to enter, which `when.env` of the scopes is compared with
+    #[arg(long, env = "PORTCULLIS_ENV", value_name = "NAME")]
+    pub(super) env: Option<String>,
+    /// The evaluation time, RFC 3339 [default: now]
+    #[arg(long, env = "PORTCULLIS_AT", value_name = "TIME")]
+    pub(super) at: Option<Timestamp>,
+    /// A report: text, json; repeatable, =FILE writes it there [default: text]
+    #[arg(short, long = "output", value_name = "FORMAT[=FILE]", action = ArgAction::Append)]
+    pub(super) output: Vec<Output>,
+}
+
+/// Options of `scan`.
+#[derive(Debug, Args)]
+pub(super) struct ScanArgs {
+    #[command(flatten)]
+    pub(super) image: ImageArgs,
+    #[command(flatten)]
+    pub(super) snapshot: SnapshotArgs,
+    /// End with 1 where a finding is that severe, and with 3 where that cannot be said
+    #[arg(long, env = "PORTCULLIS_FAIL_ON", value_name = "SEVERITY", value_parser = parse_severity)]
+    pub(super) fail_on: Option<Severity>,
+    /// A report: text, json; repeatable, =FILE writes it there [default: text]
+    #[arg(short, long = "output", value_name = "FORMAT[=FILE]", action = ArgAction::Append)]
+    pub(super) output: Vec<Output>,
+}
+
+/// Options of `sbom`.
+#[derive(Debug, Args)]
+pub(super) struct SbomArgs {
+    /// The image
+    #[arg(value_name = "IMAGE")]
+    pub(super) image: Location,
+    /// One platform, such as linux/amd64, or all with -o FORMAT=DIR/ [default: the only one, else linux on
+    /// this machine's architecture]
+    #[arg(long, env = "PORTCULLIS_PLATFORM", value_name = "PLATFORM")]
+    pub(super) platform: Option<PlatformChoice>,
+    /// The reference that a local image stands for, such as ghcr.io/acme/app:v1.2.3
+    #[arg(long = "as", env = "PORTCULLIS_AS", value_name = "REFERENCE")]
+    pub(super) stands_for: Option<Reference>,
+    /// A document: cyclonedx, inventory, text; repeatable, =FILE writes it there [default: cyclonedx]
+    #[arg(short, long = "output", value_name = "FORMAT[=FILE]", action = ArgAction::Append)]
+    pub(super) output: Vec<Output>,
+}
+
+/// Commands on the advisory snapshot.
+#[derive(Debug, Subcommand)]
+pub(super) enum DbCommand {
+    /// Say what the snapshot has of each ecosystem; compiles what is not compiled yet
+    Status(SnapshotArgs),
+}
+
+/// Commands on policies.
+#[derive(Debug, Subcommand)]
+pub(super) enum PolicyCommand {
+    /// Check policy files: every error with its line
+    Check {
+        /// The files
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+}
+
+/// Options of `compare-versions`.
+#[derive(Debug, Args)]
+pub(super) struct CompareArgs {
+    /// An OSV ecosystem, such as Debian or PyPI
+    #[arg(long, env = "PORTCULLIS_ECOSYSTEM", value_name = "ECOSYSTEM")]
+    pub(super) ecosystem: String,
+    /// Two versions. Without them, lines `A<TAB>B` are read, and each gets one answer
+    #[arg(num_args = 2, value_names = ["A", "B"], allow_hyphen_values = true)]
+    pub(super) versions: Vec<String>,
+}
+
+fn parse_severity(text: &str) -> Result<Severity, String> {
+    match Severity::from_word(text) {
+        Some(severity) if severity != Severity::Unknown => Ok(severity),
+        Some(_) | None => Err("expected none, low, medium, high or critical".into()),
+    }
+}

@@ -1,0 +1,54 @@
+//! What `gate` and `scan` share: the images that were named, read one after another.
+
+use std::path::PathBuf;
+
+use crate::feed::Store;
+use crate::gate::{self, Request, open_snapshot};
+use crate::image::limits::Limits;
+use crate::model::fact::Fact;
+use crate::model::location::Location;
+
+use super::args::{ImageArgs, SnapshotArgs};
+use super::{Context, Failure, user_directory};
+
+/// Opens the snapshot that was named, or the one in the usual place.
+pub(super) fn snapshot(args: &SnapshotArgs, context: &Context) -> Result<Fact<Store>, Failure> {
+    let cache = context.cache_dir()?;
+    Ok(match &args.db {
+        Some(directory) => open_snapshot(directory, true, &cache),
+        None => match usual_snapshot() {
+            Some(directory) => open_snapshot(&directory, false, &cache),
+            None => Fact::Absent,
+        },
+    })
+}
+
+/// `portcullis/osv` in the user's data directory.
+pub(super) fn usual_snapshot() -> Option<PathBuf> {
+    user_directory("XDG_DATA_HOME", ".local/share").map(|directory| directory.join("osv"))
+}
+
+/// Does the same with every image. An image of which the user must say more is a usage error; the others
+/// are still done, and the answer for it is `None`.
+pub(super) fn each<T>(
+    args: &ImageArgs,
+    snapshot: &Fact<Store>,
+    context: &Context,
+    read: impl Fn(&Request<'_>, &super::progress::Bar) -> Result<T, gate::Error>,
+) -> Vec<Option<T>> {
+    let limits = Limits::default();
+    let one = |location: &Location| {
+        let request = Request {
+            location,
+            platform: args.platform.0.as_ref(),
+            stands_for: args.stands_for.as_ref(),
+            snapshot,
+            limits: &limits,
+        };
+        let bar = context.progress();
+        let answer = read(&request, &bar);
+        drop(bar);
+        answer.map_err(|error| context.complain(&error.to_string())).ok()
+    };
+    args.images.iter().map(one).collect()
+}

@@ -1,0 +1,71 @@
+//! `portcullis scan`: findings, without a policy.
+
+use std::io::Write;
+
+use crate::gate::gather;
+use crate::model::evidence::{Evidence, PlatformEvidence};
+use crate::model::fact::Fact;
+use crate::model::severity::Severity;
+use crate::report;
+
+use super::args::ScanArgs;
+use super::exit::Exit;
+use super::output::{self, Plan};
+use super::{Context, Failure, images};
+
+/// Scans every image and writes the reports, which are complete whatever the exit code.
+pub(super) fn run(args: &ScanArgs, context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
+    let plan = Plan::new(&args.output, report::FORMATS, |format| format.id()).map_err(Failure::usage)?;
+    let snapshot = images::snapshot(&args.snapshot, context)?;
+    let answers =
+        images::each(&args.image, &snapshot, context, |request, progress| gather(request, progress));
+    let scanned: Vec<&Evidence> = answers.iter().flatten().collect();
+    let mut exit = answers
+        .iter()
+        .map(|answer| answer.as_ref().map_or(Exit::Usage, |evidence| ended(evidence, args.fail_on)))
+        .max()
+        .unwrap_or(Exit::Undecided);
+    if scanned.is_empty() {
+        return Ok(exit);
+    }
+    for (format, file) in plan.iter() {
+        let style = context.style(file.is_some());
+        if let Err(message) = output::write(format.scan(&scanned, &style).as_bytes(), file, out) {
+            context.complain(&message);
+            exit = exit.max(Exit::Undecided);
+        }
+    }
+    Ok(exit)
+}
+
+/// How a scan ended (design §3): 0 when it completed; with `--fail-on` 1 where a finding reaches it, and
+/// 3 where that cannot be said of a package or a finding. A sure finding goes before a doubt.
+fn ended(evidence: &Evidence, fail_on: Option<Severity>) -> Exit {
+    let Fact::Known(platforms) = &evidence.platforms else { return Exit::Undecided };
+    if !evidence.faults.is_empty() || !matches!(evidence.snapshot, Fact::Known(_)) {
+        return Exit::Undecided;
+    }
+    let Some(least) = fail_on else {
+        let complete = platforms.iter().all(|platform| matches!(platform.findings, Fact::Known(_)));
+        return if complete { Exit::Admit } else { Exit::Undecided };
+    };
+    let ends: Vec<Exit> = platforms.iter().map(|platform| platform_ended(platform, least)).collect();
+    if ends.contains(&Exit::Deny) { Exit::Deny } else { ends.into_iter().max().unwrap_or(Exit::Undecided) }
+}
+
+fn platform_ended(platform: &PlatformEvidence, least: Severity) -> Exit {
+    let (Fact::Known(findings), Fact::Known(inventory)) = (&platform.findings, &platform.inventory) else {
+        return Exit::Undecided;
+    };
+    let severities = || findings.findings.iter().map(|finding| finding.severity);
+    if severities().any(|severity| severity != Severity::Unknown && severity >= least) {
+        Exit::Deny
+    } else if severities().any(|severity| severity == Severity::Unknown)
+        || !findings.undetermined.is_empty()
+        || !inventory.gaps.is_empty()
+    {
+        Exit::Undecided
+    } else {
+        Exit::Admit
+    }
+}
