@@ -8,8 +8,10 @@
 )]
 
 mod architecture;
+mod broken;
 mod demo;
 mod fuzzing;
+mod gate;
 mod layers;
 mod matching;
 mod purls;

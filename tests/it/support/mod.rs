@@ -1,5 +1,6 @@
 //! What several tests need: built images, the shared data, the command itself.
 
+pub mod cli;
 pub mod image;
 
 use std::path::{Path, PathBuf};
