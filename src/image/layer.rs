@@ -4,7 +4,7 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::io::{self, Read};
+use std::io::{self, BufRead as _, BufReader, Read};
 
 use crate::model::digest::{Algorithm, Digest, Hasher};
 use crate::model::fault::Fault;
@@ -13,6 +13,10 @@ use super::compression::Decompressed;
 use super::limits::Limits;
 use super::resolve::{BlobName, LayerBlob};
 use super::tar::{self, Archive, Header, Source};
+
+/// How many uncompressed bytes are made at a time: decoders are slow in small pieces, and this fits the
+/// second-level cache.
+const CHUNK: usize = 256 << 10;
 
 /// What a pass over a layer verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,7 +91,7 @@ fn walk<R: Read>(
     let hasher = Hasher::new(layer.diff_id.algorithm());
     let inner = Decompressed::new(blob, layer.compression)?;
     let source = Uncompressed { inner, hasher, written: 0, compressed, limits };
-    let mut archive = Archive::new(source, limits);
+    let mut archive = Archive::new(BufReader::with_capacity(CHUNK, source), limits);
     while let Some(header) = archive.next_entry()? {
         visit(&header, &mut archive)?;
     }
@@ -97,7 +101,8 @@ fn walk<R: Read>(
             "bytes follow the end of the archive; runtimes do not read them, so neither were they read here",
         );
     }
-    let source = archive.into_source();
+    // What the buffer held was hashed when it was filled.
+    let source = archive.into_source().into_inner();
     if source.inner.has_trailing_bytes() {
         trailing.push("bytes follow the end of the compressed stream; no reader of layers takes them");
     }
@@ -153,7 +158,22 @@ impl<R: Read> Read for Uncompressed<'_, R> {
     }
 }
 
-impl<R: Read> Source for Uncompressed<'_, R> {}
+/// Passes over what lies in the buffer without copying it.
+impl<R: Read> Source for BufReader<R> {
+    fn skip(&mut self, count: u64) -> io::Result<u64> {
+        let mut left = count;
+        while left > 0 {
+            let buffered = self.fill_buf()?.len();
+            if buffered == 0 {
+                break;
+            }
+            let passed = usize::try_from(left).map_or(buffered, |left| left.min(buffered));
+            self.consume(passed);
+            left -= passed as u64;
+        }
+        Ok(count - left)
+    }
+}
 
 fn limit(message: String) -> io::Error {
     io::Error::other(Cause::Limit(message))
