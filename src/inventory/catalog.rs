@@ -1,6 +1,6 @@
 //! One layer's bytes to that layer's facts, in one pass.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
 use crate::image::layer::{self, Verified};
@@ -26,9 +26,9 @@ pub fn catalog_layer(
     at: &str,
     limits: &Limits,
 ) -> Result<(LayerInventory, Verified), Fault> {
-    let mut pass = Pass { inventory: LayerInventory::default(), limits };
+    let mut pass = Pass::new(limits);
     let verified = layer::read(reader, layer, at, limits, |header, bytes| pass.entry(header, bytes))?;
-    let mut inventory = pass.inventory;
+    let mut inventory = pass.finish();
     for cause in &verified.trailing {
         inventory.gaps.push(gap(ImagePath::root(), ARCHIVE, (*cause).to_owned()));
     }
@@ -76,12 +76,48 @@ pub fn catalog_aliases(
     .map(|_| ())
 }
 
+/// Gaps of a layer that are named one by one: 10,000. Attack: a million entries, each with a gap of its
+/// own, to fill the memory.
+const MAX_GAPS: usize = 10_000;
+
+/// Warnings of a layer: 1,000. They change no verdict.
+const MAX_WARNINGS: usize = 1_000;
+
 struct Pass<'a> {
     inventory: LayerInventory,
+    /// By path: a later entry of the same name takes those of the earlier away.
+    gaps: BTreeMap<ImagePath, Vec<Gap>>,
+    named: usize,
+    unnamed: usize,
     limits: &'a Limits,
 }
 
-impl Pass<'_> {
+impl<'a> Pass<'a> {
+    fn new(limits: &'a Limits) -> Self {
+        Self { inventory: LayerInventory::default(), gaps: BTreeMap::new(), named: 0, unnamed: 0, limits }
+    }
+
+    fn finish(self) -> LayerInventory {
+        let mut inventory = self.inventory;
+        inventory.gaps = self.gaps.into_values().flatten().collect();
+        if self.unnamed > 0 {
+            let cause = format!("{} more gaps than the limit of {MAX_GAPS}", self.unnamed);
+            inventory.gaps.push(gap(ImagePath::root(), ARCHIVE, cause));
+        }
+        inventory
+    }
+
+    /// Records a gap. What is beyond the limit is one gap of the whole layer, which no waiver for a path
+    /// covers.
+    fn gap(&mut self, path: ImagePath, cataloger: &str, cause: String) {
+        if self.named < MAX_GAPS {
+            self.named += 1;
+            self.gaps.entry(path.clone()).or_default().push(gap(path, cataloger, cause));
+        } else {
+            self.unnamed += 1;
+        }
+    }
+
     fn entry(&mut self, header: &Header, bytes: &mut dyn Read) -> Result<(), tar::Error> {
         let shown = || escape(header.name.get(..200).unwrap_or(&header.name));
         if header.name.len() > self.limits.path {
@@ -113,22 +149,18 @@ impl Pass<'_> {
                 Ok(target) => Entry::HardLink { target },
                 Err(_) => {
                     let cause = format!("a hard link to `{}`, which leads out of the image", escape(target));
-                    self.inventory.gaps.push(gap(path, ARCHIVE, cause));
+                    self.gap(path, ARCHIVE, cause);
                     return Ok(());
                 }
             },
             Kind::Special => Entry::Special,
             Kind::Sparse => {
-                self.inventory.gaps.push(gap(
-                    path.clone(),
-                    ARCHIVE,
-                    "a sparse file: its content was not read".into(),
-                ));
+                self.gap(path.clone(), ARCHIVE, "a sparse file: its content was not read".into());
                 Entry::File { size: header.size }
             }
             Kind::Unknown(kind) => {
                 let cause = format!("an entry of unknown type {:?}", char::from(*kind));
-                self.inventory.gaps.push(gap(path, ARCHIVE, cause));
+                self.gap(path, ARCHIVE, cause);
                 return Ok(());
             }
         };
@@ -162,8 +194,15 @@ impl Pass<'_> {
             Some(Entry::Directory) if *entry == Entry::Directory => return,
             Some(_) => self.odd(path, "stands twice in the archive; the last one counts"),
         }
-        self.inventory.facts.retain(|(origin, _), _| origin != path);
-        self.inventory.gaps.retain(|gap| gap.path != *path);
+        let facts = self.inventory.facts.range((path.clone(), "")..).map(|(key, _)| key);
+        let stale: Vec<_> = facts.take_while(|(origin, _)| origin == path).cloned().collect();
+        for key in stale {
+            self.inventory.facts.remove(&key);
+        }
+        // What lies in the archive twice is gone; the root stands for the archive itself.
+        if let Some(gone) = self.gaps.remove(path) {
+            self.named -= gone.len();
+        }
     }
 
     fn catalog(&mut self, path: &ImagePath, size: u64, bytes: &mut dyn Read) -> Result<(), tar::Error> {
@@ -182,18 +221,20 @@ impl Pass<'_> {
                 Ok(facts) => {
                     self.inventory.facts.insert((path.clone(), cataloger.id()), facts);
                 }
-                Err(cause) => self.inventory.gaps.push(gap(path.clone(), cataloger.id(), cause)),
+                Err(cause) => self.gap(path.clone(), cataloger.id(), cause),
             }
         }
         Ok(())
     }
 
     fn archive_gap(&mut self, cause: String) {
-        self.inventory.gaps.push(gap(ImagePath::root(), ARCHIVE, cause));
+        self.gap(ImagePath::root(), ARCHIVE, cause);
     }
 
     fn odd(&mut self, path: &ImagePath, cause: &str) {
-        self.inventory.warnings.push(gap(path.clone(), ARCHIVE, cause.to_owned()));
+        if self.inventory.warnings.len() < MAX_WARNINGS {
+            self.inventory.warnings.push(gap(path.clone(), ARCHIVE, cause.to_owned()));
+        }
     }
 }
 

@@ -227,3 +227,14 @@ fn an_image_of_two_platforms_keeps_them_apart() {
     let names: Vec<_> = evidence.platforms.known().unwrap().iter().map(|p| p.platform.to_string()).collect();
     assert_eq!(names, ["linux/amd64", "linux/arm64/v8"]);
 }
+
+#[test]
+fn gaps_without_number_are_counted_and_no_waiver_for_a_path_covers_the_rest() {
+    let links =
+        (0..10_050).fold(layer("COPY"), |layer, n| layer.hard_link(&format!("links/{n}"), "../../out"));
+    let inventory = inventory(image("linux/amd64").layer(links));
+    let of_root: Vec<&str> =
+        inventory.gaps.iter().filter(|gap| gap.path.is_root()).map(|gap| gap.cause.as_str()).collect();
+    assert_eq!(of_root, ["50 more gaps than the limit of 10000"]);
+    assert_eq!(inventory.gaps.len(), 10_001);
+}
