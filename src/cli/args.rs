@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
@@ -39,13 +40,13 @@ pub(super) struct Cli {
 #[derive(Debug, Args)]
 pub(super) struct Global {
     /// Print the decision and its reasons only, and no progress
-    #[arg(short, long, global = true, env = "PORTCULLIS_QUIET")]
+    #[arg(short, long, global = true, env = "PORTCULLIS_QUIET", value_parser = switch())]
     pub(super) quiet: bool,
     /// Print also what holds
-    #[arg(short, long, global = true, env = "PORTCULLIS_VERBOSE", conflicts_with = "quiet")]
+    #[arg(short, long, global = true, env = "PORTCULLIS_VERBOSE", value_parser = switch(), conflicts_with = "quiet")]
     pub(super) verbose: bool,
     /// Show no progress on the terminal
-    #[arg(long, global = true, env = "PORTCULLIS_NO_PROGRESS")]
+    #[arg(long, global = true, env = "PORTCULLIS_NO_PROGRESS", value_parser = switch())]
     pub(super) no_progress: bool,
     /// When to colour the text report
     #[arg(long, global = true, env = "PORTCULLIS_COLOR", value_name = "WHEN", default_value = "auto")]
@@ -114,8 +115,8 @@ impl std::str::FromStr for PlatformChoice {
 /// Where the advisories are.
 #[derive(Debug, Args)]
 pub(super) struct SnapshotArgs {
-    /// The advisory snapshot: a directory in the layout of the OSV bucket, <Ecosystem>/all.zip or
-    /// <Ecosystem>/*.json [default: portcullis/osv in the user's data directory]
+    /// The advisory snapshot: a directory in the layout of the OSV bucket, ECOSYSTEM/all.zip or
+    /// ECOSYSTEM/*.json [default: portcullis/osv in the user's data directory]
     #[arg(long, env = "PORTCULLIS_DB", value_name = "DIR")]
     pub(super) db: Option<PathBuf>,
 }
@@ -140,7 +141,7 @@ pub(super) struct GateArgs {
     #[arg(long, env = "PORTCULLIS_AT", value_name = "TIME")]
     pub(super) at: Option<Timestamp>,
     /// A report: text, json; repeatable, =FILE writes it there [default: text]
-    #[arg(short, long = "output", value_name = "FORMAT[=FILE]", action = ArgAction::Append)]
+    #[arg(short, long = "output", env = "PORTCULLIS_OUTPUT", value_name = "FORMAT[=FILE]", action = ArgAction::Append)]
     pub(super) output: Vec<Output>,
 }
 
@@ -155,7 +156,7 @@ pub(super) struct ScanArgs {
     #[arg(long, env = "PORTCULLIS_FAIL_ON", value_name = "SEVERITY", value_parser = parse_severity)]
     pub(super) fail_on: Option<Severity>,
     /// A report: text, json; repeatable, =FILE writes it there [default: text]
-    #[arg(short, long = "output", value_name = "FORMAT[=FILE]", action = ArgAction::Append)]
+    #[arg(short, long = "output", env = "PORTCULLIS_OUTPUT", value_name = "FORMAT[=FILE]", action = ArgAction::Append)]
     pub(super) output: Vec<Output>,
 }
 
@@ -173,7 +174,7 @@ pub(super) struct SbomArgs {
     #[arg(long = "as", env = "PORTCULLIS_AS", value_name = "REFERENCE")]
     pub(super) stands_for: Option<Reference>,
     /// A document: cyclonedx, inventory, text; repeatable, =FILE writes it there [default: cyclonedx]
-    #[arg(short, long = "output", value_name = "FORMAT[=FILE]", action = ArgAction::Append)]
+    #[arg(short, long = "output", env = "PORTCULLIS_OUTPUT", value_name = "FORMAT[=FILE]", action = ArgAction::Append)]
     pub(super) output: Vec<Output>,
 }
 
@@ -204,6 +205,11 @@ pub(super) struct CompareArgs {
     /// Two versions. Without them, lines `A<TAB>B` are read, and each gets one answer
     #[arg(num_args = 2, value_names = ["A", "B"], allow_hyphen_values = true)]
     pub(super) versions: Vec<String>,
+}
+
+/// A switch in the environment: empty, `0`, `no`, `off` and `false` leave it off.
+fn switch() -> FalseyValueParser {
+    FalseyValueParser::new()
 }
 
 fn parse_severity(text: &str) -> Result<Severity, String> {
