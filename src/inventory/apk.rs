@@ -5,7 +5,7 @@ use crate::model::path::{ImagePath, escape};
 
 use super::{Cataloger, Unreadable};
 
-/// Catalogs `lib/apk/db/installed` and its new place below `usr/`.
+/// Catalogs `lib/apk/db/installed` and its new place below `usr/`, wherever they lie.
 pub(super) struct Apk;
 
 /// The longest line that is read: 64 KiB; the longest real ones are dependency lists of a few.
@@ -19,7 +19,9 @@ impl Cataloger for Apk {
     }
 
     fn wants(&self, path: &ImagePath, _: &[u8]) -> bool {
-        matches!(path.as_bytes(), b"lib/apk/db/installed" | b"usr/lib/apk/db/installed")
+        // Also below another root: what is in a root of its own is in the image.
+        let before = path.as_bytes().strip_suffix(b"lib/apk/db/installed");
+        before.is_some_and(|before| before.is_empty() || before.ends_with(b"/"))
     }
 
     /// 256 MiB (design §7); ten thousand packages make 30.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use crate::model::fault::Gap;
 use crate::model::inventory::{Inventory, LayerRef, Package, SourcePackage};
 use crate::model::layer::{Alias, Distro, Facts, FoundPackage, LayerInventory};
-use crate::model::path::ImagePath;
+use crate::model::path::{ImagePath, escape};
 use crate::model::purl::{Purl, normalise_pypi};
 
 use super::filesystem::{Content, Event, FileSystem, Node};
@@ -53,7 +53,7 @@ impl<'a> Merged<'a> {
         let states = self.states();
         let introduced = Introduced::of(&states, self.layers.len());
         let mut found: BTreeMap<Key, Package> = BTreeMap::new();
-        for state in states.iter().filter(|state| state.until == self.layers.len()) {
+        for state in self.current(&states) {
             for package in &state.facts.packages {
                 let key = Key::of(package, state.path);
                 let Some(layer) = layers.get(introduced.layer(&key)) else { continue };
@@ -73,7 +73,7 @@ impl<'a> Merged<'a> {
         packages.sort_by(|a, b| {
             (a.kind, &a.name, &a.version, &a.locations).cmp(&(b.kind, &b.name, &b.version, &b.locations))
         });
-        let (gaps, warnings) = self.gaps(&states);
+        let (gaps, warnings) = self.gaps(&states, distro.as_ref());
         Inventory { distro, packages, gaps, warnings }
     }
 
@@ -131,7 +131,7 @@ impl<'a> Merged<'a> {
     }
 
     fn add_licenses(&self, packages: &mut [Package], states: &[State<'_, '_>]) {
-        let current = states.iter().filter(|state| state.until == self.layers.len());
+        let current = self.current(states).into_iter();
         let stated: HashMap<&str, &Vec<String>> = current
             .flat_map(|state| {
                 state.facts.licenses.iter().map(|(package, licenses)| (package.as_str(), licenses))
@@ -159,7 +159,7 @@ impl<'a> Merged<'a> {
             return;
         }
         let mut owners: HashMap<ImagePath, (&str, Option<&str>)> = HashMap::new();
-        let current = states.iter().filter(|state| state.until == self.layers.len());
+        let current = self.current(states).into_iter();
         for owned in current.flat_map(|state| &state.facts.owned) {
             for path in &owned.paths {
                 // A database may name a file by a path that leads through a link (`/lib` → `/usr/lib`).
@@ -191,9 +191,14 @@ impl<'a> Merged<'a> {
         }
     }
 
+    /// The states of the final file system.
+    fn current<'f, 's>(&self, states: &'f [State<'a, 's>]) -> Vec<&'f State<'a, 's>> {
+        states.iter().filter(|state| state.until == self.layers.len()).collect()
+    }
+
     /// Gaps of what can still be seen: a file that an upper layer hides is none. What concerns a whole
     /// layer stays.
-    fn gaps(&self, states: &[State<'_, '_>]) -> (Vec<Gap>, Vec<Gap>) {
+    fn gaps(&self, states: &[State<'_, '_>], distro: Option<&Distro>) -> (Vec<Gap>, Vec<Gap>) {
         let visible: HashSet<Content<'_>> = self
             .files
             .nodes()
@@ -213,7 +218,7 @@ impl<'a> Merged<'a> {
             gaps.extend(layer.gaps.iter().filter(|gap| seen(index, &gap.path)).map(here));
             warnings.extend(layer.warnings.iter().map(here));
         }
-        for state in states.iter().filter(|state| state.until == self.layers.len()) {
+        for state in self.current(states) {
             gaps.extend(state.facts.unreadable.iter().map(|cause| Gap {
                 path: state.path.clone(),
                 layer: state.content.layer,
@@ -230,24 +235,45 @@ impl<'a> Merged<'a> {
             platform: None,
         };
         gaps.extend(self.link_gap.clone().map(whole));
-        // An image with files and without any package database is not an image without packages.
-        let is_database = |facts: &Facts| {
-            facts.distro.is_none()
-                && (!facts.packages.is_empty() || facts.owned.is_empty() && facts.licenses.is_empty())
-        };
-        let nothing_read =
-            !states.iter().any(|state| state.until == self.layers.len() && is_database(state.facts));
-        if nothing_read && gaps.is_empty() && !visible.is_empty() {
-            let files = visible.len();
-            gaps.push(whole(format!(
-                "no package database in an image of {files} files: what they are is unknown"
-            )));
-        }
+        gaps.extend(missing_database(&self.current(states), &gaps, distro, visible.len()).map(whole));
         gaps.sort();
         gaps.dedup();
         warnings.sort();
         warnings.dedup();
         (gaps, warnings)
+    }
+}
+
+/// Catalogers of operating systems' package databases.
+const SYSTEM: &[&str] = &["apk", "dpkg", "rpm", "system-packages"];
+
+/// Why an image must have packages that nobody saw: a distribution without a package database (deleted to
+/// make the image small, or to hide what is in it), or files without any database at all.
+fn missing_database(
+    current: &[&State<'_, '_>],
+    gaps: &[Gap],
+    distro: Option<&Distro>,
+    files: usize,
+) -> Option<String> {
+    let is_database = |state: &&&State<'_, '_>| {
+        let facts = state.facts;
+        facts.distro.is_none()
+            && (!facts.packages.is_empty() || facts.owned.is_empty() && facts.licenses.is_empty())
+    };
+    let databases: Vec<_> = current.iter().filter(is_database).collect();
+    let of_system = databases.iter().any(|state| SYSTEM.contains(&state.cataloger))
+        || gaps.iter().any(|gap| SYSTEM.contains(&gap.cataloger.as_str()));
+    match distro {
+        Some(distro) if !of_system => {
+            let name = distro.pretty_name.as_deref().unwrap_or(&distro.id);
+            let name = escape(name.as_bytes());
+            Some(format!("the image says it is {name} and has no package database: what it holds is unknown"))
+        }
+        Some(_) => None,
+        None if databases.is_empty() && gaps.is_empty() && files > 0 => {
+            Some(format!("no package database in an image of {files} files: what they are is unknown"))
+        }
+        None => None,
     }
 }
 

@@ -79,6 +79,7 @@ pub static CATALOGERS: &[&dyn Cataloger] = &[
     &npm::Npm,
     &uncataloged::RPM,
     &uncataloged::JAVA,
+    &uncataloged::EGG,
     &uncataloged::GEM,
     &uncataloged::COMPOSER,
     &uncataloged::NUGET,

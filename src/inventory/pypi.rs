@@ -5,7 +5,7 @@ use crate::model::path::{ImagePath, escape};
 
 use super::{Cataloger, Unreadable};
 
-/// Catalogs `*.dist-info/METADATA`, `*.egg-info/PKG-INFO` and `*.egg-info` files.
+/// Catalogs `*.dist-info/METADATA`, `*.egg-info/PKG-INFO`, `*.egg-info` files and `*.egg/EGG-INFO/PKG-INFO`.
 pub(super) struct Pypi;
 
 /// The longest name or version.
@@ -20,7 +20,11 @@ impl Cataloger for Pypi {
         let mut parts = path.components().rev();
         match parts.next() {
             Some(b"METADATA") => parts.next().is_some_and(|directory| directory.ends_with(b".dist-info")),
-            Some(b"PKG-INFO") => parts.next().is_some_and(|directory| directory.ends_with(b".egg-info")),
+            Some(b"PKG-INFO") => match (parts.next(), parts.next()) {
+                (Some(b"EGG-INFO"), Some(egg)) => egg.ends_with(b".egg"),
+                (Some(directory), _) => directory.ends_with(b".egg-info"),
+                (None, _) => false,
+            },
             Some(file) => file.len() > b".egg-info".len() && file.ends_with(b".egg-info"),
             None => false,
         }
@@ -103,7 +107,12 @@ fn licenses(headers: &[(String, String)]) -> Vec<String> {
 /// The directory that holds the distribution: `site-packages`.
 fn site(path: &ImagePath) -> ImagePath {
     let directory = path.parent().unwrap_or_default();
-    if directory.file_name().ends_with(b"-info") { directory.parent().unwrap_or_default() } else { directory }
+    let above = || directory.parent().unwrap_or_default();
+    match directory.file_name() {
+        b"EGG-INFO" => above().parent().unwrap_or_default(),
+        name if name.ends_with(b"-info") => above(),
+        _ => directory,
+    }
 }
 
 /// The package that carries a distribution found below one of its own directories, such as
@@ -152,6 +161,7 @@ mod tests {
         assert_eq!(carrier("opt/tool/_vendor/a-1.dist-info/METADATA").as_deref(), Some("opt/tool"));
         assert_eq!(carrier("opt/tool/a-1.dist-info/METADATA"), None);
         assert_eq!(carrier("usr/lib/python3/dist-packages/a-1.egg-info"), None);
+        assert_eq!(carrier("usr/lib/python3/site-packages/a-1-py3.8.egg/EGG-INFO/PKG-INFO"), None);
     }
 
     #[test]
@@ -165,6 +175,7 @@ mod tests {
     fn only_the_metadata_files_are_wanted() {
         let wants = |path: &str| Pypi.wants(&path.into(), b"");
         assert!(wants(PATH) && wants("x/a.egg-info/PKG-INFO") && wants("x/a-1.egg-info"));
+        assert!(wants("x/a-1-py3.8.egg/EGG-INFO/PKG-INFO") && !wants("EGG-INFO/PKG-INFO"));
         assert!(
             !wants("x/a.dist-info/RECORD")
                 && !wants("METADATA")

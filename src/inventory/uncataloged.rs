@@ -39,12 +39,16 @@ pub(super) static JAVA: Uncataloged = Uncataloged {
         let extension =
             path.rsplit('/').next().and_then(|name| name.rsplit_once('.')).map(|(_, extension)| extension);
         extension.is_some_and(|extension| {
-            ["jar", "war", "ear", "par", "sar", "nar", "jpi", "hpi", "kar", "far", "lpkg"]
+            ["jar", "war", "ear", "par", "sar", "nar", "jpi", "hpi", "kar", "far", "lpkg", "rar", "zap"]
                 .iter()
                 .any(|known| extension.eq_ignore_ascii_case(known))
         })
     },
 };
+
+/// Python distributions in one file (setuptools, "The Internal Structure of Python Eggs").
+pub(super) static EGG: Uncataloged =
+    Uncataloged { id: "egg", what: "a Python egg in one file", wants: |path| path.ends_with(".egg") };
 
 /// RubyGems' specifications.
 pub(super) static GEM: Uncataloged = Uncataloged {
@@ -181,6 +185,7 @@ mod tests {
             (&RPM, "usr/lib/sysimage/rpm/Packages.db"),
             (&RPM, "var/lib/rpmmanifest/container-manifest-2"),
             (&JAVA, "opt/app/lib.JAR"),
+            (&EGG, "usr/lib/python3/site-packages/a-1-py3.8.egg"),
             (&GEM, "usr/lib/ruby/gems/3.0.0/specifications/default/json-2.0.gemspec"),
             (&COMPOSER, "srv/vendor/composer/installed.json"),
             (&NUGET, "app/app.deps.json"),
@@ -195,7 +200,7 @@ mod tests {
 
     #[test]
     fn neighbours_of_known_sources_are_not_wanted() {
-        for source in [&RPM, &JAVA, &GEM, &COMPOSER, &NUGET, &CONDA, &SYSTEM, &BITNAMI] {
+        for source in [&RPM, &JAVA, &EGG, &GEM, &COMPOSER, &NUGET, &CONDA, &SYSTEM, &BITNAMI] {
             for path in [
                 "var/lib/rpm/Name",
                 "usr/share/x.jar.txt",

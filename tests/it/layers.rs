@@ -238,3 +238,14 @@ fn gaps_without_number_are_counted_and_no_waiver_for_a_path_covers_the_rest() {
     assert_eq!(of_root, ["50 more gaps than the limit of 10000"]);
     assert_eq!(inventory.gaps.len(), 10_001);
 }
+
+#[test]
+fn a_distribution_whose_package_database_was_deleted_is_a_gap() {
+    let base = layer("0")
+        .file("etc/os-release", "ID=alpine\nVERSION_ID=3.16.0\n")
+        .file("lib/apk/db/installed", "P:musl\nV:1.2.3-r0\n\n");
+    let app = npm(layer("1").whiteout("lib/apk/db/installed"), A, "a", "1");
+    let hidden = inventory(image("linux/amd64").layer(base).layer(app));
+    assert_eq!(hidden.packages.len(), 1);
+    assert!(hidden.gaps[0].cause.contains("alpine and has no package database"), "{:?}", hidden.gaps);
+}
