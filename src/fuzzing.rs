@@ -58,7 +58,7 @@ pub fn layer(bytes: &[u8]) {
         diff_id: digest.clone(),
     };
     if let Ok((inventory, _)) = catalog_layer(bytes, &blob, "layer 0", &limits) {
-        let layers = [inventory];
+        let layers = [inventory.into()];
         let merged = Merged::new(&layers);
         let _ = merged.missing();
         let reference = LayerRef { index: 0, digest: digest.clone(), diff_id: digest, created_by: None };

@@ -1,8 +1,9 @@
 //! From a location to what is known of the image: its platforms, their inventories, and the faults.
 
+use std::collections::HashMap;
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::image::layer::Verified;
 use crate::image::limits::Limits;
@@ -98,7 +99,8 @@ pub fn inspect(
     Ok(evidence)
 }
 
-type LayerRead = Result<(LayerInventory, Verified), Fault>;
+/// What was read of a layer, for every place that lists it.
+type LayerRead = Result<(Arc<LayerInventory>, Verified), Fault>;
 
 struct Reading<'a> {
     store: &'a Store,
@@ -116,10 +118,35 @@ impl Reading<'_> {
         platforms.collect()
     }
 
-    /// Reads every layer of every platform, several at a time; the answers are in order.
+    /// Reads every layer of every platform, several at a time; the answers are in order. A layer that
+    /// several platforms or one several times list is read once.
     fn layers(&self, platforms: &[PlatformImage]) -> Vec<LayerRead> {
-        let work: Vec<(usize, &LayerBlob)> =
+        let listed: Vec<(usize, &LayerBlob)> =
             platforms.iter().flat_map(|platform| platform.layers.iter().enumerate()).collect();
+        let mut work: Vec<(usize, &LayerBlob)> = Vec::new();
+        let mut places: HashMap<String, usize> = HashMap::new();
+        let mut answers = Vec::with_capacity(listed.len());
+        for (index, layer) in listed {
+            let place = *places.entry(identity(layer)).or_insert_with(|| {
+                work.push((index, layer));
+                work.len() - 1
+            });
+            answers.push((index, layer, place));
+        }
+        let read = self.read(&work);
+        answers
+            .into_iter()
+            .map(|(index, layer, place)| match read.get(place) {
+                Some(Ok(read)) => Ok(read.clone()),
+                // Named by its own place in the image, not by that of the first that lists it.
+                Some(Err(fault)) => Err(Fault { at: name(index, layer), ..fault.clone() }),
+                None => Err(Fault::unreadable(name(index, layer), "was not read")),
+            })
+            .collect()
+    }
+
+    /// Reads layers on all cores; the answers are in order.
+    fn read(&self, work: &[(usize, &LayerBlob)]) -> Vec<LayerRead> {
         let stored = |layer: &LayerBlob| match &layer.blob {
             BlobName::Descriptor(descriptor) => descriptor.size,
             BlobName::Member(_) => 0,
@@ -148,7 +175,8 @@ impl Reading<'_> {
 
     fn layer(&self, index: usize, layer: &LayerBlob) -> LayerRead {
         let at = name(index, layer);
-        catalog_layer(self.open(&at, layer)?, layer, &at, self.limits)
+        let (inventory, verified) = catalog_layer(self.open(&at, layer)?, layer, &at, self.limits)?;
+        Ok((Arc::new(inventory), verified))
     }
 
     fn open(&self, at: &str, layer: &LayerBlob) -> Result<Counted<'_>, Fault> {
@@ -202,9 +230,16 @@ impl Reading<'_> {
     fn inventory(
         &self,
         image: &PlatformImage,
-        mut layers: Vec<LayerInventory>,
+        mut layers: Vec<Arc<LayerInventory>>,
         verified: &[Verified],
     ) -> Result<Fact<Inventory>, Fault> {
+        let (entries, limit) =
+            (layers.iter().map(|layer| layer.entries.len()).sum(), self.limits.image_entries);
+        if limit < entries {
+            let message =
+                format!("{entries} entries in all layers, more than {limit} (limit `image entries`)");
+            return Err(Fault::unreadable("image", message));
+        }
         let missing = Merged::new(&layers).missing();
         for (index, aliases) in &missing {
             let (Some(layer), Some(inventory)) = (image.layers.get(*index), layers.get_mut(*index)) else {
@@ -212,7 +247,7 @@ impl Reading<'_> {
             };
             let at = name(*index, layer);
             let reader = self.open(&at, layer)?;
-            catalog_aliases(reader, layer, &at, self.limits, aliases, inventory)?;
+            catalog_aliases(reader, layer, &at, self.limits, aliases, Arc::make_mut(inventory))?;
         }
         let steps = image.config.layer_steps();
         let references: Vec<LayerRef> = verified
@@ -227,6 +262,17 @@ impl Reading<'_> {
             })
             .collect();
         Ok(Fact::Known(Merged::new(&layers).flatten(&references)))
+    }
+}
+
+/// What makes two listed layers the same: stored bytes, how they are packed, and what they must unpack to.
+fn identity(layer: &LayerBlob) -> String {
+    let LayerBlob { blob, compression, diff_id } = layer;
+    match blob {
+        BlobName::Descriptor(descriptor) => {
+            format!("{} {} {compression:?} {diff_id}", descriptor.digest, descriptor.size)
+        }
+        BlobName::Member(member) => format!("member {compression:?} {diff_id} {member}"),
     }
 }
 

@@ -1,5 +1,8 @@
 //! From a root descriptor to the platforms' images: index, manifests and configurations.
 
+use std::cmp::Ordering;
+use std::collections::HashSet;
+
 use crate::model::config::ImageConfig;
 use crate::model::descriptor::Descriptor;
 use crate::model::digest::{Digest, Hasher};
@@ -70,6 +73,9 @@ pub fn resolve(
         wanted,
         limits,
         fetch,
+        entered: HashSet::new(),
+        listed: 0,
+        configs: 0,
     };
     resolution.descend(root, 0);
     resolution.image
@@ -102,10 +108,26 @@ struct Resolution<'a, 'f> {
     wanted: Option<&'a Platform>,
     limits: &'a Limits,
     fetch: &'a mut Fetch<'f>,
+    /// Manifests by digest and stated platform: the same one again adds nothing.
+    entered: HashSet<(Digest, Option<Platform>)>,
+    listed: usize,
+    configs: u64,
 }
 
 impl Resolution<'_, '_> {
     fn descend(&mut self, descriptor: &Descriptor, depth: usize) {
+        self.listed += 1;
+        match self.listed.cmp(&(self.limits.manifests + 1)) {
+            Ordering::Less => {}
+            Ordering::Equal => {
+                let message = format!("more than {} manifests (limit `manifests`)", self.limits.manifests);
+                return self.image.faults.push(Fault::unreadable("index", message));
+            }
+            Ordering::Greater => return,
+        }
+        if !self.entered.insert((descriptor.digest.clone(), descriptor.platform.clone())) {
+            return;
+        }
         if let Err(fault) = self.enter(descriptor, depth) {
             let fault = match &descriptor.platform {
                 Some(platform) if !platform.is_unknown() => fault.on(platform),
@@ -187,6 +209,12 @@ impl Resolution<'_, '_> {
         let blobs = manifest.layers.iter().enumerate().map(|(i, layer)| layer_compression(i, layer));
         let compressions = blobs.collect::<Result<Vec<_>, _>>()?;
         let config_at = format!("config {}", manifest.config.digest);
+        self.configs = self.configs.saturating_add(manifest.config.size);
+        if self.configs > self.limits.configs {
+            let message =
+                format!("configs of more than {} bytes in all (limit `configs`)", self.limits.configs);
+            return Err(Fault::unreadable(config_at, message));
+        }
         let bytes = self.document(&manifest.config, self.limits.config, &config_at)?;
         let config = document::parse_config(&bytes, &config_at)?;
         let platform = platform_of(&config, descriptor.platform.as_ref(), &config_at)?;

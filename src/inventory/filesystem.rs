@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Bound;
+use std::sync::Arc;
 
 use crate::model::layer::{Entry, LayerInventory};
 use crate::model::path::ImagePath;
@@ -52,7 +53,7 @@ const LINKS: usize = 40;
 
 impl<'a> FileSystem<'a> {
     /// Merges layers, base first.
-    pub(super) fn merge(layers: &'a [LayerInventory]) -> Self {
+    pub(super) fn merge(layers: &'a [Arc<LayerInventory>]) -> Self {
         let watched = layers.iter().enumerate().flat_map(|(layer, inventory)| {
             inventory.facts.keys().map(move |(origin, _)| Content { layer, origin })
         });

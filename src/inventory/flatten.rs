@@ -1,6 +1,7 @@
 //! Layers joined to one inventory: what is visible in the end, which layer brought it, who owns it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use crate::model::fault::Gap;
 use crate::model::inventory::{Inventory, LayerRef, Package, SourcePackage};
@@ -14,7 +15,7 @@ use super::purls;
 
 /// The layers of one platform's image, merged.
 pub struct Merged<'a> {
-    layers: &'a [LayerInventory],
+    layers: &'a [Arc<LayerInventory>],
     files: FileSystem<'a>,
     sightings: Vec<Sighting<'a>>,
     link_gap: Option<String>,
@@ -26,7 +27,7 @@ const SELF: &str = "inventory";
 impl<'a> Merged<'a> {
     /// Merges layers, base first.
     #[must_use]
-    pub fn new(layers: &'a [LayerInventory]) -> Self {
+    pub fn new(layers: &'a [Arc<LayerInventory>]) -> Self {
         let files = FileSystem::merge(layers);
         let (sightings, link_gap) = links::sightings(&files);
         Self { layers, files, sightings, link_gap }

@@ -249,3 +249,30 @@ fn a_distribution_whose_package_database_was_deleted_is_a_gap() {
     assert_eq!(hidden.packages.len(), 1);
     assert!(hidden.gaps[0].cause.contains("alpine and has no package database"), "{:?}", hidden.gaps);
 }
+
+#[test]
+fn an_index_that_lists_an_index_over_and_over_is_refused_and_not_followed() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut layout = layout();
+    let manifest = layout.add(image("linux/amd64").layer(layer("0").file("x", "")));
+    let inner: Vec<_> = (0..6).map(|n| layout.index(vec![manifest.clone(); 200 + n])).collect();
+    let one = layout.index(vec![inner[0].clone(); 200]);
+    layout.tag("one", one);
+    let many = layout.index(inner);
+    layout.tag("many", many);
+    layout.write(directory.path());
+    let evidence = |tag: &str| evidence(&format!("oci:{}:{tag}", directory.path().display()));
+    let same = evidence("one");
+    assert_eq!((same.faults.len(), same.platforms.known().unwrap().len()), (0, 1));
+    let evidence = evidence("many");
+    let messages: Vec<&str> = evidence.faults.iter().map(|fault| fault.message.as_str()).collect();
+    assert_eq!(messages, ["more than 1024 manifests (limit `manifests`)"]);
+}
+
+#[test]
+fn a_layer_that_is_listed_twice_counts_in_both_places() {
+    let twice = || npm(layer("0"), A, "a", "1");
+    let between = layer("1").whiteout("app/node_modules/a");
+    let image = image("linux/amd64").layer(twice()).layer(between).layer(twice());
+    assert_eq!(listed(image), [format!("a@1 in 2: {A}")]);
+}
