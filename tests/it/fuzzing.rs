@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use portcullis::fuzzing::TARGETS;
 
-/// Mutations of each seed.
+/// Mutations of each seed; `PORTCULLIS_FUZZ_ROUNDS` asks for more.
 const ROUNDS: usize = 300;
 
 /// Seeds longer than this are cut: mutations of a long one would all be alike.
@@ -133,6 +133,8 @@ fn mutate(seed: &[u8], random: &mut Random) -> Vec<u8> {
 #[test]
 fn no_target_panics_on_its_seeds_or_their_mutations() {
     let seeds = seeds();
+    let asked = std::env::var_os("PORTCULLIS_FUZZ_ROUNDS");
+    let rounds = asked.map_or(ROUNDS, |rounds| rounds.to_str().unwrap().parse().unwrap());
     for (name, run) in TARGETS {
         let seeds = &seeds[name];
         assert!(!seeds.is_empty(), "{name} has no seeds");
@@ -140,7 +142,7 @@ fn no_target_panics_on_its_seeds_or_their_mutations() {
         for seed in seeds {
             let seed = &seed[..seed.len().min(LONGEST)];
             run(seed);
-            for _ in 0..ROUNDS {
+            for _ in 0..rounds {
                 run(&mutate(seed, &mut random));
             }
         }
