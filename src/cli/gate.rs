@@ -1,6 +1,5 @@
 //! `portcullis gate`: the main job.
 
-use std::fs;
 use std::io::Write;
 
 use crate::gate::judge;
@@ -9,8 +8,8 @@ use crate::report::{self, Judged};
 
 use super::args::GateArgs;
 use super::exit::Exit;
-use super::output::{self, Plan};
-use super::{Context, Failure, images};
+use super::output::Plan;
+use super::{Context, Failure, images, policy};
 
 /// Judges every image and writes the reports, which are complete whatever the exit code.
 pub(super) fn run(args: &GateArgs, context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
@@ -18,9 +17,9 @@ pub(super) fn run(args: &GateArgs, context: &Context, out: &mut dyn Write) -> Re
     if args.image.stands_for.is_some() && args.image.images.len() > 1 {
         return Err(Failure::usage("`--as` says what one image stands for: gate the others apart"));
     }
-    let policy = read_policy(args, context)?;
+    let document = read_policy(args, context)?;
     let selection = Selection { scope: args.scope.clone(), env: args.env.clone() };
-    let selected = policy.select(&selection).map_err(|error| Failure::usage(error.to_string()))?;
+    let selected = document.select(&selection).map_err(|error| Failure::usage(error.to_string()))?;
     let snapshot = images::snapshot(&args.snapshot, context)?;
     let now = args.at.unwrap_or_else(now);
     let answers = images::each(&args.image, &snapshot, context, |request, progress| {
@@ -28,7 +27,7 @@ pub(super) fn run(args: &GateArgs, context: &Context, out: &mut dyn Write) -> Re
     });
     let judged: Vec<Judged<'_>> =
         answers.iter().flatten().map(|(evidence, verdict)| Judged { verdict, evidence }).collect();
-    let mut exit = answers
+    let exit = answers
         .iter()
         .map(|answer| answer.as_ref().map_or(Exit::Usage, |(_, verdict)| verdict.decision.into()))
         .max()
@@ -36,37 +35,21 @@ pub(super) fn run(args: &GateArgs, context: &Context, out: &mut dyn Write) -> Re
     if judged.is_empty() {
         return Ok(exit);
     }
-    for (format, file) in plan.iter() {
-        let style = context.style(file.is_some());
-        if let Err(message) = output::write(format.gate(&judged, &style).as_bytes(), file, out) {
-            // A verdict that nobody can read must not count as one that lets the image in.
-            context.complain(&message);
-            exit = exit.max(Exit::Undecided);
-        }
-    }
-    Ok(exit)
+    Ok(plan.deliver(exit, context, out, |format, style| format.gate(&judged, style)))
 }
 
 /// The policy that was named, or the built-in one.
 fn read_policy(args: &GateArgs, context: &Context) -> Result<Policy, Failure> {
-    let (bytes, name) = match &args.policy {
+    let read = match &args.policy {
+        Some(path) => policy::read(path),
         None => {
             if !context.global.quiet {
                 context.complain("no --policy given: judging by the built-in baseline");
             }
-            (BASELINE.as_bytes().to_vec(), "built-in baseline".to_owned())
-        }
-        Some(path) => {
-            let bytes = fs::read(path).map_err(|error| {
-                Failure::usage(format!("cannot read the policy {}: {error}", path.display()))
-            })?;
-            (bytes, path.display().to_string())
+            policy::parse(BASELINE.as_bytes(), "built-in baseline")
         }
     };
-    Policy::parse(&bytes).map_err(|errors| {
-        let shown: String = errors.iter().map(|error| error.render(&bytes, &name)).collect();
-        Failure::usage(format!("the policy is invalid\n{shown}"))
-    })
+    read.map_err(Failure::usage)
 }
 
 #[expect(clippy::disallowed_methods, reason = "a door reads the clock")]

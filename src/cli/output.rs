@@ -5,6 +5,11 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use crate::report::Style;
+
+use super::Context;
+use super::exit::Exit;
+
 /// One `-o`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Output {
@@ -66,6 +71,28 @@ impl<F: ?Sized> Plan<F> {
     /// Each format with its place; `None` is standard output.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&'static F, Option<&Path>)> {
         self.0.iter().map(|(format, file)| (*format, file.as_deref()))
+    }
+}
+
+impl<F: ?Sized> Plan<F> {
+    /// Writes every report. The command ended with `exit`, and does still where all were delivered: a
+    /// verdict that nobody can read must not count as one that lets an image in.
+    pub(super) fn deliver(
+        &self,
+        exit: Exit,
+        context: &Context,
+        out: &mut dyn Write,
+        render: impl Fn(&F, &Style) -> String,
+    ) -> Exit {
+        let mut exit = exit;
+        for (format, file) in self.iter() {
+            let report = render(format, &context.style(file.is_some()));
+            if let Err(message) = write(report.as_bytes(), file, out) {
+                context.complain(&message);
+                exit = exit.max(Exit::Undecided);
+            }
+        }
+        exit
     }
 }
 

@@ -1,7 +1,8 @@
-//! `portcullis policy`: policies by hand.
+//! `portcullis policy`: policies by hand, and how every command reads one.
 
-use std::fs;
-use std::io::Write;
+use std::fs::File;
+use std::io::{Read as _, Write};
+use std::path::Path;
 
 use crate::policy::Policy;
 
@@ -9,23 +10,35 @@ use super::args::PolicyCommand;
 use super::exit::Exit;
 use super::{Context, Failure, output};
 
+/// Bytes that are read of a policy file: one more than a policy may have, so that `/dev/zero` ends, too.
+const LIMIT: u64 = (1 << 20) + 1;
+
+/// Reads a policy from a file. An error is ready to be shown: every mistake with its line.
+pub(super) fn read(path: &Path) -> Result<Policy, String> {
+    let name = path.display().to_string();
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(LIMIT).read_to_end(&mut bytes))
+        .map_err(|error| format!("cannot read the policy {name}: {error}"))?;
+    parse(&bytes, &name)
+}
+
+/// Reads a policy from its bytes.
+pub(super) fn parse(bytes: &[u8], name: &str) -> Result<Policy, String> {
+    Policy::parse(bytes).map_err(|errors| {
+        let shown: String = errors.iter().map(|error| error.render(bytes, name)).collect();
+        format!("the policy is invalid\n{shown}")
+    })
+}
+
 /// Runs a command on policies.
 pub(super) fn run(command: &PolicyCommand, context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
     let PolicyCommand::Check { files } = command;
     let mut exit = Exit::Admit;
     for file in files {
-        let name = file.display().to_string();
-        let checked = fs::read(file)
-            .map_err(|error| format!("cannot read the policy {name}: {error}"))
-            .and_then(|bytes| {
-                Policy::parse(&bytes).map_err(|errors| {
-                    let shown: String = errors.iter().map(|error| error.render(&bytes, &name)).collect();
-                    format!("the policy is invalid\n{shown}")
-                })
-            });
-        match checked {
+        match read(file) {
             Ok(policy) => {
-                let text = format!("{name}: {}\n", describe(&policy));
+                let text = format!("{}: {}\n", file.display(), describe(&policy));
                 output::write(text.as_bytes(), None, out).map_err(Failure::undecided)?;
             }
             Err(message) => {

@@ -10,7 +10,7 @@ use crate::report;
 
 use super::args::ScanArgs;
 use super::exit::Exit;
-use super::output::{self, Plan};
+use super::output::Plan;
 use super::{Context, Failure, images};
 
 /// Scans every image and writes the reports, which are complete whatever the exit code.
@@ -20,7 +20,7 @@ pub(super) fn run(args: &ScanArgs, context: &Context, out: &mut dyn Write) -> Re
     let answers =
         images::each(&args.image, &snapshot, context, |request, progress| gather(request, progress));
     let scanned: Vec<&Evidence> = answers.iter().flatten().collect();
-    let mut exit = answers
+    let exit = answers
         .iter()
         .map(|answer| answer.as_ref().map_or(Exit::Usage, |evidence| ended(evidence, args.fail_on)))
         .max()
@@ -28,14 +28,7 @@ pub(super) fn run(args: &ScanArgs, context: &Context, out: &mut dyn Write) -> Re
     if scanned.is_empty() {
         return Ok(exit);
     }
-    for (format, file) in plan.iter() {
-        let style = context.style(file.is_some());
-        if let Err(message) = output::write(format.scan(&scanned, &style).as_bytes(), file, out) {
-            context.complain(&message);
-            exit = exit.max(Exit::Undecided);
-        }
-    }
-    Ok(exit)
+    Ok(plan.deliver(exit, context, out, |format, style| format.scan(&scanned, style)))
 }
 
 /// How a scan ended (design §3): 0 when it completed; with `--fail-on` 1 where a finding reaches it, and
