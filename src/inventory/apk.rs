@@ -119,15 +119,15 @@ impl Block {
         }
         if let Some(fault) = &self.fault {
             let name = escape(package.name.as_bytes());
-            facts.unreadable.push(format!("block {number} (`{name}`): {fault}"));
+            facts.blame(format!("block {number} (`{name}`): {fault}"));
             return true;
         }
         package.kind = "apk";
         package.source_name.get_or_insert_with(|| package.name.clone());
         package.licenses.retain(|license| !license.is_empty());
         let (name, paths) = (package.name.clone(), std::mem::take(&mut self.paths));
-        facts.owned.push(OwnedPaths { package: name, arch: package.arch.clone(), paths });
-        facts.packages.push(package);
+        facts.own(OwnedPaths { package: name, arch: package.arch.clone(), paths });
+        facts.add(package);
         true
     }
 }

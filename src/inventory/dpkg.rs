@@ -1,7 +1,7 @@
 //! dpkg's database: `status`, distroless' `status.d`, file lists and copyright files
 //! (deb-control(5), dpkg-query(1); DEP-5 for copyright).
 
-use crate::model::layer::{Facts, FoundPackage, OwnedPaths};
+use crate::model::layer::{Facts, FoundPackage, MAX_OWNED, OwnedPaths};
 use crate::model::path::{ImagePath, escape};
 
 use super::{Cataloger, Unreadable};
@@ -85,8 +85,11 @@ fn owned<'a>(package: &str, paths: impl Iterator<Item = &'a [u8]>) -> Facts {
         Some((package, arch)) => (package, Some(arch.to_owned())),
         None => (package, None),
     };
-    let paths =
-        paths.filter_map(|path| ImagePath::normalise(path).ok()).filter(|path| !path.is_root()).collect();
+    let paths = paths
+        .filter_map(|path| ImagePath::normalise(path).ok())
+        .filter(|path| !path.is_root())
+        .take(MAX_OWNED)
+        .collect();
     Facts { owned: vec![OwnedPaths { package: package.to_owned(), arch, paths }], ..Facts::default() }
 }
 
@@ -105,17 +108,17 @@ fn stanzas(bytes: &[u8], needs_state: bool) -> Facts {
         number += 1;
         let fields = Fields::of(&stanza);
         match fields.package(needs_state) {
-            Ok(Some(package)) => facts.packages.push(package),
+            Ok(Some(package)) => facts.add(package),
             Ok(None) => {}
             Err(cause) => {
                 let name = escape(fields.first("package").unwrap_or_default().as_bytes());
-                facts.unreadable.push(format!("stanza {number} (`{name}`): {cause}"));
+                facts.blame(format!("stanza {number} (`{name}`): {cause}"));
                 continue;
             }
         }
         if let Some(fault) = &fields.fault {
             let name = escape(fields.first("package").unwrap_or_default().as_bytes());
-            facts.unreadable.push(format!("stanza {number} (`{name}`): {fault}"));
+            facts.blame(format!("stanza {number} (`{name}`): {fault}"));
         }
     }
     facts

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use crate::model::fault::Gap;
 use crate::model::inventory::{Inventory, LayerRef, Package, SourcePackage};
 use crate::model::layer::{Alias, Distro, Facts, FoundPackage, LayerInventory};
-use crate::model::path::{ImagePath, escape};
+use crate::model::path::ImagePath;
 use crate::model::purl::{Purl, normalise_pypi};
 
+use super::databases::Databases;
 use super::filesystem::{Content, Event, FileSystem, Node};
 use super::links::{self, Sighting};
 use super::purls;
@@ -236,7 +237,8 @@ impl<'a> Merged<'a> {
             platform: None,
         };
         gaps.extend(self.link_gap.clone().map(whole));
-        gaps.extend(missing_database(&self.current(states), &gaps, distro, visible.len()).map(whole));
+        let databases = Databases::of(states, self.layers, &gaps);
+        gaps.extend(databases.missing(distro, visible.len()).map(whole));
         gaps.sort();
         gaps.dedup();
         warnings.sort();
@@ -245,47 +247,14 @@ impl<'a> Merged<'a> {
     }
 }
 
-/// Catalogers of operating systems' package databases.
-const SYSTEM: &[&str] = &["apk", "dpkg", "rpm", "system-packages"];
-
-/// Why an image must have packages that nobody saw: a distribution without a package database (deleted to
-/// make the image small, or to hide what is in it), or files without any database at all.
-fn missing_database(
-    current: &[&State<'_, '_>],
-    gaps: &[Gap],
-    distro: Option<&Distro>,
-    files: usize,
-) -> Option<String> {
-    let is_database = |state: &&&State<'_, '_>| {
-        let facts = state.facts;
-        facts.distro.is_none()
-            && (!facts.packages.is_empty() || facts.owned.is_empty() && facts.licenses.is_empty())
-    };
-    let databases: Vec<_> = current.iter().filter(is_database).collect();
-    let of_system = databases.iter().any(|state| SYSTEM.contains(&state.cataloger))
-        || gaps.iter().any(|gap| SYSTEM.contains(&gap.cataloger.as_str()));
-    match distro {
-        Some(distro) if !of_system => {
-            let name = distro.pretty_name.as_deref().unwrap_or(&distro.id);
-            let name = escape(name.as_bytes());
-            Some(format!("the image says it is {name} and has no package database: what it holds is unknown"))
-        }
-        Some(_) => None,
-        None if databases.is_empty() && gaps.is_empty() && files > 0 => {
-            Some(format!("no package database in an image of {files} files: what they are is unknown"))
-        }
-        None => None,
-    }
-}
-
 /// What one cataloger read from one file, and from which layer on, until before which, it was there.
-struct State<'a, 's> {
-    path: &'s ImagePath,
-    from: usize,
-    until: usize,
-    content: Content<'a>,
-    cataloger: &'static str,
-    facts: &'a Facts,
+pub(super) struct State<'a, 's> {
+    pub(super) path: &'s ImagePath,
+    pub(super) from: usize,
+    pub(super) until: usize,
+    pub(super) content: Content<'a>,
+    pub(super) cataloger: &'static str,
+    pub(super) facts: &'a Facts,
 }
 
 /// What makes two mentions of a package the same installed package. A database's package is the same
@@ -316,29 +285,30 @@ impl Key {
 }
 
 /// For every package, since which layer it has been there without a break up to the last.
-struct Introduced(HashMap<Key, Vec<(usize, usize)>>, usize);
+struct Introduced(HashMap<Key, BTreeSet<(usize, usize)>>, usize);
 
 impl Introduced {
     fn of(states: &[State<'_, '_>], layers: usize) -> Self {
-        let mut spans: HashMap<Key, Vec<(usize, usize)>> = HashMap::new();
+        let mut spans: HashMap<Key, BTreeSet<(usize, usize)>> = HashMap::new();
         for state in states {
             for package in &state.facts.packages {
-                spans.entry(Key::of(package, state.path)).or_default().push((state.from, state.until));
+                // Attack: a package listed a million times in one database. It is one span.
+                spans.entry(Key::of(package, state.path)).or_default().insert((state.until, state.from));
             }
         }
         Self(spans, layers)
     }
 
     fn layer(&self, key: &Key) -> usize {
-        let spans = self.0.get(key).map(Vec::as_slice).unwrap_or_default();
+        let spans = self.0.get(key).into_iter().flatten().rev();
         let mut since = self.1;
-        loop {
-            let earlier = spans.iter().filter(|(_, until)| *until >= since).map(|(from, _)| *from).min();
-            match earlier {
-                Some(from) if from < since => since = from,
-                Some(_) | None => return since,
+        for (until, from) in spans {
+            if *until < since {
+                break;
             }
+            since = since.min(*from);
         }
+        since
     }
 }
 

@@ -3,6 +3,7 @@
 mod apk;
 mod catalog;
 mod content;
+mod databases;
 mod dpkg;
 mod filesystem;
 mod flatten;

@@ -75,6 +75,47 @@ pub struct Facts {
     pub unreadable: Vec<String>,
 }
 
+/// Packages that one file may state: 100,000. The largest databases of distributions have ten thousand.
+/// Attack: a database of millions that deflates to kilobytes.
+pub const MAX_PACKAGES: usize = 100_000;
+
+/// Parts of one file that are named as unreadable: 1,000.
+pub const MAX_UNREADABLE: usize = 1_000;
+
+/// Paths that one file may give owners to: 1 million, half of what a layer may have.
+pub const MAX_OWNED: usize = 1_000_000;
+
+impl Facts {
+    /// Adds a package. One too many is unreadable.
+    pub fn add(&mut self, package: FoundPackage) {
+        if self.packages.len() < MAX_PACKAGES {
+            self.packages.push(package);
+        } else {
+            self.blame(format!("more than {MAX_PACKAGES} packages (limit `packages of a file`)"));
+        }
+    }
+
+    /// Adds a part that could not be read. What is beyond the limit is one part.
+    pub fn blame(&mut self, cause: String) {
+        if self.unreadable.last() == Some(&cause) {
+            return;
+        }
+        match self.unreadable.len() {
+            MAX_UNREADABLE => self.unreadable.push(format!("more than {MAX_UNREADABLE} parts")),
+            count if count < MAX_UNREADABLE => self.unreadable.push(cause),
+            _ => {}
+        }
+    }
+
+    /// Adds what a package owns. Beyond the limit nothing is added: who has no owner is judged by itself.
+    pub fn own(&mut self, owned: OwnedPaths) {
+        let room = MAX_OWNED.saturating_sub(self.owned.iter().map(|owned| owned.paths.len()).sum());
+        if owned.paths.len() <= room && self.owned.len() < MAX_PACKAGES {
+            self.owned.push(owned);
+        }
+    }
+}
+
 /// Paths that an operating system package owns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnedPaths {

@@ -239,15 +239,59 @@ fn gaps_without_number_are_counted_and_no_waiver_for_a_path_covers_the_rest() {
     assert_eq!(inventory.gaps.len(), 10_001);
 }
 
-#[test]
-fn a_distribution_whose_package_database_was_deleted_is_a_gap() {
-    let base = layer("0")
+const DATABASE: &str = "lib/apk/db/installed";
+
+fn alpine() -> Layer {
+    layer("0")
         .file("etc/os-release", "ID=alpine\nVERSION_ID=3.16.0\n")
-        .file("lib/apk/db/installed", "P:musl\nV:1.2.3-r0\n\n");
-    let app = npm(layer("1").whiteout("lib/apk/db/installed"), A, "a", "1");
-    let hidden = inventory(image("linux/amd64").layer(base).layer(app));
-    assert_eq!(hidden.packages.len(), 1);
-    assert!(hidden.gaps[0].cause.contains("alpine and has no package database"), "{:?}", hidden.gaps);
+        .file(DATABASE, "P:musl\nV:1.2.3-r0\n\n")
+}
+
+#[test]
+fn a_database_that_a_later_layer_deletes_or_empties_is_a_gap() {
+    let app = |layer: Layer| npm(layer, A, "a", "1");
+    let hiding = [
+        layer("deleted").whiteout(DATABASE),
+        layer("with its directory").whiteout("lib/apk/db"),
+        layer("emptied").file(DATABASE, ""),
+        layer("a line").file(DATABASE, "\n"),
+        layer("and who it was").whiteout(DATABASE).whiteout("etc/os-release"),
+        layer("another kind").whiteout(DATABASE).file("var/lib/dpkg/status", ""),
+        layer("another root").whiteout(DATABASE).file("srv/lib/apk/db/installed", "P:a\nV:1\n\n"),
+    ];
+    for upper in hiding {
+        let image = image("linux/amd64").layer(alpine()).layer(app(upper));
+        let gaps = inventory(image).gaps;
+        assert!(gaps.iter().any(|gap| gap.cause.contains("was deleted or emptied")), "{gaps:?}");
+    }
+    let moved = layer("moved").whiteout(DATABASE).file("usr/lib/apk/db/installed", "P:musl\nV:1.2.3-r0\n\n");
+    assert_eq!(inventory(image("linux/amd64").layer(alpine()).layer(moved)).gaps, []);
+}
+
+#[test]
+fn a_distribution_without_a_database_of_its_kind_is_a_gap() {
+    let release = |id: &str| layer("0").file("etc/os-release", format!("ID={id}\nVERSION_ID=3.16.0\n"));
+    for base in [
+        npm(release("alpine"), A, "a", "1"),
+        release("alpine").file(DATABASE, ""),
+        release("debian").file(DATABASE, "P:musl\nV:1.2.3-r0\n\n"),
+    ] {
+        let gaps = inventory(image("linux/amd64").layer(base)).gaps;
+        assert!(gaps.iter().any(|gap| gap.cause.contains("has no package database")), "{gaps:?}");
+    }
+}
+
+#[test]
+fn a_database_of_millions_is_read_to_its_limit() {
+    let same = "P:a\nV:1\n\n".repeat(150_000);
+    let noise = "X\n\n".repeat(150_000);
+    for (database, limit) in [(same, "more than 100000 packages"), (noise, "more than 1000 parts")] {
+        let base =
+            layer("0").file("etc/os-release", "ID=alpine\nVERSION_ID=3.16.0\n").file(DATABASE, database);
+        let inventory = inventory(image("linux/amd64").layer(base));
+        assert!(inventory.packages.len() <= 1 && inventory.gaps.len() <= 1_002);
+        assert!(inventory.gaps.iter().any(|gap| gap.cause.contains(limit)), "{limit}");
+    }
 }
 
 #[test]
