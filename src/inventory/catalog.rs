@@ -80,6 +80,10 @@ pub fn catalog_aliases(
 /// own, to fill the memory.
 const MAX_GAPS: usize = 10_000;
 
+/// Packages of a layer: 500,000; the largest real images have a tenth. Attack: a million package.json of
+/// a few bytes each, which deflate to nothing.
+const MAX_PACKAGES: usize = 500_000;
+
 /// Warnings of a layer: 1,000. They change no verdict.
 const MAX_WARNINGS: usize = 1_000;
 
@@ -89,12 +93,20 @@ struct Pass<'a> {
     gaps: BTreeMap<ImagePath, Vec<Gap>>,
     named: usize,
     unnamed: usize,
+    packages: usize,
     limits: &'a Limits,
 }
 
 impl<'a> Pass<'a> {
     fn new(limits: &'a Limits) -> Self {
-        Self { inventory: LayerInventory::default(), gaps: BTreeMap::new(), named: 0, unnamed: 0, limits }
+        Self {
+            inventory: LayerInventory::default(),
+            gaps: BTreeMap::new(),
+            named: 0,
+            unnamed: 0,
+            packages: 0,
+            limits,
+        }
     }
 
     fn finish(self) -> LayerInventory {
@@ -219,6 +231,12 @@ impl<'a> Pass<'a> {
                 // That a program holds no marker is nothing to remember.
                 Ok(facts) if cataloger.reads() != Reads::Whole => drop(facts),
                 Ok(facts) => {
+                    self.packages = self.packages.saturating_add(facts.packages.len());
+                    if self.packages > MAX_PACKAGES {
+                        let cause = format!("more than {MAX_PACKAGES} packages in a layer");
+                        self.gap(path.clone(), cataloger.id(), cause);
+                        continue;
+                    }
                     self.inventory.facts.insert((path.clone(), cataloger.id()), facts);
                 }
                 Err(cause) => self.gap(path.clone(), cataloger.id(), cause),
