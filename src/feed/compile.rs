@@ -1,7 +1,7 @@
 //! Compiling the records of an ecosystem into a segment, on all cores: parsing dominates.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufReader, Read, Seek as _, SeekFrom};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -57,6 +57,11 @@ fn from_zip(ecosystem: &str, path: &Path) -> Result<Vec<Parsed>, Error> {
         return Err(unreadable(format!("more than the limit of {MAX_RECORDS} records")));
     }
     let count = first.len();
+    // Attack: two members of one name, of which the library keeps one and another reader the other.
+    let listed = listed_members(path, first.central_directory_start())?;
+    if listed != count {
+        return Err(unreadable(format!("its directory lists {listed} members, under {count} names")));
+    }
     drop(first);
     Ok(in_parallel(count, || {
         // Each thread reads the file on its own: an archive has one position.
@@ -67,10 +72,17 @@ fn from_zip(ecosystem: &str, path: &Path) -> Result<Vec<Parsed>, Error> {
                 Err(error) => Err(error.to_string()),
             };
             match entry {
-                Ok(entry) if !entry.is_file() => None,
+                Ok(entry) if entry.is_dir() && entry.size() == 0 => None,
                 Ok(entry) => {
+                    // The bucket's zips hold records and nothing else: what is named otherwise is one that
+                    // nobody would read.
                     let name = escape(entry.name_raw());
-                    name.ends_with(".json").then(|| read(ecosystem, name, || Ok(entry)))
+                    let is_record = entry.is_file() && name.ends_with(".json");
+                    Some(if is_record {
+                        read(ecosystem, name, || Ok(entry))
+                    } else {
+                        (name, Err("is no JSON file".into()))
+                    })
                 }
                 Err(cause) => {
                     let cause = Err(format!("cannot be read from the zip: {cause}"));
@@ -79,6 +91,27 @@ fn from_zip(ecosystem: &str, path: &Path) -> Result<Vec<Parsed>, Error> {
             }
         }
     }))
+}
+
+/// How many members the central directory of a zip lists (APPNOTE.TXT, 4.3.12).
+fn listed_members(path: &Path, start: u64) -> Result<usize, Error> {
+    const HEADER: usize = 46;
+    let failed = |error: std::io::Error| Error::io(path, &error);
+    let mut file = BufReader::new(File::open(path).map_err(failed)?);
+    file.seek(SeekFrom::Start(start)).map_err(failed)?;
+    for count in 0..=MAX_RECORDS {
+        let mut header = [0; HEADER];
+        let whole = file.read_exact(&mut header).is_ok() && header.starts_with(b"PK\x01\x02");
+        let length = |at: usize| match header.get(at..at + 2) {
+            Some([low, high]) => i64::from(u16::from_le_bytes([*low, *high])),
+            _ => 0,
+        };
+        if !whole {
+            return Ok(count);
+        }
+        file.seek_relative(length(28) + length(30) + length(32)).map_err(failed)?;
+    }
+    Ok(MAX_RECORDS + 1)
 }
 
 /// Reads one record.

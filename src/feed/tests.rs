@@ -64,7 +64,7 @@ fn a_zip_and_a_directory_of_files_say_the_same() {
     let zipped = place();
     zip(
         &zipped.directory.path().join("npm/all.zip"),
-        &[("B.json", &record("B", "x")), ("A.json", &record("A", "x")), ("README", b"no record")],
+        &[("B.json", &record("B", "x")), ("A.json", &record("A", "x"))],
     );
     let (one, other) = (files.store().segment("npm").unwrap(), zipped.store().segment("npm").unwrap());
     assert_eq!(one.unwrap().bytes(), other.unwrap().bytes());
@@ -163,4 +163,23 @@ fn several_threads_compile_the_same_source_without_harm() {
         }
     });
     assert_eq!(place.cached().len(), 2);
+}
+
+#[test]
+fn a_zip_with_one_name_twice_or_with_other_files_is_not_wholly_read() {
+    let place = place();
+    let path = place.directory.path().join("npm/all.zip");
+    zip(&path, &[("A.json", &record("A", "x")), ("B.json", &record("B", "x"))]);
+    let mut bytes = fs::read(&path).unwrap();
+    for at in 0..bytes.len() - 6 {
+        if &bytes[at..at + 6] == b"B.json" {
+            bytes[at] = b'A';
+        }
+    }
+    fs::write(&path, bytes).unwrap();
+    let error = place.store().segment("npm").unwrap_err();
+    assert!(error.message.contains("lists 2 members, under 1 names"), "{error}");
+    zip(&path, &[("A.json", &record("A", "x")), ("B.JSON", &record("B", "x")), ("C", &record("C", "x"))]);
+    let mapped = place.store().segment("npm").unwrap().unwrap();
+    assert_eq!(Segment::open(mapped.bytes()).unwrap().meta().unreadable, 2);
 }

@@ -151,11 +151,11 @@ fn in_range(range: &Range, version: &str, scheme: Option<&dyn Scheme>) -> Answer
     }
     let mut skipped = Vec::new();
     let mut events = Vec::new();
-    for (kind, text) in points(range) {
+    for (place, (kind, text)) in points(range).enumerate() {
         if text == "0" && kind != Kind::LastAffected {
-            events.push((At::Start, kind));
+            events.push((At::Start, kind, place));
         } else if scheme.compare(text, text).is_ok() && scheme.compare(version, text).is_ok() {
-            events.push((At::Version(text), kind));
+            events.push((At::Version(text), kind, place));
         } else {
             skipped.push((kind, text));
         }
@@ -164,18 +164,13 @@ fn in_range(range: &Range, version: &str, scheme: Option<&dyn Scheme>) -> Answer
     if !below_limits(range, version, scheme) {
         return Answer::NotAffected;
     }
-    let mut decided = None;
-    for (at, kind) in &events {
-        let reached = match at {
-            At::Start => Ordering::Greater,
-            At::Version(text) => scheme.compare(version, text).unwrap_or(Ordering::Less),
-        };
-        match kind {
-            Kind::Introduced if reached.is_ge() => decided = Some((at, kind)),
-            Kind::Fixed if reached.is_ge() => decided = None,
-            Kind::LastAffected if reached.is_gt() => decided = None,
-            Kind::Introduced | Kind::Fixed | Kind::LastAffected => {}
-        }
+    let decided = walk(&events, version, scheme);
+    // At one version the schema counts `fixed` last. Where the record lists them the other way round and
+    // that makes a difference, it may mean that the range goes on: neither answer is sure.
+    let mut listed = events.clone();
+    listed.sort_by(|a, b| order(a.0, b.0, scheme).then(a.2.cmp(&b.2)));
+    if decided.is_none() && walk(&listed, version, scheme).is_some_and(|(at, _)| at != At::Start) {
+        return Answer::Undetermined("its range fixes and introduces at the same version".into());
     }
     let doubt =
         skipped.first().map(|(kind, text)| format!("its event {} {text} could not be compared", kind.word()));
@@ -190,6 +185,24 @@ fn in_range(range: &Range, version: &str, scheme: Option<&dyn Scheme>) -> Answer
         }
         (None, _) => Answer::NotAffected,
     }
+}
+
+/// The event that makes the version affected; none where it is not.
+fn walk<'a>(events: &[(At<'a>, Kind, usize)], version: &str, scheme: &dyn Scheme) -> Option<(At<'a>, Kind)> {
+    let mut decided = None;
+    for (at, kind, _) in events {
+        let reached = match at {
+            At::Start => Ordering::Greater,
+            At::Version(text) => scheme.compare(version, text).unwrap_or(Ordering::Less),
+        };
+        match kind {
+            Kind::Introduced if reached.is_ge() => decided = Some((*at, *kind)),
+            Kind::Fixed if reached.is_ge() => decided = None,
+            Kind::LastAffected if reached.is_gt() => decided = None,
+            Kind::Introduced | Kind::Fixed | Kind::LastAffected => {}
+        }
+    }
+    decided
 }
 
 fn affected_by(range: String, event: String, low_confidence: Option<String>) -> Answer {

@@ -47,8 +47,17 @@ fn events_count_in_the_order_of_their_versions() {
     for (version, want) in [("0.5", true), ("1", false), ("1.5", false), ("2", true), ("3", false)] {
         assert_eq!(is_affected(&shuffled, version, "PyPI"), want, "{version}");
     }
-    let both = range("ECOSYSTEM", r#"[{"fixed":"1"},{"introduced":"1"}]"#);
-    assert!(!is_affected(&both, "1", "PyPI"));
+    let both = range("ECOSYSTEM", r#"[{"introduced":"1"},{"fixed":"1"}]"#);
+    assert_eq!(answer(&both, "1", "PyPI"), Answer::NotAffected);
+}
+
+#[test]
+fn a_fix_at_which_the_range_goes_on_is_no_sure_fix() {
+    let goes_on =
+        range("ECOSYSTEM", r#"[{"introduced":"0"},{"fixed":"4"},{"introduced":"4"},{"fixed":"5"}]"#);
+    assert!(matches!(answer(&goes_on, "4.5", "PyPI"), Answer::Undetermined(_)));
+    assert!(is_affected(&goes_on, "3", "PyPI"));
+    assert_eq!(answer(&goes_on, "5", "PyPI"), Answer::NotAffected);
 }
 
 #[test]

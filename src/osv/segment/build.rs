@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::model::digest::{Algorithm, Digest, Hasher};
+use crate::model::path::escape;
 
 use super::{FORMAT, MAGIC, Meta, key, table};
 use crate::osv::names::{base, normalise};
-use crate::osv::record::Record;
+use crate::osv::record::{AffectedPackage, Record};
 
 /// How many unreadable records are named; the rest is counted.
 const NAMED: usize = 20;
@@ -57,8 +58,13 @@ impl Compiled {
     /// Why it is no record.
     pub fn read(ecosystem: &str, bytes: &[u8]) -> Result<Self, String> {
         let record = Record::parse(bytes)?;
-        // What was withdrawn matches nothing and lends nothing; it counts for the segment's id alone.
-        let body = if record.withdrawn.is_some() { None } else { Some(Body::of(ecosystem, &record)?) };
+        // What was withdrawn matches nothing and lends nothing; it counts for the segment's id alone. A
+        // withdrawal without a date would take an advisory away on nobody's word.
+        let body = match record.withdrawn.as_deref().map(str::parse::<Timestamp>) {
+            None => Some(Body::of(ecosystem, &record)?),
+            Some(Ok(_)) => None,
+            Some(Err(_)) => return Err("its `withdrawn` is no date".into()),
+        };
         Ok(Self {
             digest: Digest::sha256(bytes),
             modified: record.modified.as_deref().and_then(|text| text.parse().ok()),
@@ -74,10 +80,11 @@ impl Body {
         let mut entries = Vec::new();
         for affected in &record.affected {
             // Records about commits alone name no package.
-            let Some(package) = affected.package.as_ref().filter(|it| base(&it.ecosystem) == ecosystem)
-            else {
+            let Some(package) = &affected.package else { continue };
+            check_names(ecosystem, package)?;
+            if base(&package.ecosystem) != ecosystem {
                 continue;
-            };
+            }
             entries.push(Entry {
                 ecosystem: package.ecosystem.clone(),
                 key: key(&package.ecosystem, &normalise(&package.ecosystem, &package.name)),
@@ -87,6 +94,31 @@ impl Body {
         }
         Ok(Self { head: serde_json::to_vec(&record.head()).map_err(failed)?, entries })
     }
+}
+
+/// Refuses an entry that is meant for this ecosystem and could never be found: one that nobody looks up
+/// would take its advisory away in silence.
+fn check_names(ecosystem: &str, package: &AffectedPackage) -> Result<(), String> {
+    let stated = package.ecosystem.as_str();
+    if stated.is_empty() || package.name.is_empty() {
+        return Err("an entry names no ecosystem or no package".into());
+    }
+    let (base, release) = (base(stated), stated.split_once(':').map(|(_, release)| release));
+    let meant = base.trim().eq_ignore_ascii_case(ecosystem);
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let known = match (ecosystem, release) {
+        ("Debian", Some(release)) => number(release) || matches!(release, "sid" | "unstable"),
+        ("Alpine", Some(release)) => release == "edge" || release.strip_prefix('v').is_some_and(number),
+        ("Debian" | "Alpine" | "Ubuntu", None) => false,
+        (_, release) => release.is_none_or(|release| release.trim() == release),
+    };
+    if meant && (base != ecosystem || !known) {
+        return Err(format!(
+            "an entry is for `{}`, which is no release of {ecosystem}",
+            escape(stated.as_bytes())
+        ));
+    }
+    Ok(())
 }
 
 impl Builder {

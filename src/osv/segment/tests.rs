@@ -58,6 +58,39 @@ fn two_records_of_one_id_are_not_both_believed() {
 }
 
 #[test]
+fn an_entry_that_nobody_could_look_up_makes_its_record_unreadable() {
+    let unreadable = |ecosystem: &str, stated: &str, name: &str| {
+        let affected = json!([{"package": {"ecosystem": stated, "name": name}, "versions": ["1"]}]);
+        let bytes = segment(ecosystem, &[json!({"id": "A", "affected": affected})]);
+        Segment::open(&bytes).unwrap().meta().unreadable
+    };
+    for (ecosystem, stated, name) in [
+        ("npm", "NPM", "a"),
+        ("npm", "npm ", "a"),
+        ("npm", "npm", ""),
+        ("npm", "", "a"),
+        ("Debian", "debian:11", "a"),
+        ("Debian", "Debian:11 ", "a"),
+        ("Debian", "Debian", "a"),
+        ("Debian", "Debian:bullseye", "a"),
+        ("Alpine", "Alpine:3.16", "a"),
+    ] {
+        assert_eq!(unreadable(ecosystem, stated, name), 1, "{stated}");
+    }
+    for (ecosystem, stated) in [("Debian", "Debian:3.1"), ("Alpine", "Alpine:edge"), ("npm", "PyPI")] {
+        assert_eq!(unreadable(ecosystem, stated, "a"), 0, "{stated}");
+    }
+}
+
+#[test]
+fn only_a_date_withdraws_a_record() {
+    for withdrawn in ["", "no", "true"] {
+        let bytes = segment("npm", &[json!({"id": "A", "withdrawn": withdrawn, "affected": []})]);
+        assert_eq!(Segment::open(&bytes).unwrap().meta().unreadable, 1, "{withdrawn}");
+    }
+}
+
+#[test]
 fn another_format_is_refused() {
     let mut bytes = sample();
     bytes[8] = 99;
