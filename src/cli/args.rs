@@ -43,7 +43,7 @@ pub(super) struct Global {
     #[arg(short, long, global = true, env = "PORTCULLIS_QUIET", value_parser = switch())]
     pub(super) quiet: bool,
     /// Print also what holds
-    #[arg(short, long, global = true, env = "PORTCULLIS_VERBOSE", value_parser = switch(), conflicts_with = "quiet")]
+    #[arg(short, long, global = true, env = "PORTCULLIS_VERBOSE", value_parser = switch())]
     pub(super) verbose: bool,
     /// Show no progress on the terminal
     #[arg(long, global = true, env = "PORTCULLIS_NO_PROGRESS", value_parser = switch())]

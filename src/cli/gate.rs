@@ -18,7 +18,9 @@ pub(super) fn run(args: &GateArgs, context: &Context, out: &mut dyn Write) -> Re
         return Err(Failure::usage("`--as` says what one image stands for: gate the others apart"));
     }
     let document = read_policy(args, context)?;
-    let selection = Selection { scope: args.scope.clone(), env: args.env.clone() };
+    // A variable that a CI system sets to nothing is not set.
+    let stated = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let selection = Selection { scope: stated(&args.scope), env: stated(&args.env) };
     let selected = document.select(&selection).map_err(|error| Failure::usage(error.to_string()))?;
     let snapshot = images::snapshot(&args.snapshot, context)?;
     let now = args.at.unwrap_or_else(now);

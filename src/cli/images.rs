@@ -13,11 +13,11 @@ use super::{Context, Failure, user_directory};
 
 /// Opens the snapshot that was named, or the one in the usual place.
 pub(super) fn snapshot(args: &SnapshotArgs, context: &Context) -> Result<Fact<Store>, Failure> {
-    let cache = context.cache_dir()?;
+    // The cache is asked for only where there is something to keep in it.
     Ok(match &args.db {
-        Some(directory) => open_snapshot(directory, true, &cache),
-        None => match usual_snapshot() {
-            Some(directory) => open_snapshot(&directory, false, &cache),
+        Some(directory) => open_snapshot(directory, &context.cache_dir()?),
+        None => match usual_snapshot().filter(|directory| directory.exists()) {
+            Some(directory) => open_snapshot(&directory, &context.cache_dir()?),
             None => Fact::Absent,
         },
     })

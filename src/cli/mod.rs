@@ -98,9 +98,10 @@ impl Context {
             Color::Never => false,
             Color::Auto => terminal && std::env::var_os("NO_COLOR").is_none(),
         };
-        let detail = match (self.global.quiet, self.global.verbose) {
-            (true, _) => Detail::Brief,
-            (false, true) => Detail::Full,
+        // Who types `-v` wins over a `PORTCULLIS_QUIET` that stands in the environment.
+        let detail = match (self.global.verbose, self.global.quiet) {
+            (true, _) => Detail::Full,
+            (false, true) => Detail::Brief,
             (false, false) => Detail::Usual,
         };
         let columns = std::env::var_os("COLUMNS").and_then(|text| text.to_str()?.parse().ok());

@@ -62,6 +62,14 @@ impl<F: ?Sized> Plan<F> {
                 "only one document fits on standard output: give the others a file, `-o FORMAT=FILE`".into(),
             );
         }
+        let files: Vec<&PathBuf> = plan.iter().filter_map(|(_, file)| file.as_ref()).collect();
+        if files
+            .iter()
+            .enumerate()
+            .any(|(place, file)| files.iter().skip(place + 1).any(|other| other == file))
+        {
+            return Err("two documents would go into one file".into());
+        }
         if plan.is_empty() {
             plan.extend(table.first().map(|format| (*format, None)));
         }

@@ -66,6 +66,7 @@ pub fn inspect(
     let mut evidence = Evidence {
         image: ImageIdentity { reference: location.to_string(), digest: None },
         reference: Fact::Absent,
+        wanted: wanted.cloned(),
         platforms: Fact::Absent,
         snapshot: Fact::Absent,
         faults: Vec::new(),

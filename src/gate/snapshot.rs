@@ -12,12 +12,9 @@ use crate::osv::{self, Advisories};
 
 use super::inspect::Progress;
 
-/// Opens the snapshot in a directory. Absent where nobody named one and there is none in the usual place.
+/// Opens the snapshot in a directory.
 #[must_use]
-pub fn open_snapshot(directory: &Path, named: bool, cache: &Path) -> Fact<Store> {
-    if !named && !directory.exists() {
-        return Fact::Absent;
-    }
+pub fn open_snapshot(directory: &Path, cache: &Path) -> Fact<Store> {
     match Store::open(directory, cache) {
         Ok(store) => Fact::Known(store),
         Err(error) => Fact::Unknown(error.to_string()),

@@ -143,7 +143,10 @@ impl Resolution<'_, '_> {
         match document::parse(&bytes, Some(&descriptor.media_type), &at)? {
             Document::Manifest(manifest) => {
                 let image = self.platform_image(descriptor, &manifest, &at)?;
-                self.image.platforms.push(image);
+                // Also a manifest that no index describes is asked what it is for.
+                if self.wanted.is_none_or(|wanted| wanted.matches(&image.platform)) {
+                    self.image.platforms.push(image);
+                }
                 Ok(())
             }
             // Attack: a chain of indexes, each holding only the next, to overflow the stack.

@@ -17,16 +17,20 @@ impl Cataloger for Pypi {
     }
 
     fn wants(&self, path: &ImagePath, _: &[u8]) -> bool {
+        // importlib.metadata takes either file of either directory, and folds the directory's name.
         let mut parts = path.components().rev();
-        match parts.next() {
-            Some(b"METADATA") => parts.next().is_some_and(|directory| directory.ends_with(b".dist-info")),
-            Some(b"PKG-INFO") => match (parts.next(), parts.next()) {
-                (Some(b"EGG-INFO"), Some(egg)) => egg.ends_with(b".egg"),
-                (Some(directory), _) => directory.ends_with(b".egg-info"),
-                (None, _) => false,
-            },
-            Some(file) => file.len() > b".egg-info".len() && file.ends_with(b".egg-info"),
-            None => false,
+        let file = parts.next();
+        let mut parts = parts.map(<[u8]>::to_ascii_lowercase);
+        match (file, parts.next(), parts.next()) {
+            (Some(b"METADATA" | b"PKG-INFO"), Some(directory), above) => {
+                directory.ends_with(b".dist-info")
+                    || directory.ends_with(b".egg-info")
+                    || directory == b"egg-info" && above.is_some_and(|above| above.ends_with(b".egg"))
+            }
+            (Some(file), _, _) => {
+                file.len() > b".egg-info".len() && file.to_ascii_lowercase().ends_with(b".egg-info")
+            }
+            (None, _, _) => false,
         }
     }
 
@@ -108,8 +112,8 @@ fn licenses(headers: &[(String, String)]) -> Vec<String> {
 fn site(path: &ImagePath) -> ImagePath {
     let directory = path.parent().unwrap_or_default();
     let above = || directory.parent().unwrap_or_default();
-    match directory.file_name() {
-        b"EGG-INFO" => above().parent().unwrap_or_default(),
+    match directory.file_name().to_ascii_lowercase().as_slice() {
+        b"egg-info" => above().parent().unwrap_or_default(),
         name if name.ends_with(b"-info") => above(),
         _ => directory,
     }
@@ -176,6 +180,10 @@ mod tests {
         let wants = |path: &str| Pypi.wants(&path.into(), b"");
         assert!(wants(PATH) && wants("x/a.egg-info/PKG-INFO") && wants("x/a-1.egg-info"));
         assert!(wants("x/a-1-py3.8.egg/EGG-INFO/PKG-INFO") && !wants("EGG-INFO/PKG-INFO"));
+        for read_by_importlib in ["x/a.DIST-INFO/METADATA", "x/a.dist-info/PKG-INFO", "x/a.egg-info/METADATA"]
+        {
+            assert!(wants(read_by_importlib), "{read_by_importlib}");
+        }
         assert!(
             !wants("x/a.dist-info/RECORD")
                 && !wants("METADATA")

@@ -131,7 +131,7 @@ fn index(path: &Path, limits: &Limits) -> Result<BTreeMap<ImagePath, Member>, Er
     let mut members = BTreeMap::new();
     loop {
         let header = archive.next_entry().map_err(|error| archive_error(path, &error))?;
-        let Some(header) = header else { return Ok(members) };
+        let Some(header) = header else { break };
         let Ok(name) = ImagePath::normalise(&header.name) else { continue };
         let member = match header.kind {
             Kind::File => Member::File { offset: position.get(), size: header.size },
@@ -153,6 +153,11 @@ fn index(path: &Path, limits: &Limits) -> Result<BTreeMap<ImagePath, Member>, Er
             return Err(not_an_image(path, &format!("the archive has two members `{name}`")));
         }
     }
+    // Attack: a second archive behind the end of the first, for a reader that goes on.
+    if archive.has_trailing_bytes().map_err(|error| archive_error(path, &error))? {
+        return Err(not_an_image(path, "bytes follow the end of the archive"));
+    }
+    Ok(members)
 }
 
 /// A file as a source of archive bytes: passing over content is a seek.

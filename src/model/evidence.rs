@@ -21,6 +21,8 @@ pub struct Evidence {
     pub image: ImageIdentity,
     /// The reference that policies by name apply to. Absent for a local image given without `--as`.
     pub reference: Fact<Reference>,
+    /// The platform that was asked for; none where all were. Of the others nothing is known.
+    pub wanted: Option<Platform>,
     /// Every platform that was asked for. Unknown where the index could not be read.
     pub platforms: Fact<Vec<PlatformEvidence>>,
     /// The advisory snapshot. Absent where none was given.

@@ -61,6 +61,7 @@ pub(crate) fn on_first(
 /// An image that can be read whole, has no findings and no gaps.
 pub(crate) fn evidence() -> Evidence {
     Evidence {
+        wanted: None,
         image: ImageIdentity { reference: "oci:image".into(), digest: Some(IMAGE_DIGEST.parse().unwrap()) },
         reference: Fact::Known("ghcr.io/acme/app:v1.2.3".parse().unwrap()),
         platforms: Fact::Known(vec![platform("linux/amd64"), platform("linux/arm64")]),

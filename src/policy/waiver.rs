@@ -63,9 +63,14 @@ impl FindingWaiver {
         Some(Self { id: id?, package, terms: terms? })
     }
 
+    /// Whether it names the id.
+    pub(crate) fn names(&self, id: &str) -> bool {
+        id.eq_ignore_ascii_case(&self.id)
+    }
+
     /// Whether it covers the finding: any id of the group counts.
     pub(crate) fn covers(&self, finding: &Finding) -> bool {
-        let named = |id: &String| id.eq_ignore_ascii_case(&self.id);
+        let named = |id: &String| self.names(id);
         (named(&finding.id) || finding.aliases.iter().any(named))
             && self.package.as_ref().is_none_or(|package| package.covers(&finding.package.purl))
     }

@@ -14,7 +14,7 @@ use crate::support::{Quiet, osv_corpus, shared};
 
 fn scan(location: &str, corpus: &Path) -> Evidence {
     let cache = tempfile::tempdir().unwrap();
-    let snapshot = open_snapshot(corpus, true, cache.path());
+    let snapshot = open_snapshot(corpus, cache.path());
     let request = Request {
         location: &location.parse().unwrap(),
         platform: None,

@@ -60,7 +60,11 @@ impl Settings for Platforms {
             if platforms.iter().any(|platform| required.matches(&platform.platform)) {
                 continue;
             }
-            if could_not_be_read(required, subject.evidence) {
+            let asked = subject.evidence.wanted.as_ref();
+            if let Some(asked) = asked.filter(|asked| !required.matches(asked)) {
+                decided
+                    .undecided(Some(required), format!("it was not looked at: only {asked} was asked for"));
+            } else if could_not_be_read(required, subject.evidence) {
                 decided.undecided(Some(required), "the platform could not be read");
             } else {
                 decided.violate(Some(required), "the image does not have this platform");
@@ -93,6 +97,13 @@ mod tests {
         let case = Case::rule("platforms: {require: [linux/amd64, linux/s390x]}");
         assert_eq!(case.outcome(), Violate);
         assert_eq!(case.messages()[0].platform, Some("linux/s390x".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_platform_that_nobody_looked_at_is_not_called_missing() {
+        let case = Case::rule("platforms: {require: [linux/s390x]}")
+            .with(|e| e.wanted = Some("linux/amd64".parse().unwrap()));
+        assert_eq!(case.outcome(), Undecided);
     }
 
     #[test]

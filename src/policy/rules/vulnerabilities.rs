@@ -196,7 +196,8 @@ impl Vulnerabilities {
         }
     }
 
-    /// Notes which waivers cover the finding, and says whether one in force does.
+    /// Notes which waivers cover the finding, and says whether those in force cover all of it. Aliases may
+    /// join several CVEs into one finding: a waiver for one of them must not accept the others.
     fn waive(
         &self,
         finding: &Finding,
@@ -205,12 +206,19 @@ impl Vulnerabilities {
         covered: &mut [Vec<String>],
     ) -> bool {
         let today = subject.today();
-        let mut waived = false;
+        let mut in_force: Vec<&FindingWaiver> = Vec::new();
         for (waiver, covered) in self.allow.iter().zip(covered).filter(|(waiver, _)| waiver.covers(finding)) {
             covered.push(format!("{} in {} ({})", finding.id, finding.package.purl, platform.platform));
-            waived |= waiver.terms.in_force(today);
+            if waiver.terms.in_force(today) {
+                in_force.push(waiver);
+            }
         }
-        waived
+        let ids = std::iter::once(&finding.id).chain(&finding.aliases);
+        let cves: Vec<&String> = ids.filter(|id| id.starts_with("CVE-")).collect();
+        match cves.as_slice() {
+            [] | [_] => !in_force.is_empty(),
+            cves => cves.iter().all(|cve| in_force.iter().any(|waiver| waiver.names(cve))),
+        }
     }
 
     /// What the entries say of one finding: a violation by any of them wins over a doubt about another.

@@ -319,3 +319,14 @@ fn ten_thousand_findings_make_one_message() {
     assert_eq!(case.texts().len(), 1);
     assert!(case.texts()[0].contains("and 9995 more"), "{:?}", case.texts());
 }
+
+#[test]
+fn a_waiver_for_one_cve_does_not_accept_another_that_aliases_joined_to_it() {
+    let waiver = |id: &str| format!("{{id: {id}, until: 2026-12-31, reason: r, owner: o}}");
+    let rule =
+        |waivers: &[String]| format!("{{deny: [{{malicious: false}}], allow: [{}]}}", waivers.join(", "));
+    let joined = |rule: &str| judge(rule, |f| f.aliases = vec!["CVE-2026-2".into(), "GHSA-1".into()]);
+    assert_eq!(joined(&rule(&[waiver("CVE-2026-1")])), Violate);
+    assert_eq!(joined(&rule(&[waiver("GHSA-1")])), Violate);
+    assert_eq!(joined(&rule(&[waiver("CVE-2026-1"), waiver("CVE-2026-2")])), Waived);
+}
