@@ -7,6 +7,7 @@ use crate::image::document;
 use crate::image::json;
 use crate::image::limits::Limits;
 use crate::image::resolve::{BlobName, Image, LayerBlob, PlatformImage};
+use crate::model::config::ImageConfig;
 use crate::model::digest::Digest;
 use crate::model::fault::Fault;
 use crate::model::location::ArchiveSelector;
@@ -14,7 +15,7 @@ use crate::model::path::ImagePath;
 use crate::model::platform::Platform;
 
 use super::files::{Files, not_an_image};
-use super::{Error, ErrorKind};
+use super::{Error, ErrorKind, oci};
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -63,7 +64,27 @@ pub(super) fn resolve(
         }
         Err(fault) => image.faults.push(fault),
     }
+    image.faults.extend(other_listing(files, &items, limits)?);
     Ok(image)
+}
+
+/// Newer versions of `docker save` write an OCI layout into the same archive. Attack: an `index.json` that
+/// lists another image than `manifest.json`, for the engines that load that one.
+fn other_listing(files: &Files, items: &[Item], limits: &Limits) -> Result<Option<Fault>, Error> {
+    let listed = match oci::configs(files, limits)? {
+        Ok(listed) => listed,
+        Err(fault) => return Ok(Some(fault)),
+    };
+    if listed.is_empty() {
+        return Ok(None);
+    }
+    let own: Vec<ImageConfig> = items
+        .iter()
+        .filter_map(|item| platform_image(files, item, limits).ok())
+        .map(|platform| platform.config)
+        .collect();
+    let other = listed.iter().any(|config| !own.contains(config));
+    Ok(other.then(|| Fault::lie("index.json", "lists an image that manifest.json does not")))
 }
 
 fn choose<'a>(

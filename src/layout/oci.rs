@@ -3,6 +3,7 @@
 use crate::image::document::{self, Document};
 use crate::image::limits::Limits;
 use crate::image::resolve::{self, Image};
+use crate::model::config::ImageConfig;
 use crate::model::descriptor::{Descriptor, Index};
 use crate::model::digest::Digest;
 use crate::model::fault::Fault;
@@ -28,40 +29,71 @@ pub(super) fn resolve(
     wanted: Option<&Platform>,
     limits: &Limits,
 ) -> Result<Image, Error> {
-    let name = ImagePath::from("index.json");
-    if !files.contains(&name) {
+    if !files.contains(&INDEX.into()) {
         return Err(not_an_image(files.root(), "not an OCI layout: it has no index.json"));
     }
-    let bytes = files.read(&name, limits.manifest)?;
-    let faulty = |fault| Ok(Image { faults: vec![fault], ..Image::default() });
-    if bytes.len() as u64 > limits.manifest {
-        return faulty(Fault::unreadable(
-            "index.json",
-            format!("larger than the limit of {} bytes", limits.manifest),
-        ));
+    let listing = match Listing::read(files, limits)? {
+        Ok(listing) => listing,
+        Err(fault) => return Ok(Image { faults: vec![fault], ..Image::default() }),
+    };
+    let root = choose(files, &listing.index, tag, &listing.whole)?;
+    Ok(listing.resolve(files, &root, wanted, limits))
+}
+
+/// The configurations of all images that `index.json` lists and that can be read; none without one.
+pub(super) fn configs(files: &Files, limits: &Limits) -> Result<Result<Vec<ImageConfig>, Fault>, Error> {
+    if !files.contains(&INDEX.into()) {
+        return Ok(Ok(Vec::new()));
     }
-    let index = match document::parse(&bytes, None, "index.json") {
-        Ok(Document::Index(index)) => index,
-        Ok(Document::Manifest(_)) => return faulty(Fault::lie("index.json", "is a manifest, not an index")),
-        Err(fault) => return faulty(fault),
-    };
-    let whole = Descriptor {
-        media_type: document::INDEX_TYPES.first().copied().unwrap_or_default().to_owned(),
-        digest: Digest::sha256(&bytes),
-        size: bytes.len() as u64,
-        platform: None,
-        annotations: Default::default(),
-    };
-    let root = choose(files, &index, tag, &whole)?;
-    Ok(resolve::resolve(&root, wanted, limits, &mut |descriptor, limit| {
-        if *descriptor == whole {
-            return Ok(bytes.clone());
-        }
-        let at = format!("blob {}", descriptor.digest);
-        files
-            .read(&blob_path(&descriptor.digest), limit)
-            .map_err(|error| Fault::unreadable(at, error.message))
+    Ok(Listing::read(files, limits)?.map(|listing| {
+        let image = listing.resolve(files, &listing.whole, None, limits);
+        image.platforms.into_iter().map(|platform| platform.config).collect()
     }))
+}
+
+const INDEX: &str = "index.json";
+
+/// `index.json`, read.
+struct Listing {
+    bytes: Vec<u8>,
+    index: Index,
+    /// The file itself as a descriptor: it is the image where it lists one image's platforms.
+    whole: Descriptor,
+}
+
+impl Listing {
+    fn read(files: &Files, limits: &Limits) -> Result<Result<Self, Fault>, Error> {
+        let bytes = files.read(&INDEX.into(), limits.manifest)?;
+        if bytes.len() as u64 > limits.manifest {
+            let message = format!("larger than the limit of {} bytes", limits.manifest);
+            return Ok(Err(Fault::unreadable(INDEX, message)));
+        }
+        let index = match document::parse(&bytes, None, INDEX) {
+            Ok(Document::Index(index)) => index,
+            Ok(Document::Manifest(_)) => return Ok(Err(Fault::lie(INDEX, "is a manifest, not an index"))),
+            Err(fault) => return Ok(Err(fault)),
+        };
+        let whole = Descriptor {
+            media_type: document::INDEX_TYPES.first().copied().unwrap_or_default().to_owned(),
+            digest: Digest::sha256(&bytes),
+            size: bytes.len() as u64,
+            platform: None,
+            annotations: Default::default(),
+        };
+        Ok(Ok(Self { bytes, index, whole }))
+    }
+
+    fn resolve(&self, files: &Files, root: &Descriptor, wanted: Option<&Platform>, limits: &Limits) -> Image {
+        resolve::resolve(root, wanted, limits, &mut |descriptor, limit| {
+            if *descriptor == self.whole {
+                return Ok(self.bytes.clone());
+            }
+            let at = format!("blob {}", descriptor.digest);
+            files
+                .read(&blob_path(&descriptor.digest), limit)
+                .map_err(|error| Fault::unreadable(at, error.message))
+        })
+    }
 }
 
 /// The image that is meant: by tag, the only one, or the index itself where it lists one image's
