@@ -1,6 +1,6 @@
 //! Alpine's package database (apk-tools, `apk_db_read`; apk-package(5)).
 
-use crate::model::layer::{Facts, FoundPackage, OwnedPaths};
+use crate::model::layer::{Facts, FoundPackage, MAX_OWNED, OwnedPaths};
 use crate::model::path::{ImagePath, escape};
 
 use super::{Cataloger, Unreadable};
@@ -71,7 +71,9 @@ impl Block {
             b'R' => {
                 let name = [self.directory.as_slice(), value].join(&b'/');
                 match ImagePath::normalise(&name) {
-                    Ok(path) => self.paths.push(path),
+                    Ok(path) if self.paths.len() <= MAX_OWNED => self.paths.push(path),
+                    // Whoever owns more than a layer may hold owns nothing: see `Facts::own`.
+                    Ok(_) => {}
                     Err(error) => self.blame(format!("`{}`: {error}", escape(&name))),
                 }
             }

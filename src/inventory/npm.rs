@@ -38,8 +38,8 @@ impl Cataloger for Npm {
         if parts.next() != Some(b"package.json") {
             return false;
         }
-        let is_name =
-            |name: &[u8]| !name.starts_with(b".") && !name.starts_with(b"@") && name != b"node_modules";
+        // Node loads a package by any name; npm alone refuses those with a dot or a lone scope.
+        let is_name = |name: &[u8]| name != b"node_modules";
         match (parts.next(), parts.next(), parts.next()) {
             (Some(name), Some(b"node_modules"), _) => is_name(name),
             (Some(name), Some(scope), Some(b"node_modules")) => scope.starts_with(b"@") && is_name(name),
@@ -59,6 +59,12 @@ impl Cataloger for Npm {
         }
         let package: PackageJson = serde_json::from_slice(bytes)
             .map_err(|error| Unreadable(format!("not a package.json: {error}")))?;
+        let directory = path.parent().unwrap_or_default();
+        let is_tools = directory.file_name().starts_with(b".") || directory.file_name().starts_with(b"@");
+        if is_tools && (package.name.is_none() || package.version.is_none()) {
+            // `.vite`, `.cache` and the like are directories of tools, where this file says no package.
+            return Ok(Facts::default());
+        }
         let word = |field: &str, value: Option<String>| match value {
             Some(value) if value.len() > WORD => {
                 Err(Unreadable(format!("its {field} has {} bytes", value.len())))
@@ -138,6 +144,16 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_npm_would_refuse_is_loaded_all_the_same() {
+        for path in ["a/node_modules/.lodash/package.json", "a/node_modules/@lodash/package.json"] {
+            assert!(Npm.wants(&path.into(), b""));
+            let facts = Npm.parse(&path.into(), br#"{"name":"lodash","version":"4.17.20"}"#).unwrap();
+            assert_eq!(facts.packages.len(), 1);
+            assert_eq!(Npm.parse(&path.into(), br#"{"type":"module"}"#).unwrap(), Facts::default());
+        }
+    }
+
+    #[test]
     fn only_package_roots_are_wanted() {
         let wants = |path: &str| Npm.wants(&path.into(), b"");
         assert!(
@@ -148,8 +164,6 @@ mod tests {
             "package.json",
             "node_modules/package.json",
             "node_modules/a/lib/package.json",
-            "node_modules/.bin/package.json",
-            "node_modules/@acme/package.json",
             "node_modules/a/package-lock.json",
             "node_modules/.store/a/package.json",
         ] {

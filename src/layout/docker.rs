@@ -107,10 +107,14 @@ fn choose<'a>(
         (Some(ArchiveSelector::Position(n)), items) => {
             items.get(*n).ok_or_else(|| error(format!("there is no image {n}: it holds {}", items.len())))
         }
-        (Some(ArchiveSelector::Tag(tag)), items) => items
-            .iter()
-            .find(|item| has(item, tag))
-            .ok_or_else(|| error(format!("no image is tagged `{tag}`; {}", there()))),
+        (Some(ArchiveSelector::Tag(tag)), items) => {
+            let tagged: Vec<&Item> = items.iter().filter(|item| has(item, tag)).collect();
+            match tagged.as_slice() {
+                [only] => Ok(only),
+                [] => Err(error(format!("no image is tagged `{tag}`; {}", there()))),
+                _ => Err(error(format!("several images are tagged `{tag}`: choose with `:@N`"))),
+            }
+        }
     }
 }
 

@@ -73,6 +73,8 @@ pub struct Facts {
     pub distro: Option<Distro>,
     /// Parts of the file that could not be read, such as a stanza without a version: causes.
     pub unreadable: Vec<String>,
+    /// How many paths `owned` has in all.
+    pub(crate) owned_paths: usize,
 }
 
 /// Packages that one file may state: 100,000. The largest databases of distributions have ten thousand.
@@ -109,8 +111,9 @@ impl Facts {
 
     /// Adds what a package owns. Beyond the limit nothing is added: who has no owner is judged by itself.
     pub fn own(&mut self, owned: OwnedPaths) {
-        let room = MAX_OWNED.saturating_sub(self.owned.iter().map(|owned| owned.paths.len()).sum());
-        if owned.paths.len() <= room && self.owned.len() < MAX_PACKAGES {
+        let count = self.owned_paths.saturating_add(owned.paths.len());
+        if count <= MAX_OWNED {
+            self.owned_paths = count;
             self.owned.push(owned);
         }
     }

@@ -100,7 +100,7 @@ impl Body {
 /// would take its advisory away in silence.
 fn check_names(ecosystem: &str, package: &AffectedPackage) -> Result<(), String> {
     let stated = package.ecosystem.as_str();
-    if stated.is_empty() || package.name.is_empty() {
+    if stated.is_empty() || package.name.is_empty() || package.name.trim() != package.name {
         return Err("an entry names no ecosystem or no package".into());
     }
     let (base, release) = (base(stated), stated.split_once(':').map(|(_, release)| release));
