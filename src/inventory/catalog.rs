@@ -1,6 +1,6 @@
 //! One layer's bytes to that layer's facts, in one pass.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Read;
 
 use crate::image::layer::{self, Verified};
@@ -65,6 +65,7 @@ pub fn catalog_aliases(
             let facts = match read.give(*cataloger, &alias.seen_as, header.size) {
                 Ok(facts) => facts,
                 Err(cause) => {
+                    inventory.gapped.insert(path.clone());
                     inventory.gaps.push(gap(path.clone(), alias.cataloger, cause));
                     Default::default()
                 }
@@ -89,6 +90,8 @@ const MAX_WARNINGS: usize = 1_000;
 
 struct Pass<'a> {
     inventory: LayerInventory,
+    /// Where each name stands last among the entries.
+    last: HashMap<ImagePath, usize>,
     /// By path: a later entry of the same name takes those of the earlier away.
     gaps: BTreeMap<ImagePath, Vec<Gap>>,
     named: usize,
@@ -101,6 +104,7 @@ impl<'a> Pass<'a> {
     fn new(limits: &'a Limits) -> Self {
         Self {
             inventory: LayerInventory::default(),
+            last: HashMap::new(),
             gaps: BTreeMap::new(),
             named: 0,
             unnamed: 0,
@@ -110,7 +114,12 @@ impl<'a> Pass<'a> {
     }
 
     fn finish(self) -> LayerInventory {
+        // Only a file's gap is hidden with the file. Attack: a hard link that cannot be read, named as a
+        // symbolic link before it.
+        let is_file = |path: &&ImagePath| matches!(self.last_of(path), Some(Entry::File { .. }));
+        let gapped = self.gaps.keys().filter(is_file).cloned().collect();
         let mut inventory = self.inventory;
+        inventory.gapped = gapped;
         inventory.gaps = self.gaps.into_values().flatten().collect();
         if self.unnamed > 0 {
             let cause = format!("{} more gaps than the limit of {MAX_GAPS}", self.unnamed);
@@ -183,8 +192,14 @@ impl<'a> Pass<'a> {
         if header.kind == Kind::File {
             self.catalog(&path, header.size, bytes)?;
         }
-        self.inventory.entries.insert(path, entry);
+        self.last.insert(path.clone(), self.inventory.entries.len());
+        self.inventory.entries.push((path, entry));
         Ok(())
+    }
+
+    /// The last entry of that name so far.
+    fn last_of(&self, path: &ImagePath) -> Option<&Entry> {
+        self.inventory.entries.get(*self.last.get(path)?).map(|(_, entry)| entry)
     }
 
     /// OCI layer.md, "Whiteouts". Names that runtimes disagree on hide nothing: a package too many is
@@ -192,20 +207,23 @@ impl<'a> Pass<'a> {
     fn whiteout(&mut self, path: &ImagePath, name: &[u8]) {
         let directory = path.parent().unwrap_or_default();
         match name {
-            b".wh..opq" => self.inventory.opaque.push(directory),
+            b".wh..opq" => self.inventory.entries.push((directory, Entry::Opaque)),
             b"" | b"." | b".." => self.odd(path, "a whiteout without a name hides nothing"),
             name if name.starts_with(b".wh.") => self.odd(path, "a leftover of aufs, ignored"),
-            name => self.inventory.whiteouts.push(directory.join(name)),
+            name => self.inventory.entries.push((directory.join(name), Entry::Whiteout)),
         }
     }
 
     /// Of entries with one name the last wins, as at runtimes.
     fn forget_earlier(&mut self, path: &ImagePath, entry: &Entry) {
-        match self.inventory.entries.get(path) {
+        let earlier = self.last.get(path).and_then(|at| self.inventory.entries.get_mut(*at));
+        match earlier {
             None => return,
-            Some(Entry::Directory) if *entry == Entry::Directory => return,
-            Some(_) => self.odd(path, "stands twice in the archive; the last one counts"),
+            Some((_, Entry::Directory)) if *entry == Entry::Directory => return,
+            Some((_, earlier @ Entry::File { .. })) => *earlier = Entry::Overwritten,
+            Some(_) => {}
         }
+        self.odd(path, "stands twice in the archive; the last one counts");
         let facts = self.inventory.facts.range((path.clone(), "")..).map(|(key, _)| key);
         let stale: Vec<_> = facts.take_while(|(origin, _)| origin == path).cloned().collect();
         for key in stale {

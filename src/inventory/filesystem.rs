@@ -3,7 +3,7 @@
 //! Nothing is extracted; a file is known by the layer and the name that hold its bytes.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -34,6 +34,15 @@ pub(super) enum Node<'a> {
         target: &'a [u8],
     },
     Special,
+    /// A file of which nothing is known: a later entry of its layer's archive has its name.
+    Overwritten,
+}
+
+/// A node and the layer that made it, or that named the directory again.
+#[derive(Debug, Clone, Copy)]
+struct Placed<'a> {
+    node: Node<'a>,
+    layer: usize,
 }
 
 /// From which layer on a path had these contents; `None`: from which on it had none.
@@ -44,8 +53,30 @@ pub(super) type Event<'a> = (usize, Option<Content<'a>>);
 pub(super) struct FileSystem<'a> {
     /// The files that a cataloger read, of every layer.
     watched: HashSet<Content<'a>>,
-    nodes: BTreeMap<Cow<'a, ImagePath>, Node<'a>>,
+    nodes: BTreeMap<Cow<'a, ImagePath>, Placed<'a>>,
     history: BTreeMap<ImagePath, Vec<Event<'a>>>,
+    /// What could not be replayed for certain, by layer, each with the first path that it befell.
+    doubts: BTreeMap<(usize, &'static str), ImagePath>,
+    /// The parent directory of the last entry and where it leads: entries mostly come sorted. Forgotten
+    /// when a symbolic link comes or goes.
+    parent: Option<(ImagePath, Option<ImagePath>)>,
+    /// The directories whose lower content the layer at hand has hidden already.
+    hidden: HashSet<ImagePath>,
+    /// The directories of lower layers that the layer at hand has hidden themselves.
+    gone: HashSet<ImagePath>,
+}
+
+/// Layers on which runtimes disagree (those that unpack onto the lower layers, and those that unpack
+/// beside them and overlay), or which they refuse. Each is a gap of the whole image.
+mod doubt {
+    pub(super) const LOST: &str = "an entry's directory leads through links to nowhere";
+    pub(super) const THROUGH: &str = "a whiteout leads through a symbolic link";
+    pub(super) const OWN_LINK: &str = "a whiteout stands after a symbolic link of its layer, which it names";
+    pub(super) const BELOW_FILE: &str = "an entry stands below a file of its own layer";
+    pub(super) const TWO_KINDS: &str = "a directory takes the place of another entry of its own layer";
+    pub(super) const OVERWRITES: &str = "a package's file is replaced through a symbolic link";
+    pub(super) const BACK: &str = "a whiteout hides a directory that its layer makes again";
+    pub(super) const LATE: &str = "a hard link stands before the file that it names";
 }
 
 /// How many symbolic links a path may lead through: 40, as Linux (`path_resolution(7)`).
@@ -57,8 +88,15 @@ impl<'a> FileSystem<'a> {
         let watched = layers.iter().enumerate().flat_map(|(layer, inventory)| {
             inventory.facts.keys().map(move |(origin, _)| Content { layer, origin })
         });
-        let mut merged =
-            Self { watched: watched.collect(), nodes: BTreeMap::new(), history: BTreeMap::new() };
+        let mut merged = Self {
+            watched: watched.collect(),
+            nodes: BTreeMap::new(),
+            history: BTreeMap::new(),
+            doubts: BTreeMap::new(),
+            parent: None,
+            hidden: HashSet::new(),
+            gone: HashSet::new(),
+        };
         for (index, layer) in layers.iter().enumerate() {
             merged.apply(index, layer);
         }
@@ -67,7 +105,7 @@ impl<'a> FileSystem<'a> {
 
     /// Every path and what it is, sorted.
     pub(super) fn nodes(&self) -> impl Iterator<Item = (&ImagePath, &Node<'a>)> {
-        self.nodes.iter().map(|(path, node)| (path.as_ref(), node))
+        self.nodes.iter().map(|(path, placed)| (path.as_ref(), &placed.node))
     }
 
     /// What lies below a directory, sorted, without following links.
@@ -75,7 +113,22 @@ impl<'a> FileSystem<'a> {
         let (from, to) = below_range(directory);
         self.nodes
             .range::<ImagePath, _>((from.as_ref(), to.as_ref()))
-            .map(|(path, node)| (path.as_ref(), node))
+            .map(|(path, placed)| (path.as_ref(), &placed.node))
+    }
+
+    /// By layer, why what is seen here may not be what runs.
+    pub(super) fn gaps(&self) -> impl Iterator<Item = (usize, String)> {
+        let doubts = self.doubts.iter().map(|((layer, what), path)| (*layer, format!("{what}: `{path}`")));
+        // Attack: a package database under the name of a hard link, and then another file in the place
+        // of the one that the link names.
+        let overwritten = self.nodes.iter().filter(|(_, placed)| placed.node == Node::Overwritten);
+        let first: BTreeMap<usize, String> = overwritten
+            .rev()
+            .map(|(path, placed)| {
+                (placed.layer, format!("a file whose name stands twice is kept as `{path}`"))
+            })
+            .collect();
+        doubts.chain(first)
     }
 
     /// Paths that a cataloger read in some layer, with their events in layer order.
@@ -90,8 +143,12 @@ impl<'a> FileSystem<'a> {
         if resolved.is_root() {
             return Some((resolved, Node::Directory));
         }
-        let node = *self.nodes.get(&resolved)?;
+        let node = self.node(&resolved)?;
         Some((resolved, node))
+    }
+
+    fn node(&self, path: &ImagePath) -> Option<Node<'a>> {
+        self.nodes.get(path).map(|placed| placed.node)
     }
 
     /// The path with its links followed; the last component's only if `last`. A missing component is
@@ -107,7 +164,7 @@ impl<'a> FileSystem<'a> {
                 continue;
             }
             let next = resolved.join(&component);
-            match self.nodes.get(&next) {
+            match self.node(&next) {
                 Some(Node::Symlink { target, .. }) if last || !rest.is_empty() => {
                     links += 1;
                     // Attack: links that point at each other, to keep the reader busy for ever.
@@ -126,98 +183,199 @@ impl<'a> FileSystem<'a> {
         Some(resolved)
     }
 
+    /// Replays a layer in its archive's order, as a runtime does.
     fn apply(&mut self, index: usize, layer: &'a LayerInventory) {
-        // A hard link to a file of a lower layer keeps the file, also where this layer hides its old name.
-        let kept: Vec<Option<Node<'a>>> =
-            hard_links(layer).map(|(_, to)| self.node_of_lower(layer, to)).collect();
-        self.hide(index, layer);
-        self.add(index, layer);
-        // Hard links last: their targets may stand anywhere in this layer.
-        for ((path, target), kept) in hard_links(layer).zip(kept) {
-            let node = match kept.or_else(|| self.nodes.get(&self.place(target)?).copied()) {
-                Some(Node::File { content, .. }) => Node::File { content, link: Some(index) },
-                Some(other) => other,
-                None => continue,
-            };
-            if let Some(place) = self.place(path) {
-                self.insert(Cow::Owned(place), node, index);
-            }
-        }
-    }
-
-    fn hide(&mut self, index: usize, layer: &LayerInventory) {
-        // Whiteouts hide what lower layers have, never an entry of this layer, whatever their order.
-        for path in &layer.whiteouts {
-            if let Some(place) = self.place(path) {
-                self.remove(&place, index);
-            }
-        }
-        for path in &layer.opaque {
-            if let Some((directory, _)) = self.resolve(path) {
-                self.remove_below(&directory, index);
-            }
-        }
-    }
-
-    fn add(&mut self, index: usize, layer: &'a LayerInventory) {
-        let mut parent = (ImagePath::root(), Some(ImagePath::root()));
+        self.hidden.clear();
+        self.gone.clear();
+        let mut late = Vec::new();
         for (path, entry) in &layer.entries {
             let node = match entry {
-                Entry::HardLink { .. } => continue,
+                Entry::HardLink { target } => {
+                    if !self.hard_link(path, target, index) {
+                        late.push((path, target));
+                    }
+                    continue;
+                }
+                Entry::Whiteout => {
+                    self.whiteout(path, index);
+                    continue;
+                }
+                Entry::Opaque => {
+                    self.opaque(path, index);
+                    continue;
+                }
                 Entry::File { .. } => {
                     Node::File { content: Content { layer: index, origin: path }, link: None }
                 }
                 Entry::Directory => Node::Directory,
                 Entry::Symlink { target } => Node::Symlink { layer: index, target },
                 Entry::Special => Node::Special,
+                Entry::Overwritten => Node::Overwritten,
             };
-            let Some(place) = self.place_cached(path, &mut parent) else { continue };
-            self.insert(place.clone(), node, index);
-            if let Node::File { content, .. } = node
-                && self.watched.contains(&content)
-            {
-                self.record(&place, index, Some(content));
+            self.add(path, node, index);
+        }
+        self.late_links(late, index);
+    }
+
+    fn add(&mut self, path: &'a ImagePath, node: Node<'a>, index: usize) {
+        let Some(place) = self.place(path) else { return self.doubt(doubt::LOST, path, index) };
+        // What is replaced is gone afterwards: no second look at it.
+        if *place != *path && node != Node::Directory && self.is_watched_of_lower(&place, index) {
+            self.doubt(doubt::OVERWRITES, path, index);
+        }
+        self.insert(place.clone(), node, index);
+        if let Node::File { content, .. } = node
+            && self.watched.contains(&content)
+        {
+            self.record(&place, index, Some(content));
+        }
+    }
+
+    /// Whether the hard link's target is there by now.
+    fn hard_link(&mut self, path: &'a ImagePath, target: &'a ImagePath, index: usize) -> bool {
+        let node = match self.place(target).and_then(|target| self.node(&target)) {
+            Some(Node::File { content, .. }) => Node::File { content, link: Some(index) },
+            Some(other) => other,
+            None => return false,
+        };
+        self.add(path, node, index);
+        true
+    }
+
+    /// Hard links to what stands later in the archive. A runtime refuses them; what they would show is
+    /// shown all the same.
+    fn late_links(&mut self, mut late: Vec<(&'a ImagePath, &'a ImagePath)>, index: usize) {
+        for _ in 0..LINKS {
+            let before = late.len();
+            late.retain(|(path, target)| {
+                let made = self.hard_link(path, target, index);
+                if made {
+                    self.doubt(doubt::LATE, path, index);
+                }
+                !made
+            });
+            if late.len() == before {
+                return;
             }
         }
     }
 
-    /// The node that a hard link names where it is none of this layer's own entries.
-    fn node_of_lower(&self, layer: &LayerInventory, target: &ImagePath) -> Option<Node<'a>> {
-        if layer.entries.contains_key(target) { None } else { self.nodes.get(&self.place(target)?).copied() }
+    /// Hides a path of lower layers, never an entry of this layer, whatever their order (OCI layer.md).
+    fn whiteout(&mut self, path: &'a ImagePath, index: usize) {
+        let Some(place) = self.place(path) else { return self.doubt(doubt::LOST, path, index) };
+        let Some(own) = self.own_below(&place, index, path) else { return };
+        let own_link = matches!(self.nodes.get(&*place), Some(Placed { node: Node::Symlink { .. }, layer }) if *layer == index);
+        if own_link || own.links {
+            self.doubt(doubt::OWN_LINK, path, index);
+        }
+        self.remove_lower_below(&place, index, &own);
+        if self.nodes.get(&*place).is_some_and(|placed| placed.layer < index) && own.parents.is_empty() {
+            if self.node(&place) == Some(Node::Directory) {
+                self.gone.insert(place.clone().into_owned());
+            }
+            self.remove(&place, index);
+        }
+    }
+
+    /// Hides what lower layers have below a directory.
+    fn opaque(&mut self, path: &ImagePath, index: usize) {
+        let Some(place) = self.follow(path, true) else { return self.doubt(doubt::LOST, path, index) };
+        let Some(own) = self.own_below(&place, index, path) else { return };
+        if own.links_in_directories {
+            self.doubt(doubt::OWN_LINK, path, index);
+        }
+        self.remove_lower_below(&place, index, &own);
+    }
+
+    /// What this layer has made below a directory whose lower content is to be hidden; `None` where
+    /// there is nothing to hide.
+    ///
+    /// Attack: a whiteout through a link of a lower layer. Where layers are overlaid it hides nothing, and
+    /// neither where this layer puts a directory in the link's place.
+    fn own_below(&mut self, place: &ImagePath, index: usize, named: &ImagePath) -> Option<Own> {
+        if !self.hidden.insert(place.clone()) {
+            return None;
+        }
+        if place != named {
+            let nothing = !self.nodes.contains_key(place) && self.below(place).next().is_none();
+            if !nothing {
+                self.doubt(doubt::THROUGH, named, index);
+            }
+            return None;
+        }
+        let (from, to) = below_range(place);
+        let mut own = Own::default();
+        for (path, placed) in self.nodes.range::<ImagePath, _>((from.as_ref(), to.as_ref())) {
+            if placed.layer < index {
+                continue;
+            }
+            let is_link = matches!(placed.node, Node::Symlink { .. });
+            let mut parent = path.parent();
+            own.links |= is_link;
+            own.links_in_directories |= is_link && parent.as_ref() != Some(place);
+            while let Some(directory) = parent.filter(|directory| directory.starts_with(place)) {
+                parent = directory.parent();
+                if !own.parents.insert(directory) {
+                    break;
+                }
+            }
+        }
+        Some(own)
+    }
+
+    fn remove_lower_below(&mut self, directory: &ImagePath, index: usize, own: &Own) {
+        let (from, to) = below_range(directory);
+        let lower = self
+            .nodes
+            .range::<ImagePath, _>((from.as_ref(), to.as_ref()))
+            .filter(|(path, placed)| placed.layer < index && !own.parents.contains(path.as_ref()));
+        let lower: Vec<ImagePath> = lower.map(|(path, _)| path.as_ref().clone()).collect();
+        for path in lower {
+            self.remove_node(&path, index);
+        }
+    }
+
+    /// Whether a path, or what lies below it, is what a cataloger read of lower layers.
+    fn is_watched_of_lower(&self, place: &ImagePath, index: usize) -> bool {
+        let watched = |node: &Node<'_>| matches!(node, Node::File { content, .. } if content.layer < index && self.watched.contains(content));
+        self.node(place).is_some_and(|node| watched(&node))
+            || self.below(place).any(|(_, node)| watched(node))
     }
 
     /// Where an entry of that name lands: the links of its parent directories followed. This is how a
     /// layer writes through a symbolic link of a lower one.
-    fn place(&self, path: &ImagePath) -> Option<ImagePath> {
-        self.follow(path, false).filter(|place| !place.is_root())
-    }
-
-    /// [`FileSystem::place`], with the last parent directory remembered: entries come sorted.
-    fn place_cached(
-        &self,
-        path: &'a ImagePath,
-        last: &mut (ImagePath, Option<ImagePath>),
-    ) -> Option<Cow<'a, ImagePath>> {
+    fn place(&mut self, path: &'a ImagePath) -> Option<Cow<'a, ImagePath>> {
         let parent = path.parent()?;
-        if last.0 != parent {
+        if self.parent.as_ref().is_none_or(|(last, _)| *last != parent) {
             let followed = self.follow(&parent, true);
-            *last = (parent, followed);
+            self.parent = Some((parent, followed));
         }
-        let place = last.1.as_ref()?;
-        Some(if *place == last.0 { Cow::Borrowed(path) } else { Cow::Owned(place.join(path.file_name())) })
+        let (parent, followed) = self.parent.as_ref()?;
+        let followed = followed.as_ref()?;
+        Some(if followed == parent {
+            Cow::Borrowed(path)
+        } else {
+            Cow::Owned(followed.join(path.file_name()))
+        })
     }
 
     fn insert(&mut self, path: Cow<'a, ImagePath>, node: Node<'a>, layer: usize) {
-        let keeps_directory =
-            node == Node::Directory && self.nodes.get(path.as_ref()) == Some(&Node::Directory);
-        if keeps_directory {
-            return;
-        }
-        if self.nodes.contains_key(path.as_ref()) {
+        if let Some(there) = self.nodes.get_mut(path.as_ref()) {
+            if node == Node::Directory && there.node == Node::Directory {
+                there.layer = layer;
+                return;
+            }
+            // Overlaid, the directory shows what a lower layer has in it; the other entry hid that.
+            if node == Node::Directory && there.layer == layer {
+                self.doubt(doubt::TWO_KINDS, &path, layer);
+            }
             self.remove(&path, layer);
         }
+        if matches!(node, Node::Symlink { .. }) {
+            self.parent = None;
+        }
         self.make_parents(&path, layer);
-        self.nodes.insert(path, node);
+        self.place_node(path, node, layer);
     }
 
     /// Directories that an archive leaves out exist all the same; a file in their place is replaced.
@@ -225,33 +383,45 @@ impl<'a> FileSystem<'a> {
         let mut parent = path.parent();
         while let Some(directory) = parent.filter(|directory| !directory.is_root()) {
             match self.nodes.get(&directory) {
-                Some(Node::Directory) => return,
-                Some(Node::File { .. } | Node::Symlink { .. } | Node::Special) => {
-                    self.remove(&directory, layer)
+                Some(Placed { node: Node::Directory, .. }) => return,
+                Some(there) => {
+                    if there.layer == layer {
+                        self.doubt(doubt::BELOW_FILE, path, layer);
+                    }
+                    self.remove(&directory, layer);
                 }
                 None => {}
             }
             parent = directory.parent();
-            self.nodes.insert(Cow::Owned(directory), Node::Directory);
+            self.place_node(Cow::Owned(directory), Node::Directory, layer);
         }
+    }
+
+    fn place_node(&mut self, path: Cow<'a, ImagePath>, node: Node<'a>, layer: usize) {
+        // Overlaid, a directory that takes a whiteout's place shows what the whiteout was to hide.
+        if node == Node::Directory && self.gone.contains(path.as_ref()) {
+            self.doubt(doubt::BACK, &path, layer);
+        }
+        self.nodes.insert(path, Placed { node, layer });
     }
 
     fn remove(&mut self, path: &ImagePath, layer: usize) {
-        if self.nodes.get(path) == Some(&Node::Directory) {
-            self.remove_below(path, layer);
+        if self.node(path) == Some(Node::Directory) {
+            let below: Vec<ImagePath> = self.below(path).map(|(path, _)| path.clone()).collect();
+            for path in below {
+                self.remove_node(&path, layer);
+            }
         }
-        if self.nodes.remove(path).is_some() && self.history.contains_key(path) {
-            self.record(path, layer, None);
-        }
+        self.remove_node(path, layer);
     }
 
-    fn remove_below(&mut self, directory: &ImagePath, layer: usize) {
-        let hidden: Vec<ImagePath> = self.below(directory).map(|(path, _)| path.clone()).collect();
-        for path in hidden {
-            self.nodes.remove(&path);
-            if self.history.contains_key(&path) {
-                self.record(&path, layer, None);
-            }
+    fn remove_node(&mut self, path: &ImagePath, layer: usize) {
+        let Some(gone) = self.nodes.remove(path) else { return };
+        if matches!(gone.node, Node::Symlink { .. }) {
+            self.parent = None;
+        }
+        if self.history.contains_key(path) {
+            self.record(path, layer, None);
         }
     }
 
@@ -262,22 +432,20 @@ impl<'a> FileSystem<'a> {
         }
         events.push((layer, content));
     }
+
+    fn doubt(&mut self, what: &'static str, path: &ImagePath, layer: usize) {
+        self.doubts.entry((layer, what)).or_insert_with(|| path.clone());
+    }
 }
 
-/// The hard links of a layer, each with what it names; a link to a link names what that one does.
-fn hard_links(layer: &LayerInventory) -> impl Iterator<Item = (&ImagePath, &ImagePath)> {
-    layer.entries.iter().filter_map(|(path, entry)| {
-        let Entry::HardLink { target } = entry else { return None };
-        let mut target = target;
-        for _ in 0..LINKS {
-            match layer.entries.get(target) {
-                Some(Entry::HardLink { target: next }) => target = next,
-                Some(Entry::File { .. } | Entry::Directory | Entry::Symlink { .. } | Entry::Special)
-                | None => break,
-            }
-        }
-        Some((path, target))
-    })
+/// What the layer at hand has made below a directory.
+#[derive(Debug, Default)]
+struct Own {
+    /// The directories, up to the one asked for, that hold an entry of this layer.
+    parents: BTreeSet<ImagePath>,
+    /// Whether any of it is a symbolic link, and whether one is not in the directory itself.
+    links: bool,
+    links_in_directories: bool,
 }
 
 /// Everything below a directory, as bounds: `dir/` up to `dir0`, since `0` follows `/`.

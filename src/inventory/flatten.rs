@@ -206,12 +206,12 @@ impl<'a> Merged<'a> {
             .nodes()
             .filter_map(|(_, node)| match node {
                 Node::File { content, .. } => Some(*content),
-                Node::Directory | Node::Symlink { .. } | Node::Special => None,
+                Node::Directory | Node::Symlink { .. } | Node::Special | Node::Overwritten => None,
             })
             .collect();
         let seen = |layer: usize, path: &ImagePath| {
-            let is_entry = self.layers.get(layer).is_some_and(|l| l.entries.contains_key(path));
-            !is_entry || visible.contains(&Content { layer, origin: path })
+            let of_file = self.layers.get(layer).is_some_and(|l| l.gapped.contains(path));
+            !of_file || visible.contains(&Content { layer, origin: path })
         };
         let mut gaps = Vec::new();
         let mut warnings = Vec::new();
@@ -236,6 +236,7 @@ impl<'a> Merged<'a> {
             cause,
             platform: None,
         };
+        gaps.extend(self.files.gaps().map(|(layer, cause)| Gap { layer, ..whole(cause) }));
         gaps.extend(self.link_gap.clone().map(whole));
         let databases = Databases::of(states, self.layers, &gaps);
         gaps.extend(databases.missing(distro, visible.len()).map(whole));

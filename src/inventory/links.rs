@@ -44,7 +44,7 @@ pub(super) fn sightings<'a>(files: &FileSystem<'a>) -> (Vec<Sighting<'a>>, Optio
             // Two hard links are two files: each installs what its own path says.
             Node::File { content, link: Some(layer) } => search.hard_link(path, *content, *layer),
             Node::Symlink { layer, .. } => search.symlink(path, *layer),
-            Node::File { link: None, .. } | Node::Directory | Node::Special => {}
+            Node::File { link: None, .. } | Node::Directory | Node::Special | Node::Overwritten => {}
         }
     }
     let exhausted = search.budget == 0;
@@ -78,7 +78,7 @@ impl<'a> Search<'_, 'a> {
             Some((real, Node::Directory)) if !link.starts_with(&real) => {
                 self.directory(link, &real, layer, &mut vec![real.clone()]);
             }
-            Some((_, Node::Directory | Node::Special | Node::Symlink { .. })) | None => {}
+            Some((_, Node::Directory | Node::Special | Node::Overwritten | Node::Symlink { .. })) | None => {}
         }
     }
 
@@ -110,10 +110,10 @@ impl<'a> Search<'_, 'a> {
                                 stack.pop();
                             }
                         }
-                        Some((_, Node::Special | Node::Symlink { .. })) | None => {}
+                        Some((_, Node::Special | Node::Overwritten | Node::Symlink { .. })) | None => {}
                     }
                 }
-                Node::Directory | Node::Special => {}
+                Node::Directory | Node::Special | Node::Overwritten => {}
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What one layer holds: a pure function of the layer's bytes and of the catalogers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::fault::Gap;
 use super::path::ImagePath;
@@ -8,12 +8,11 @@ use super::path::ImagePath;
 /// Everything that later stages need of one layer.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LayerInventory {
-    /// The layer's end state, one entry a path: the last of equal names wins, as at runtimes.
-    pub entries: BTreeMap<ImagePath, Entry>,
-    /// Paths of lower layers that this layer hides.
-    pub whiteouts: Vec<ImagePath>,
-    /// Directories whose content of lower layers this layer hides.
-    pub opaque: Vec<ImagePath>,
+    /// What the archive says, in its order: a runtime replays it entry by entry, and what comes of it
+    /// depends on the order. Attack: a package database and a link that takes its directory's place.
+    pub entries: Vec<(ImagePath, Entry)>,
+    /// Files that have a gap of their own: where the file is hidden, so is the gap.
+    pub gapped: BTreeSet<ImagePath>,
     /// What each cataloger read from the files it claimed, by path and cataloger id. A file that could
     /// not be read whole has its facts and a gap, or only the gap.
     pub facts: BTreeMap<(ImagePath, &'static str), Facts>,
@@ -58,6 +57,13 @@ pub enum Entry {
     },
     /// A device, fifo or socket: listed, never opened.
     Special,
+    /// A regular file whose name a later entry of the archive has again: what catalogers read from it
+    /// was not kept. It may still be there, under the name of a hard link.
+    Overwritten,
+    /// Hides that path of lower layers.
+    Whiteout,
+    /// Hides what lower layers have in that directory.
+    Opaque,
 }
 
 /// What a cataloger read from one file.

@@ -320,3 +320,86 @@ fn a_layer_that_is_listed_twice_counts_in_both_places() {
     let image = image("linux/amd64").layer(twice()).layer(between).layer(twice());
     assert_eq!(listed(image), [format!("a@1 in 2: {A}")]);
 }
+
+const DATABASE: &str = "lib/apk/db/installed";
+const CLEAN: &str = "P:musl\nV:1\n\n";
+const EVIL: &str = "P:musl\nV:1\n\nP:zlib\nV:1\n\n";
+
+/// The names of the packages, and the gaps of the whole image, each up to its colon.
+fn names_and_root_gaps(lower: Layer, upper: Layer) -> (Vec<String>, Vec<String>) {
+    let inventory = inventory(image("linux/amd64").layer(lower).layer(upper));
+    let root = inventory.gaps.iter().filter(|gap| gap.path.is_root());
+    let causes = root.map(|gap| gap.cause.split([':', '`']).next().unwrap().trim().to_owned());
+    (inventory.packages.iter().map(|p| p.name.clone()).collect(), causes.collect())
+}
+
+#[test]
+fn a_link_in_the_place_of_a_directory_of_its_layer_takes_its_files_away() {
+    let upper = layer("1").file(&format!("a/{DATABASE}"), CLEAN).symlink("a", "/");
+    let (names, gaps) = names_and_root_gaps(layer("0").file(DATABASE, EVIL), upper);
+    assert_eq!((names, gaps), (vec!["musl".to_owned(), "zlib".to_owned()], vec![]));
+}
+
+#[test]
+fn a_hard_link_keeps_what_its_target_was_when_the_link_was_made() {
+    let replaced = || layer("1").hard_link(DATABASE, "Y").file("Y", CLEAN);
+    let (names, gaps) = names_and_root_gaps(layer("0").file("Y", EVIL), replaced());
+    assert_eq!((names, gaps), (vec!["musl".to_owned(), "zlib".to_owned()], vec![]));
+    let within = layer("1").file("Y", EVIL).hard_link(DATABASE, "Y").file("Y", CLEAN);
+    let (names, gaps) = names_and_root_gaps(npm(layer("0"), A, "a", "1"), within);
+    assert_eq!(names, ["a"]);
+    assert_eq!(gaps, ["a file whose name stands twice is kept as"]);
+    let (names, gaps) = names_and_root_gaps(npm(layer("0"), A, "a", "1"), replaced());
+    assert_eq!(names, ["musl", "a"]);
+    assert_eq!(gaps, ["a hard link stands before the file that it names"]);
+}
+
+#[test]
+fn a_whiteout_below_a_directory_in_the_place_of_a_link_hides_nothing() {
+    let lower = || npm(layer("0"), A, "a", "1").symlink("x", "app/node_modules");
+    let hides = |upper: Layer| names_and_root_gaps(lower(), upper);
+    for upper in [layer("1").directory("x").whiteout("x/a"), layer("1").directory("x").opaque("x")] {
+        assert_eq!(hides(upper), (vec!["a".to_owned()], vec![]));
+    }
+    for upper in [layer("1").whiteout("x/a"), layer("1").opaque("x")] {
+        let gaps = vec!["a whiteout leads through a symbolic link".to_owned()];
+        assert_eq!(hides(upper), (vec!["a".to_owned()], gaps));
+    }
+}
+
+#[test]
+fn layers_that_runtimes_unpack_differently_are_a_gap_of_the_image() {
+    let lower = || npm(layer("0"), A, "a", "1").symlink("x", "app/node_modules").symlink("loop", "loop");
+    for (upper, want) in [
+        (
+            layer("1").whiteout("app").directory("app"),
+            "a whiteout hides a directory that its layer makes again",
+        ),
+        (layer("1").file("app", "").directory("app"), "a directory takes the place of another entry"),
+        (layer("1").file("y", "").file("y/z", ""), "an entry stands below a file of its own layer"),
+        (
+            npm(layer("1"), "x/a/package.json", "b", "1"),
+            "a package's file is replaced through a symbolic link",
+        ),
+        (layer("1").file("x/a", ""), "a package's file is replaced through a symbolic link"),
+        (
+            layer("1").symlink("y", "/app").whiteout("y"),
+            "a whiteout stands after a symbolic link of its layer",
+        ),
+        (
+            npm(layer("1"), "loop/node_modules/b/package.json", "b", "1"),
+            "an entry's directory leads through links",
+        ),
+    ] {
+        let (_, gaps) = names_and_root_gaps(lower(), upper);
+        assert!(gaps.len() == 1 && gaps[0].starts_with(want), "{want}: {gaps:?}");
+    }
+}
+
+#[test]
+fn a_directory_in_the_place_of_a_link_is_no_gap() {
+    let lower = npm(layer("0"), A, "a", "1").symlink("x", "app/node_modules");
+    let upper =
+        npm(layer("1").whiteout("x").directory("x").opaque("x"), "x/node_modules/b/package.json", "b", "1");
+    assert_eq!(names_and_root_gaps(lower, upper), (vec!["a".to_owned(), "b".to_owned()], vec![]));
+}
