@@ -20,6 +20,11 @@ pub struct Limits {
     pub entries: u64,
     /// Bytes of a path: 4,096, Linux's `PATH_MAX`; a longer one cannot be created by a runtime.
     pub path: usize,
+    /// Components of a path: 256; the deepest trees of node packages have 50. Attack: names of 2,000
+    /// directories each, which are all to be remembered.
+    pub components: usize,
+    /// Bytes of the names and link targets of a layer: 128 MiB; the largest real images have a third.
+    pub names: usize,
     /// Bytes of an extended tar header: 1 MiB; it holds a path, times and extended attributes.
     pub tar_extension: u64,
     /// Children of an index: 256.
@@ -46,6 +51,8 @@ impl Default for Limits {
             ratio_floor: 64 << 20,
             entries: 2_000_000,
             path: 4096,
+            components: 256,
+            names: 128 << 20,
             tar_extension: 1 << 20,
             index_children: 256,
             index_depth: 3,

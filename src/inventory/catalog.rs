@@ -97,6 +97,8 @@ struct Pass<'a> {
     named: usize,
     unnamed: usize,
     packages: usize,
+    /// Bytes of names and link targets so far.
+    names: usize,
     limits: &'a Limits,
 }
 
@@ -109,6 +111,7 @@ impl<'a> Pass<'a> {
             named: 0,
             unnamed: 0,
             packages: 0,
+            names: 0,
             limits,
         }
     }
@@ -141,11 +144,8 @@ impl<'a> Pass<'a> {
 
     fn entry(&mut self, header: &Header, bytes: &mut dyn Read) -> Result<(), tar::Error> {
         let shown = || escape(header.name.get(..200).unwrap_or(&header.name));
-        if header.name.len() > self.limits.path {
-            let (name, limit) = (shown(), self.limits.path);
-            self.archive_gap(format!(
-                "an entry's name is longer than {limit} bytes (limit `path`): `{name}…`"
-            ));
+        if let Some(cause) = self.too_long(header) {
+            self.archive_gap(format!("{cause}: `{}`", shown()));
             return Ok(());
         }
         // Attack: a name with `..`, to write or to be read outside of the image.
@@ -200,6 +200,29 @@ impl<'a> Pass<'a> {
     /// The last entry of that name so far.
     fn last_of(&self, path: &ImagePath) -> Option<&Entry> {
         self.inventory.entries.get(*self.last.get(path)?).map(|(_, entry)| entry)
+    }
+
+    /// Why an entry's names are not to be remembered: they fill the memory, or no runtime can make them.
+    fn too_long(&mut self, header: &Header) -> Option<String> {
+        let Limits { path, components, names, .. } = *self.limits;
+        // Attack: a link to `a/a/…`, half a megabyte of it, that every path below the link leads through.
+        let target: &[u8] = match &header.kind {
+            Kind::Symlink(target) | Kind::HardLink(target) => target,
+            Kind::File | Kind::Directory | Kind::Special | Kind::Sparse | Kind::Unknown(_) => b"",
+        };
+        for (what, name) in [("name", header.name.as_slice()), ("link target", target)] {
+            if name.len() > path {
+                return Some(format!("an entry's {what} is longer than {path} bytes (limit `path`)"));
+            }
+            if name.split(|b| *b == b'/').filter(|part| !matches!(*part, b"" | b".")).count() > components {
+                return Some(format!(
+                    "an entry's {what} has more than {components} components (limit `components`)"
+                ));
+            }
+        }
+        self.names = self.names.saturating_add(header.name.len() + target.len());
+        (self.names > names)
+            .then(|| format!("the names of entries have more than {names} bytes (limit `names`)"))
     }
 
     /// OCI layer.md, "Whiteouts". Names that runtimes disagree on hide nothing: a package too many is

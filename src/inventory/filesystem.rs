@@ -3,6 +3,7 @@
 //! Nothing is extracted; a file is known by the layer and the name that hold its bytes.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -64,6 +65,10 @@ pub(super) struct FileSystem<'a> {
     hidden: HashSet<ImagePath>,
     /// The directories of lower layers that the layer at hand has hidden themselves.
     gone: HashSet<ImagePath>,
+    /// What is left of [`WORK`].
+    work: Cell<usize>,
+    /// What is left of [`MADE`].
+    made: usize,
 }
 
 /// Layers on which runtimes disagree (those that unpack onto the lower layers, and those that unpack
@@ -76,11 +81,27 @@ mod doubt {
     pub(super) const TWO_KINDS: &str = "a directory takes the place of another entry of its own layer";
     pub(super) const OVERWRITES: &str = "a package's file is replaced through a symbolic link";
     pub(super) const BACK: &str = "a whiteout hides a directory that its layer makes again";
+    pub(super) const MADE: &str =
+        "too many directories are left out, or names lead through links (limit `made paths`)";
     pub(super) const LATE: &str = "a hard link stands before the file that it names";
 }
 
 /// How many symbolic links a path may lead through: 40, as Linux (`path_resolution(7)`).
 const LINKS: usize = 40;
+
+/// How many components are still to be followed at a link.
+const COMPONENTS: usize = 1024;
+
+/// Bytes of a path that links lead to: `PATH_MAX` of Linux.
+const PATH: usize = 4096;
+
+/// Bytes of paths that are looked up on behalf of links: 1 GiB; real images need a hundredth. Attack: a
+/// million names below links to links to deep directories.
+const WORK: usize = 1 << 30;
+
+/// Bytes of paths that no archive names, of directories left out and of entries below links: 256 MiB.
+/// Attack: a thousand short names below a link to a directory with a long one.
+const MADE: usize = 256 << 20;
 
 impl<'a> FileSystem<'a> {
     /// Merges layers, base first.
@@ -96,6 +117,8 @@ impl<'a> FileSystem<'a> {
             parent: None,
             hidden: HashSet::new(),
             gone: HashSet::new(),
+            work: Cell::new(WORK),
+            made: MADE,
         };
         for (index, layer) in layers.iter().enumerate() {
             merged.apply(index, layer);
@@ -128,7 +151,9 @@ impl<'a> FileSystem<'a> {
                 (placed.layer, format!("a file whose name stands twice is kept as `{path}`"))
             })
             .collect();
-        doubts.chain(first)
+        let spent = (self.work.get() == 0)
+            .then(|| (0, "links lead too far and too often (limit `link work`)".to_owned()));
+        doubts.chain(first).chain(spent)
     }
 
     /// Paths that a cataloger read in some layer, with their events in layer order.
@@ -155,32 +180,43 @@ impl<'a> FileSystem<'a> {
     /// kept as it is, so that a new file's place can be told.
     fn follow(&self, path: &ImagePath, last: bool) -> Option<ImagePath> {
         let mut resolved = ImagePath::root();
-        let mut rest: Vec<Box<[u8]>> = path.components().rev().map(Into::into).collect();
+        let mut rest: Vec<&[u8]> = path.components().rev().collect();
         let mut links = 0;
         while let Some(component) = rest.pop() {
-            if &*component == b".." {
+            if links > 0 && !self.spend(resolved.as_bytes().len()) {
+                return None;
+            }
+            if component == b".." {
                 // As at runtimes, `..` at the root stays there: a link cannot lead out of the image.
                 resolved = resolved.parent().unwrap_or_default();
                 continue;
             }
-            let next = resolved.join(&component);
+            let next = resolved.join(component);
             match self.node(&next) {
                 Some(Node::Symlink { target, .. }) if last || !rest.is_empty() => {
                     links += 1;
                     // Attack: links that point at each other, to keep the reader busy for ever.
-                    if links > LINKS || rest.len() > 4096 {
+                    if links > LINKS || rest.len() > COMPONENTS {
                         return None;
                     }
                     if target.starts_with(b"/") {
                         resolved = ImagePath::root();
                     }
                     let parts = target.split(|b| *b == b'/').filter(|part| !matches!(*part, b"" | b"."));
-                    rest.extend(parts.rev().map(Into::into));
+                    rest.extend(parts.rev());
                 }
+                _ if next.as_bytes().len() > PATH => return None,
                 _ => resolved = next,
             }
         }
         Some(resolved)
+    }
+
+    /// Counts the work of following links; whether there may be more of it.
+    fn spend(&self, bytes: usize) -> bool {
+        let left = self.work.get().saturating_sub(bytes + 32);
+        self.work.set(left);
+        left > 0
     }
 
     /// Replays a layer in its archive's order, as a runtime does.
@@ -401,6 +437,12 @@ impl<'a> FileSystem<'a> {
         // Overlaid, a directory that takes a whiteout's place shows what the whiteout was to hide.
         if node == Node::Directory && self.gone.contains(path.as_ref()) {
             self.doubt(doubt::BACK, &path, layer);
+        }
+        if let Cow::Owned(path) = &path {
+            let Some(left) = self.made.checked_sub(path.as_bytes().len() + 64) else {
+                return self.doubt(doubt::MADE, path, layer);
+            };
+            self.made = left;
         }
         self.nodes.insert(path, Placed { node, layer });
     }

@@ -403,3 +403,33 @@ fn a_directory_in_the_place_of_a_link_is_no_gap() {
         npm(layer("1").whiteout("x").directory("x").opaque("x"), "x/node_modules/b/package.json", "b", "1");
     assert_eq!(names_and_root_gaps(lower, upper), (vec!["a".to_owned(), "b".to_owned()], vec![]));
 }
+
+#[test]
+fn paths_and_link_targets_that_no_runtime_can_make_are_a_gap_of_the_image() {
+    let deep = "a/".repeat(257);
+    let long = "b".repeat(4097);
+    for (upper, want) in [
+        (layer("1").file(&format!("{deep}f"), ""), "an entry's name has more than 256 components (limit"),
+        (layer("1").file(&long, ""), "an entry's name is longer than 4096 bytes (limit"),
+        (layer("1").symlink("l", &deep), "an entry's link target has more than 256 components (limit"),
+        (layer("1").hard_link("l", &deep), "an entry's link target has more than 256 components (limit"),
+    ] {
+        let (_, gaps) = names_and_root_gaps(npm(layer("0"), A, "a", "1"), upper);
+        assert_eq!(gaps, [want]);
+    }
+}
+
+#[test]
+fn links_into_deep_directories_end_in_a_gap_and_soon() {
+    let deep = "d/".repeat(45);
+    let base = layer("0").directory(&deep);
+    let links = (0..39).fold(base, |layer, n| {
+        let back = format!("{}{}", deep, "../".repeat(45)).repeat(2);
+        layer.symlink(&format!("l{n}"), &format!("{back}l{}", n + 1))
+    });
+    let upper = (0..3000).fold(links, |layer, n| layer.file(&format!("l0/{n}/x"), ""));
+    let start = std::time::Instant::now();
+    let (_, gaps) = names_and_root_gaps(npm(layer("0"), A, "a", "1"), upper);
+    assert!(start.elapsed().as_secs() < 20);
+    assert!(gaps.iter().any(|gap| gap.starts_with("links lead too far and too often")), "{gaps:?}");
+}

@@ -67,6 +67,10 @@ impl Layer {
         header.set_mode(if kind == tar::EntryType::Directory { 0o755 } else { 0o644 });
         header.set_mtime(0);
         if let Some(link) = link {
+            if link.len() > 100 {
+                self.tar.append_link(&mut header, path, link).unwrap();
+                return self;
+            }
             header.set_link_name_literal(link).unwrap();
         }
         self.tar.append_data(&mut header, path, content).unwrap();
