@@ -139,6 +139,28 @@ impl<'a> FileSystem<'a> {
             .map(|(path, placed)| (path.as_ref(), &placed.node))
     }
 
+    /// What lies in a directory itself, sorted; what lies deeper is passed over at once.
+    pub(super) fn children(&self, directory: &ImagePath) -> Vec<(ImagePath, Node<'a>)> {
+        let (mut from, to) = below_range(directory);
+        let skipped = if directory.is_root() { 0 } else { directory.as_bytes().len() + 1 };
+        let mut children = Vec::new();
+        while let Some((path, placed)) = self.nodes.range::<ImagePath, _>((from.as_ref(), to.as_ref())).next()
+        {
+            let rest = path.as_bytes().get(skipped..).unwrap_or_default();
+            from = match rest.iter().position(|b| *b == b'/') {
+                None => {
+                    children.push((path.as_ref().clone(), placed.node));
+                    Bound::Excluded(path.as_ref().clone())
+                }
+                Some(end) => {
+                    let child = path.as_bytes().get(..skipped + end).unwrap_or_default();
+                    Bound::Included(ImagePath::from_raw([child, &[b'/' + 1]].concat()))
+                }
+            };
+        }
+        children
+    }
+
     /// By layer, why what is seen here may not be what runs.
     pub(super) fn gaps(&self) -> impl Iterator<Item = (usize, String)> {
         let doubts = self.doubts.iter().map(|((layer, what), path)| (*layer, format!("{what}: `{path}`")));

@@ -433,3 +433,33 @@ fn links_into_deep_directories_end_in_a_gap_and_soon() {
     assert!(start.elapsed().as_secs() < 20);
     assert!(gaps.iter().any(|gap| gap.starts_with("links lead too far and too often")), "{gaps:?}");
 }
+
+#[test]
+fn a_link_to_a_directory_that_holds_it_shows_packages() {
+    for (package, link, to) in [
+        ("srv/a", "srv/node_modules", "."),
+        ("srv/a", "srv/app/node_modules", ".."),
+        ("a", "app/node_modules", "/"),
+        ("store/real/a", "app/node_modules", "/store"),
+    ] {
+        let files = npm(layer("0"), &format!("{package}/package.json"), "a", "1");
+        let files = files.directory("srv/app").symlink(link, to).symlink("store/a", "real/a");
+        let want = [format!("a@1 in 0: {link}/a/package.json")];
+        assert_eq!(listed(image("linux/amd64").layer(files)), want, "{link} → {to}");
+    }
+}
+
+#[test]
+fn a_database_behind_a_link_to_its_own_directory_is_read() {
+    let files = layer("0").file("lib/apk/installed", CLEAN).symlink("lib/apk/db", ".");
+    assert_eq!(listed(image("linux/amd64").layer(files)), [format!("musl@1 in 0: {DATABASE}")]);
+}
+
+#[test]
+fn links_to_directories_inside_each_other_without_end_are_a_gap() {
+    let links = (0..10).fold(npm(layer("0"), "d10/x/package.json", "a", "1"), |layer, n| {
+        layer.symlink(&format!("d{n}/x"), &format!("/d{}", n + 1))
+    });
+    let (_, gaps) = names_and_root_gaps(links.symlink("node_modules", "/d0"), layer("1").file("f", ""));
+    assert!(gaps[0].starts_with("links to directories inside each other"), "{gaps:?}");
+}
