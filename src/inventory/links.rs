@@ -145,7 +145,9 @@ impl<'a> Search<'_, 'a> {
                     Some((target, node)) => (target, node, layer.max(made)),
                     None => continue,
                 },
-                node => (path, node, layer),
+                Node::Directory | Node::File { .. } | Node::Special | Node::Overwritten => {
+                    (path, node, layer)
+                }
             };
             match node {
                 Node::File { content, .. } => self.file(&name, &target, content, since),
