@@ -321,7 +321,6 @@ fn a_layer_that_is_listed_twice_counts_in_both_places() {
     assert_eq!(listed(image), [format!("a@1 in 2: {A}")]);
 }
 
-const DATABASE: &str = "lib/apk/db/installed";
 const CLEAN: &str = "P:musl\nV:1\n\n";
 const EVIL: &str = "P:musl\nV:1\n\nP:zlib\nV:1\n\n";
 
