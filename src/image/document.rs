@@ -40,7 +40,7 @@ pub enum Document {
 pub fn parse(bytes: &[u8], declared: Option<&str>, at: &str) -> Result<Document, Fault> {
     let value = json::parse(bytes).map_err(|error| Fault::lie(at, error.to_string()))?;
     let object = value.as_object().ok_or_else(|| Fault::lie(at, "not a JSON object"))?;
-    refuse_case_variants(object, at)?;
+    refuse_variants(Some(&value), DOCUMENT_KEYS, at)?;
     let has = |key: &str| object.contains_key(key);
     // Attack: one document that a registry takes for an index and a runtime for a manifest
     // (CVE-2021-41190). Its media type decides nothing, only its content does.
@@ -85,6 +85,7 @@ pub fn parse(bytes: &[u8], declared: Option<&str>, at: &str) -> Result<Document,
 /// A [`Fault`] that says what contradicts the grammar.
 pub fn parse_config(bytes: &[u8], at: &str) -> Result<ImageConfig, Fault> {
     let value = json::parse(bytes).map_err(|error| Fault::lie(at, error.to_string()))?;
+    refuse_config_variants(&value, at)?;
     let config: ImageConfig = serde_json::from_value(value)
         .map_err(|error| Fault::lie(at, format!("no image configuration: {error}")))?;
     if config.rootfs.kind != "layers" {
@@ -104,28 +105,46 @@ fn schema_version(object: &Map<String, Value>, at: &str) -> Fault {
     }
 }
 
-/// Attack: `Layers` beside nothing. Go's parser takes it for `layers`, others see an image without
-/// layers.
-fn refuse_case_variants(object: &Map<String, Value>, at: &str) -> Result<(), Fault> {
-    const KNOWN: &[&str] = &[
-        "schemaVersion",
-        "mediaType",
-        "artifactType",
-        "config",
-        "layers",
-        "manifests",
-        "subject",
-        "annotations",
-    ];
-    for key in object.keys() {
-        if let Some(known) = KNOWN.iter().find(|known| key != *known && key.eq_ignore_ascii_case(known)) {
-            return Err(Fault::lie(
-                at,
-                format!("has the key `{key}`, which some parsers take for `{known}`"),
-            ));
+/// Keys that are read of a manifest or an index.
+const DOCUMENT_KEYS: &[&str] = &[
+    "schemaVersion",
+    "mediaType",
+    "artifactType",
+    "config",
+    "layers",
+    "manifests",
+    "subject",
+    "annotations",
+];
+
+/// Keys that are read of a descriptor, and of its platform.
+const DESCRIPTOR_KEYS: &[&str] =
+    &["mediaType", "digest", "size", "urls", "annotations", "data", "artifactType", "platform"];
+const PLATFORM_KEYS: &[&str] = &["os", "architecture", "variant"];
+
+/// Keys that are read of a configuration, by the object that they stand in.
+const CONFIG_KEYS: &[&str] = &["os", "architecture", "variant", "created", "config", "rootfs", "history"];
+const EXECUTION_KEYS: &[&str] = &["User", "Env", "Entrypoint", "Cmd", "ExposedPorts", "Volumes", "Labels"];
+const ROOTFS_KEYS: &[&str] = &["type", "diff_ids"];
+const HISTORY_KEYS: &[&str] = &["created_by", "empty_layer"];
+
+/// Attack: `Layers` beside nothing, or `u\u{17f}er` beside `User`. Go's parser takes them for `layers` and
+/// `User`, others see an image without layers, or with another user.
+fn refuse_variants(value: Option<&Value>, known: &[&str], at: &str) -> Result<(), Fault> {
+    match value.and_then(Value::as_object) {
+        Some(object) => {
+            json::refuse_variants(object, known).map_err(|error| Fault::lie(at, error.to_string()))
         }
+        None => Ok(()),
     }
-    Ok(())
+}
+
+fn refuse_config_variants(config: &Value, at: &str) -> Result<(), Fault> {
+    refuse_variants(Some(config), CONFIG_KEYS, at)?;
+    refuse_variants(config.get("config"), EXECUTION_KEYS, at)?;
+    refuse_variants(config.get("rootfs"), ROOTFS_KEYS, at)?;
+    let history = config.get("history").and_then(Value::as_array);
+    history.into_iter().flatten().try_for_each(|step| refuse_variants(Some(step), HISTORY_KEYS, at))
 }
 
 fn manifest(object: &Map<String, Value>, at: &str) -> Result<Manifest, Fault> {
@@ -154,6 +173,8 @@ fn descriptors(object: &Map<String, Value>, key: &str, at: &str) -> Result<Vec<D
 fn descriptor(value: &Value, pointer: &str, at: &str) -> Result<Descriptor, Fault> {
     let lie = |message: String| Fault::lie(at, format!("{pointer}: {message}"));
     let object = value.as_object().ok_or_else(|| lie("not an object".into()))?;
+    refuse_variants(Some(value), DESCRIPTOR_KEYS, at)?;
+    refuse_variants(object.get("platform"), PLATFORM_KEYS, at)?;
     let media_type = text(object, "mediaType", at)?.ok_or_else(|| lie("`mediaType` is missing".into()))?;
     let digest = text(object, "digest", at)?.ok_or_else(|| lie("`digest` is missing".into()))?;
     let digest = digest.parse().map_err(|error: InvalidDigest| match error {
@@ -269,5 +290,29 @@ mod tests {
         assert!(parse_config(br#"{"rootfs":{"type":"layers","diff_ids":[]},"history":null}"#, "it").is_ok());
         assert!(parse_config(br#"{"rootfs":{"type":"zip","diff_ids":[]}}"#, "it").is_err());
         assert!(parse_config(br#"{"rootfs":{"type":"layers","diff_ids":["x"]}}"#, "it").is_err());
+    }
+
+    #[test]
+    fn a_key_that_go_takes_for_another_is_a_lie() {
+        let lie = |result: Result<(), Fault>| result.unwrap_err().kind == FaultKind::Lie;
+        let manifest =
+            |from: &str, to: &str| parse(manifest_text().replace(from, to).as_bytes(), None, "m").map(|_| ());
+        assert!(lie(manifest("\"layers\"", "\"layers\":[],\"layer\u{17f}\"")));
+        assert!(lie(manifest("\"size\"", "\"\u{17f}ize\"")));
+        let config = |config: &str| {
+            let text =
+                format!(r#"{{"os":"linux","architecture":"a","rootfs":{{"type":"layers"}},{config}}}"#);
+            parse_config(text.as_bytes(), "c").map(|_| ())
+        };
+        assert_eq!(config(r#""config":{"User":"1000","WorkingDir":"/"}"#), Ok(()));
+        for variant in [
+            r#""config":{"env":["SECRET=1"]}"#,
+            "\"config\":{\"User\":\"1000\",\"U\u{17f}er\":\"root\"}",
+            r#""config":{"exposedports":{"22/tcp":{}}}"#,
+            "\"rootf\u{17f}\":{\"type\":\"layers\"}",
+            r#""history":[{"Created_By":"x"}]"#,
+        ] {
+            assert!(lie(config(variant)), "{variant}");
+        }
     }
 }

@@ -13,7 +13,30 @@ use serde_json::{Map, Number, Value};
 pub struct NotStrict(String);
 
 /// Objects whose keys are free text, so that `Foo` and `foo` may stand side by side.
-const FREE_MAPS: &[&str] = &["annotations", "Labels", "labels"];
+const FREE_MAPS: &[&str] = &["annotations", "Labels", "labels", "Volumes", "ExposedPorts"];
+
+/// A key as Go's `encoding/json` compares it: it folds case by Unicode's simple folding, in which the long
+/// s (U+017F) is an `s` and the Kelvin sign (U+212A) a `k`.
+pub(crate) fn fold(key: &str) -> String {
+    key.to_lowercase().replace('\u{17f}', "s")
+}
+
+/// Refuses a key that Go's parser takes for one of `known` although it is written otherwise.
+///
+/// # Errors
+/// [`NotStrict`] that names both.
+pub(crate) fn refuse_variants(object: &Map<String, Value>, known: &[&str]) -> Result<(), NotStrict> {
+    let variant = |key: &String| {
+        let taken = known.iter().find(|known| fold(key) == fold(known));
+        taken.filter(|taken| key != *taken && !known.contains(&key.as_str()))
+    };
+    match object.keys().find_map(|key| variant(key).map(|taken| (key, taken))) {
+        Some((key, taken)) => {
+            Err(NotStrict(format!("has the key `{key}`, which some parsers take for `{taken}`")))
+        }
+        None => Ok(()),
+    }
+}
 
 /// Reads one JSON document.
 ///
@@ -97,7 +120,7 @@ impl<'de> Visitor<'de> for Strict {
             if object.contains_key(&key) {
                 return Err(A::Error::custom(format_args!("duplicate key \"{key}\"")));
             }
-            if !self.free && !folded.insert(key.to_lowercase()) {
+            if !self.free && !folded.insert(fold(&key)) {
                 return Err(A::Error::custom(format_args!("keys that differ only in case: \"{key}\"")));
             }
             let free = FREE_MAPS.contains(&key.as_str());
@@ -127,11 +150,14 @@ mod tests {
         assert!(cause(r#"{"layers":[],"layers":[]}"#).contains("duplicate key \"layers\""));
         assert!(cause(r#"{"a":[{"annotations":{"x":"1","x":"2"}}]}"#).contains("duplicate key \"x\""));
         assert!(cause(r#"{"layers":[],"Layers":[]}"#).contains("differ only in case"));
+        assert!(cause("{\"layers\":[],\"layer\u{17f}\":[]}").contains("differ only in case"));
+        assert!(cause("{\"key\":1,\"\u{212a}ey\":2}").contains("differ only in case"));
     }
 
     #[test]
     fn labels_may_differ_in_case_only() {
         assert!(parse(br#"{"Labels":{"Foo":"1","foo":"2"}}"#).is_ok());
+        assert!(parse(br#"{"Volumes":{"/Data":{},"/data":{}}}"#).is_ok());
     }
 
     #[test]

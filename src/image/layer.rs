@@ -206,6 +206,10 @@ fn fault_of(error: tar::Error, at: &str) -> Fault {
             None if error.kind() == io::ErrorKind::UnexpectedEof => {
                 Fault::lie(at, format!("its bytes end too early: {error}"))
             }
+            // A valid frame may ask for a window beyond zstd's limit of 128 MiB: a limit, and no lie.
+            None if error.to_string().contains("too much memory") => {
+                Fault::unreadable(at, "its zstd window is larger than 128 MiB (limit of the decoder)")
+            }
             None => Fault::lie(at, format!("its bytes are malformed: {error}")),
         },
     }

@@ -83,6 +83,10 @@ struct Extensions {
     link: Option<Vec<u8>>,
     size: Option<u64>,
     sparse: bool,
+    /// The name that a sparse file really has; `path` is one for readers that know nothing of it.
+    sparse_name: Option<Vec<u8>>,
+    /// Kinds of extended headers seen: each may stand once, and the two families not together.
+    seen: Vec<u8>,
 }
 
 impl<R: Source> Archive<R> {
@@ -148,7 +152,13 @@ impl<R: Source> Archive<R> {
         extensions: Extensions,
     ) -> Result<Header, Error> {
         let size = extensions.size.unwrap_or(size);
-        let name = extensions.name.unwrap_or_else(|| plain_name(block));
+        let plain = plain_name(block)?;
+        let name = extensions.sparse_name.or(extensions.name).unwrap_or(plain);
+        // Attack: a regular file whose name ends in a slash is a directory to old readers and a file to Go:
+        // what is its content to the one are entries to the other.
+        if matches!(kind, b'0' | b'7') && name.ends_with(b"/") && size > 0 {
+            return Err(Error::Grammar("a file with content has the name of a directory".into()));
+        }
         let link = extensions.link.unwrap_or_else(|| until_nul(field(block, 157, 100)).to_vec());
         let mode = u32::try_from(number(field(block, 100, 8), "mode")? & 0o7777).unwrap_or_default();
         let kind = match kind {
@@ -260,9 +270,19 @@ impl<R: Source> Read for Archive<R> {
 
 impl Extensions {
     fn apply(&mut self, kind: u8, content: Vec<u8>) -> Result<(), Error> {
+        // Attack: a name stated twice, of which one reader takes the first and another the last; or a GNU
+        // name beside a pax name, of which Go takes the one and pax readers the other.
+        let gnu = |kind: &u8| matches!(kind, b'L' | b'K');
+        let clash = |seen: &u8| *seen == kind || gnu(seen) != gnu(&kind);
+        if kind != b'g' && self.seen.iter().any(clash) {
+            return Err(Error::Grammar("an entry has several extended headers of a kind or of two".into()));
+        }
+        if kind != b'g' {
+            self.seen.push(kind);
+        }
         match kind {
-            b'L' => self.name = Some(until_nul(&content).to_vec()),
-            b'K' => self.link = Some(until_nul(&content).to_vec()),
+            b'L' => self.name = Some(long_name(&content)?),
+            b'K' => self.link = Some(long_name(&content)?),
             b'x' => self.apply_pax(&content)?,
             _ => refuse_global(&content)?,
         }
@@ -272,12 +292,21 @@ impl Extensions {
     fn apply_pax(&mut self, content: &[u8]) -> Result<(), Error> {
         for record in pax_records(content) {
             let (key, value) = record?;
+            let is_name = matches!(key, b"path" | b"linkpath" | b"GNU.sparse.name");
+            // Attack: a name that C readers cut at the NUL. Go refuses it.
+            if is_name && value.contains(&0) {
+                return Err(Error::Grammar("a name in an extended header holds a NUL".into()));
+            }
             match key {
                 // An empty value deletes the keyword (POSIX pax, "Extended header").
                 b"path" => self.name = Some(value.to_vec()).filter(|name| !name.is_empty()),
                 b"linkpath" => self.link = Some(value.to_vec()).filter(|link| !link.is_empty()),
                 b"size" if value.is_empty() => self.size = None,
                 b"size" => self.size = Some(decimal(value)?),
+                b"GNU.sparse.name" if !value.is_empty() => {
+                    self.sparse = true;
+                    self.sparse_name = Some(value.to_vec());
+                }
                 key if key.starts_with(b"GNU.sparse.") => self.sparse = true,
                 _ => {}
             }
@@ -359,14 +388,37 @@ fn number(field: &[u8], what: &str) -> Result<u64, Error> {
     })
 }
 
-/// ustar splits a long name into prefix and name; GNU's own format uses the prefix's bytes otherwise.
-fn plain_name(block: &[u8; BLOCK]) -> Vec<u8> {
+/// ustar splits a long name into prefix and name; star has a shorter prefix with times behind it, and
+/// GNU's own format uses the prefix's bytes for times and more.
+fn plain_name(block: &[u8; BLOCK]) -> Result<Vec<u8>, Error> {
+    let disagreement =
+        |what: &str| Error::Grammar(format!("a tar header's {what}, on which readers disagree"));
     let name = until_nul(field(block, 0, 100));
-    let prefix = until_nul(field(block, 345, 155));
-    if field(block, 257, 6) == b"ustar\0" && !prefix.is_empty() {
-        [prefix, name].join(&b'/')
-    } else {
-        name.to_vec()
+    match field(block, 257, 6) {
+        b"ustar\0" => {
+            let is_star = field(block, 508, 4) == b"tar\0";
+            let prefix = until_nul(field(block, 345, 155));
+            // Attack: a prefix that star readers cut at 131 bytes.
+            if is_star && prefix.len() > 131 {
+                return Err(disagreement("prefix is longer than star's"));
+            }
+            Ok(if prefix.is_empty() { name.to_vec() } else { [prefix, name].join(&b'/') })
+        }
+        // Attack: a prefix in GNU's format, which Go takes for one where the times there are no numbers.
+        b"ustar "
+            if number(field(block, 345, 12), "time").and(number(field(block, 357, 12), "time")).is_err() =>
+        {
+            Err(disagreement("times are no numbers"))
+        }
+        _ => Ok(name.to_vec()),
+    }
+}
+
+/// The content of a GNU long name. Attack: an empty one, which some readers ignore.
+fn long_name(content: &[u8]) -> Result<Vec<u8>, Error> {
+    match until_nul(content) {
+        b"" => Err(Error::Grammar("a long name is empty".into())),
+        name => Ok(name.to_vec()),
     }
 }
 

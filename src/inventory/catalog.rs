@@ -176,16 +176,20 @@ impl<'a> Pass<'a> {
             },
             Kind::Special => Entry::Special,
             Kind::Sparse => {
-                self.gap(path.clone(), ARCHIVE, "a sparse file: its content was not read".into());
+                // Of the root: a later entry of this name, or an upper layer, must not take it away.
+                self.archive_gap(format!("a sparse file, whose content was not read: `{}`", shown()));
                 Entry::File { size: header.size }
             }
             Kind::Unknown(kind) => {
-                let cause = format!("an entry of unknown type {:?}", char::from(*kind));
-                self.gap(path, ARCHIVE, cause);
+                let kind = char::from(*kind);
+                self.archive_gap(format!("an entry of unknown type {kind:?}: `{}`", shown()));
                 return Ok(());
             }
         };
         if path.is_root() {
+            if entry != Entry::Directory {
+                self.archive_gap("an entry that is no directory has the name of the root".into());
+            }
             return Ok(());
         }
         self.forget_earlier(&path, &entry);

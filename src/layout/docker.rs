@@ -44,10 +44,7 @@ pub(super) fn resolve(
             Fault::unreadable("manifest.json", format!("larger than the limit of {} bytes", limits.manifest));
         return Ok(Image { faults: vec![fault], ..Image::default() });
     }
-    let items = json::parse(&bytes).map_err(|error| error.to_string());
-    let items =
-        items.and_then(|value| serde_json::from_value::<Vec<Item>>(value).map_err(|error| error.to_string()));
-    let items = match items {
+    let items = match read_items(&bytes) {
         Ok(items) => items,
         Err(message) => {
             return Ok(Image { faults: vec![Fault::lie("manifest.json", message)], ..Image::default() });
@@ -66,6 +63,15 @@ pub(super) fn resolve(
     }
     image.faults.extend(other_listing(files, &items, limits)?);
     Ok(image)
+}
+
+/// The items of `manifest.json`.
+fn read_items(bytes: &[u8]) -> Result<Vec<Item>, String> {
+    let value = json::parse(bytes).map_err(|error| error.to_string())?;
+    for item in value.as_array().into_iter().flatten().filter_map(serde_json::Value::as_object) {
+        json::refuse_variants(item, &["Config", "RepoTags", "Layers"]).map_err(|error| error.to_string())?;
+    }
+    serde_json::from_value(value).map_err(|error| error.to_string())
 }
 
 /// Newer versions of `docker save` write an OCI layout into the same archive. Attack: an `index.json` that

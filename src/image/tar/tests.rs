@@ -149,3 +149,65 @@ proptest! {
         let _ = entries(&bytes).is_ok();
     }
 }
+
+/// A header block with raw fields: name, type, size, magic, and bytes from 345 on.
+fn raw(name: &[u8], kind: u8, size: u64, magic: &[u8; 8], rest: &[u8]) -> Vec<u8> {
+    let mut block = [0_u8; BLOCK];
+    let mut put = |at: usize, bytes: &[u8]| block[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, name);
+    put(100, b"0000644\0");
+    put(124, format!("{size:011o}\0").as_bytes());
+    put(136, b"00000000000\0");
+    put(148, b"        ");
+    put(156, &[kind]);
+    put(257, magic);
+    put(345, rest);
+    let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
+    block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    block.to_vec()
+}
+
+const POSIX: &[u8; 8] = b"ustar\x0000";
+const GNU: &[u8; 8] = b"ustar  \0";
+
+fn padded(content: &[u8]) -> Vec<u8> {
+    let mut bytes = content.to_vec();
+    bytes.resize(content.len().next_multiple_of(BLOCK), 0);
+    bytes
+}
+
+fn pax(key: &str, value: &str) -> Vec<u8> {
+    let tail = format!(" {key}={value}\n");
+    let length = (1..).find(|length: &usize| length.to_string().len() + tail.len() == *length).unwrap();
+    let record = format!("{length}{tail}").into_bytes();
+    [raw(b"pax", b'x', record.len() as u64, POSIX, b""), padded(&record)].concat()
+}
+
+fn long(kind: u8, name: &[u8]) -> Vec<u8> {
+    [raw(b"././@LongLink", kind, name.len() as u64, GNU, b""), padded(name)].concat()
+}
+
+#[test]
+fn names_that_readers_disagree_on_are_refused() {
+    let file = |name: &[u8]| raw(name, b'0', 0, POSIX, b"");
+    let star = [&[b'p'; 140][..], &[0; 15 + 8], b"tar\0"].concat();
+    let cases: &[(&str, Vec<u8>)] = &[
+        ("gnu name, then pax name", [long(b'L', b"evil\0"), pax("path", "decoy"), file(b"a")].concat()),
+        ("two pax headers", [pax("path", "decoy"), pax("mtime", "1"), file(b"evil")].concat()),
+        ("two gnu names", [long(b'L', b"a\0"), long(b'L', b"b\0"), file(b"c")].concat()),
+        ("an empty gnu name", [long(b'L', b"\0"), file(b"evil")].concat()),
+        ("a NUL in a pax name", [pax("path", "evil\0x"), file(b"a")].concat()),
+        ("a star prefix", raw(b"name", b'0', 0, POSIX, &star)),
+        ("a prefix in GNU's format", raw(b"name", b'0', 0, GNU, b"app/node_modules/lodash")),
+        ("a file that is a directory", [raw(b"a/", b'0', 512, POSIX, b""), vec![0; BLOCK]].concat()),
+    ];
+    for (what, archive) in cases {
+        assert!(matches!(entries(archive), Err(Error::Grammar(_))), "{what}: {:?}", entries(archive));
+    }
+}
+
+#[test]
+fn a_sparse_file_has_its_own_name() {
+    let archive = [pax("GNU.sparse.name", "evil"), raw(b"decoy", b'0', 0, POSIX, b"")].concat();
+    assert_eq!(entries(&archive).unwrap().0[0].0, b"evil");
+}
