@@ -81,6 +81,7 @@ pub static CATALOGERS: &[&dyn Cataloger] = &[
     &uncataloged::RPM,
     &uncataloged::JAVA,
     &uncataloged::EGG,
+    &uncataloged::YARN,
     &uncataloged::GEM,
     &uncataloged::COMPOSER,
     &uncataloged::NUGET,
