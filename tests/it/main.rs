@@ -16,6 +16,7 @@ mod layers;
 mod matching;
 mod purls;
 mod sbom;
+mod sim;
 mod support;
 mod truth;
 mod versions;

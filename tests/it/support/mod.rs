@@ -2,6 +2,8 @@
 
 pub mod cli;
 pub mod image;
+pub mod registry;
+pub mod wire;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
