@@ -1,6 +1,7 @@
 //! The registry that tests run against is itself tested: every switch and fault does what its name says.
 
 mod faulty;
+mod peers;
 mod tokens;
 mod uploads;
 

@@ -1,8 +1,10 @@
 //! What several tests need: built images, the shared data, the command itself.
 
 pub mod cli;
+pub mod docker_registry;
 pub mod image;
 pub mod registry;
+pub mod skopeo;
 pub mod wire;
 
 use std::path::{Path, PathBuf};
@@ -50,6 +52,18 @@ pub fn python() -> Option<PathBuf> {
         println!("skipped: PORTCULLIS_PYTHON names no python with tests/requirements.txt");
     }
     python
+}
+
+/// A program on `PATH`. Where it is not there the test says so and returns; with `PORTCULLIS_REQUIRE_TOOLS` set it
+/// fails instead.
+pub fn tool(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|path| path.is_file());
+    if found.is_none() {
+        assert!(std::env::var_os("PORTCULLIS_REQUIRE_TOOLS").is_none(), "{name} is to be installed");
+        println!("skipped: {name} is not installed");
+    }
+    found
 }
 
 /// Progress that nobody watches.

@@ -23,9 +23,9 @@ struct Token {
 }
 
 /// `repository:acme/app:pull,push`.
-struct Scope {
-    repository: String,
-    actions: BTreeSet<String>,
+pub struct Scope {
+    pub repository: String,
+    pub actions: BTreeSet<String>,
 }
 
 impl Scope {
@@ -118,44 +118,12 @@ impl Tokens {
         }
     }
 
-    /// The token end point: `GET` with `Basic` or without, and OAuth2's `POST`.
+    /// The token end point of a registry that gives opaque tokens.
     pub fn issue(&mut self, bearer: &Bearer, request: &Request) -> Reply {
-        let form = if request.method == "POST" {
-            pairs(&String::from_utf8_lossy(&request.body))
-        } else {
-            request.query.clone()
-        };
-        let field = |name: &str| form.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-        let asked = form.iter().filter(|(key, _)| key == "scope").flat_map(|(_, value)| value.split(' '));
-        let mut scopes: Vec<Scope> = asked.filter_map(Scope::parse).collect();
-        let known = match field("grant_type") {
-            Some("refresh_token") => Some(
-                bearer.identity_token.is_some() && field("refresh_token") == bearer.identity_token.as_deref(),
-            ),
-            Some("password") => {
-                Some(field("username") == Some(&bearer.user) && field("password") == Some(&bearer.password))
-            }
-            Some(_) => return Reply::error(400, "UNSUPPORTED", "unsupported grant_type"),
-            None if request.header("authorization").is_some() => {
-                Some(basic(request) == Some((bearer.user.clone(), bearer.password.clone())))
-            }
-            None => None,
-        };
-        match known {
-            Some(true) => {}
-            // A wrong or expired password.
-            Some(false) => return Reply::error(403, "DENIED", "requested access to the resource is denied"),
-            None => {
-                // Private and missing repositories cannot be told apart.
-                if !scopes.iter().all(|scope| bearer.public.contains(&scope.repository)) {
-                    return Reply::error(401, "UNAUTHORIZED", "authentication required");
-                }
-                for scope in &mut scopes {
-                    scope.actions.retain(|action| action == "pull");
-                }
-            }
+        match grant(bearer, request) {
+            Ok(scopes) => self.give(bearer, scopes),
+            Err(refusal) => refusal,
         }
-        self.give(bearer, scopes)
     }
 
     fn give(&mut self, bearer: &Bearer, scopes: Vec<Scope>) -> Reply {
@@ -180,4 +148,44 @@ impl Tokens {
         }
         Reply::json(200, &answer)
     }
+}
+
+/// What a request to a token end point is given: `GET` with `Basic` or without, and OAuth2's `POST`.
+pub fn grant(bearer: &Bearer, request: &Request) -> Result<Vec<Scope>, Reply> {
+    let form = if request.method == "POST" {
+        pairs(&String::from_utf8_lossy(&request.body))
+    } else {
+        request.query.clone()
+    };
+    let field = |name: &str| form.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    let asked = form.iter().filter(|(key, _)| key == "scope").flat_map(|(_, value)| value.split(' '));
+    let mut scopes: Vec<Scope> = asked.filter_map(Scope::parse).collect();
+    let known = match field("grant_type") {
+        Some("refresh_token") => Some(
+            bearer.identity_token.is_some() && field("refresh_token") == bearer.identity_token.as_deref(),
+        ),
+        Some("password") => {
+            Some(field("username") == Some(&bearer.user) && field("password") == Some(&bearer.password))
+        }
+        Some(_) => return Err(Reply::error(400, "UNSUPPORTED", "unsupported grant_type")),
+        None if request.header("authorization").is_some() => {
+            Some(basic(request) == Some((bearer.user.clone(), bearer.password.clone())))
+        }
+        None => None,
+    };
+    match known {
+        Some(true) => {}
+        // A wrong or expired password.
+        Some(false) => return Err(Reply::error(403, "DENIED", "requested access to the resource is denied")),
+        None => {
+            // Private and missing repositories cannot be told apart.
+            if !scopes.iter().all(|scope| bearer.public.contains(&scope.repository)) {
+                return Err(Reply::error(401, "UNAUTHORIZED", "authentication required"));
+            }
+            for scope in &mut scopes {
+                scope.actions.retain(|action| action == "pull");
+            }
+        }
+    }
+    Ok(scopes)
 }

@@ -8,7 +8,7 @@
 //! assert_eq!(registry.count("GET", "/manifests/"), 3);
 //! ```
 
-mod auth;
+pub mod auth;
 mod content;
 mod faults;
 pub mod http;
@@ -30,7 +30,8 @@ use self::routes::State;
 pub use self::routes::sha512;
 pub use self::store::{EMPTY, INDEX, MANIFEST, Repository, Store};
 pub use self::switches::{
-    Auth, Bearer, Blobs, ContentDigest, Delete, Location, Realm, Referrers, Switches, TokenShape,
+    Auth, Bearer, Blobs, ContentDigest, Delete, Location, PASSWORD, Realm, Referrers, Switches, TokenShape,
+    USER,
 };
 use super::image::Layout;
 

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+/// Who is known where a password is asked for, unless a test says otherwise.
+pub const USER: &str = "ci";
+pub const PASSWORD: &str = "s3cret";
+
 /// The ways of a registry. The default is one that keeps to the specification and asks for no password.
 #[derive(Clone)]
 pub struct Switches {
@@ -80,8 +84,8 @@ pub struct Bearer {
 impl Default for Bearer {
     fn default() -> Self {
         Self {
-            user: "ci".into(),
-            password: "s3cret".into(),
+            user: USER.into(),
+            password: PASSWORD.into(),
             identity_token: None,
             public: Vec::new(),
             expires_in: Some(300),
