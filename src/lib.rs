@@ -8,8 +8,9 @@
 //!
 //! Each stage is one module with one entry function, plain data in and plain data out. Pure stages
 //! ([`image`], [`inventory`], [`version`], [`sbom`], [`osv`], [`policy`], [`report`]) do no I/O and
-//! read neither clock nor environment; the adapters ([`layout`], [`feed`]) own the disk; [`gate`]
-//! alone knows the order; the doors ([`cli`]) parse their input, call `gate` and render its output.
+//! read neither clock nor environment; the adapters ([`layout`], [`registry`], [`feed`]) own disk and
+//! network; [`gate`] alone knows the order; the doors ([`cli`]) parse their input, call `gate` and
+//! render its output.
 //!
 //! What could not be read, fetched or compared is unknown, and unknown never admits.
 
@@ -25,6 +26,7 @@ pub mod version;
 
 pub mod feed;
 pub mod layout;
+pub mod registry;
 
 pub mod gate;
 

@@ -14,8 +14,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("policy", &["model", "version"]),
     ("report", &["model", "sbom"]),
     ("layout", &["model", "image"]),
+    ("registry", &["model", "image"]),
     ("feed", &["model", "osv"]),
-    ("gate", &["model", "image", "inventory", "sbom", "osv", "policy", "layout", "feed"]),
+    ("gate", &["model", "image", "inventory", "sbom", "osv", "policy", "layout", "registry", "feed"]),
     ("cli", &["model", "gate", "image", "sbom", "report", "policy", "version", "feed"]),
 ];
 

@@ -1,0 +1,297 @@
+//! Referrers pushed, and the fallback tag kept for registries that do not list them.
+//!
+//! A tag can only be replaced whole. Two writers that read the same index, each add an entry and write it
+//! back, lose one of them. Three things stand against it: a conditional write where the registry has
+//! `ETag`; writing back whatever was seen and is gone; and a look some time after the last write. Without
+//! conditional writes a window remains: a writer that reads before our write and writes after our last
+//! look. [`Times::recheck`](super::Times::recheck) says how wide it is.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value, json};
+
+use crate::image::document::{self, Document, INDEX_TYPES, MANIFEST_TYPES};
+use crate::image::json as strict;
+use crate::model::digest::Digest;
+
+use super::client::{Repository, Target};
+use super::error::{Error, ErrorKind};
+use super::limits;
+use super::manifest::Precondition;
+use super::referrers::{facts, fallback_tag};
+use super::retry::jitter;
+
+/// How often a fallback tag is written anew before the writer gives up. Each round one writer wins, and
+/// carries along what it saw of the others.
+const WRITES: u32 = 30;
+
+/// The pause after a write that lost, at first; it doubles up to [`LONGEST_PAUSE`].
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The longest pause between two writes or looks.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// A manifest to hang on an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Artifact {
+    /// Its bytes; their `subject` is the image.
+    pub manifest: Vec<u8>,
+    /// Its media type, as `mediaType` says it.
+    pub media_type: String,
+}
+
+/// How an artifact hangs on its image now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attached {
+    /// Digest of its manifest.
+    pub digest: Digest,
+    /// Where it is listed.
+    pub listed: Listed,
+}
+
+/// Who lists a referrer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listed {
+    /// The registry itself (`OCI-Subject`).
+    Native,
+    /// The fallback tag, where it was seen again some time after it was written.
+    FallbackTag,
+}
+
+/// The fallback tags that this process writes to: its own writers do not race with each other.
+#[derive(Debug, Default)]
+pub(super) struct Ledgers(Mutex<BTreeMap<String, Arc<Ledger>>>);
+
+#[derive(Debug, Default)]
+struct Ledger {
+    /// Entries that are to be listed, by digest.
+    wanted: Mutex<BTreeMap<String, Value>>,
+    /// Held while somebody writes for all.
+    writing: tokio::sync::Mutex<()>,
+}
+
+/// A fallback tag as it was read.
+struct Current {
+    index: Map<String, Value>,
+    entries: Vec<Value>,
+    digest: Option<Digest>,
+    etag: Option<String>,
+}
+
+/// Our last write to a fallback tag.
+struct Written {
+    before: Option<Digest>,
+    after: Digest,
+    at: Instant,
+}
+
+impl Repository {
+    /// Pushes artifacts that refer to `subject`, and sees to it that they are listed. Their blobs must be
+    /// there. Several at once are listed by one write.
+    ///
+    /// # Errors
+    /// [`Error`] where one could not be pushed, or is not listed in the end: it is in the registry then,
+    /// and nobody finds it.
+    pub async fn attach(&self, subject: &Digest, artifacts: &[Artifact]) -> Result<Vec<Attached>, Error> {
+        let mut attached = Vec::new();
+        let mut unlisted = BTreeMap::new();
+        for artifact in artifacts {
+            let digest = Digest::sha256(&artifact.manifest);
+            let target = Target::Digest(digest.clone());
+            let entry =
+                entry(artifact, subject, &digest).map_err(|cause| Error::invalid(self.at(&target), cause))?;
+            let pushed = self.push_manifest(&target, &artifact.manifest, &artifact.media_type).await?;
+            let native = pushed.subject.as_ref() == Some(subject);
+            if !native {
+                unlisted.insert(digest.to_string(), entry);
+            }
+            attached
+                .push(Attached { digest, listed: if native { Listed::Native } else { Listed::FallbackTag } });
+        }
+        if !unlisted.is_empty() {
+            self.list(&fallback_tag(subject), unlisted).await?;
+        }
+        Ok(attached)
+    }
+
+    /// Sees to it that entries are listed under a fallback tag, together with those of other tasks of this
+    /// process.
+    async fn list(&self, tag: &str, entries: BTreeMap<String, Value>) -> Result<(), Error> {
+        let ledger = self.client.ledgers().of(&format!("{}:{tag}", self.name()));
+        let own: Vec<String> = entries.keys().cloned().collect();
+        let lock = || ledger.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        lock().extend(entries);
+        let _writing = ledger.writing.lock().await;
+        let wanted = lock().clone();
+        // Another task has listed them while this one waited.
+        if !own.iter().any(|digest| wanted.contains_key(digest)) {
+            return Ok(());
+        }
+        let listed = self.settle(tag, &wanted).await;
+        // Whoever waits and finds its entries here still, tries again and tells its own error.
+        if listed.is_ok() {
+            lock().retain(|digest, _| !wanted.contains_key(digest));
+        } else {
+            lock().retain(|digest, _| !own.contains(digest));
+        }
+        listed
+    }
+
+    /// Reads, merges and writes the index until it holds everything wanted, also some time later.
+    async fn settle(&self, tag: &str, wanted: &BTreeMap<String, Value>) -> Result<(), Error> {
+        let mut kept = wanted.clone();
+        let mut written: Option<Written> = None;
+        let mut writes = 0;
+        let mut pause = PAUSE;
+        let mut lag = Duration::ZERO;
+        let mut looked_again = false;
+        loop {
+            let current = self.read_index(tag).await?;
+            if let Some(last) = &written {
+                if current.digest == last.before && last.at.elapsed() < self.host.settings.times.lag {
+                    // What was there before our write: the registry lags, or somebody put exactly that back,
+                    // which is the same to us once the lag cannot explain it any more.
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    tokio::time::sleep(jitter(pause)).await;
+                    continue;
+                }
+                if current.digest.as_ref() == Some(&last.after) && !looked_again {
+                    lag = lag.max(last.at.elapsed());
+                }
+            }
+            let held: Vec<&str> = current.entries.iter().filter_map(digest_of).collect();
+            let missing: Vec<Value> = kept
+                .iter()
+                .filter(|(digest, _)| !held.contains(&digest.as_str()))
+                .map(|(_, v)| v.clone())
+                .collect();
+            // Another writer that does not see this entry for its lag must not lose it: it is written back.
+            let seen = current.entries.iter().filter_map(|e| Some((digest_of(e)?.to_owned(), e.clone())));
+            kept.extend(seen.collect::<Vec<_>>());
+            if missing.is_empty() {
+                if written.is_none() || looked_again {
+                    return Ok(());
+                }
+                looked_again = true;
+                let recheck = self.host.settings.times.recheck.max(lag * 2);
+                tokio::time::sleep(recheck + jitter(recheck / 4)).await;
+                continue;
+            }
+            looked_again = false;
+            writes += 1;
+            if writes > WRITES {
+                return Err(lost(self.at(&Target::Tag(tag.to_owned())), &missing));
+            }
+            let before = current.digest.clone();
+            match self.write_index(tag, current, missing).await {
+                Ok(after) => written = Some(Written { before, after, at: Instant::now() }),
+                // Another writer was first, and the registry said so.
+                Err(error) if error.status == Some(412) => {}
+                Err(error) => return Err(error),
+            }
+            pause = PAUSE;
+            tokio::time::sleep(jitter(PAUSE * writes.min(10))).await;
+        }
+    }
+
+    async fn read_index(&self, tag: &str) -> Result<Current, Error> {
+        let target = Target::Tag(tag.to_owned());
+        let pulled = match self.manifest(&target).await {
+            Ok(pulled) => pulled,
+            // Only certain absence: whatever else would be overwritten.
+            Err(error) if error.kind == ErrorKind::NotFound => {
+                return Ok(Current { index: Map::new(), entries: Vec::new(), digest: None, etag: None });
+            }
+            Err(error) => return Err(error),
+        };
+        let at = self.at(&target);
+        match document::parse(&pulled.bytes, None, &at) {
+            Ok(Document::Index(_)) => {}
+            Ok(Document::Manifest(_)) => {
+                return Err(Error::invalid(
+                    at,
+                    "the fallback tag is a manifest and no index: it is not overwritten",
+                ));
+            }
+            Err(fault) => {
+                let message = format!("the fallback tag is not overwritten: {}", fault.message);
+                return Err(Error::invalid(at, message));
+            }
+        }
+        let value = strict::parse(&pulled.bytes).map_err(|error| Error::invalid(&at, error.to_string()))?;
+        let Value::Object(mut index) = value else { return Err(Error::invalid(at, "not a JSON object")) };
+        let Some(Value::Array(entries)) = index.remove("manifests") else {
+            return Err(Error::invalid(at, "`manifests` is not a list"));
+        };
+        Ok(Current { index, entries, digest: Some(pulled.digest), etag: pulled.etag })
+    }
+
+    async fn write_index(&self, tag: &str, current: Current, missing: Vec<Value>) -> Result<Digest, Error> {
+        let target = Target::Tag(tag.to_owned());
+        let Current { mut index, mut entries, digest, etag } = current;
+        entries.extend(missing);
+        if entries.len() > limits::REFERRERS {
+            let message = format!("more than {} referrers (limit `referrers`)", limits::REFERRERS);
+            return Err(Error::new(ErrorKind::TooLarge, self.at(&target), message));
+        }
+        let media_type = INDEX_TYPES.first().copied().unwrap_or_default();
+        index.insert("schemaVersion".to_owned(), json!(2));
+        index.insert("mediaType".to_owned(), json!(media_type));
+        index.insert("manifests".to_owned(), Value::Array(entries));
+        let bytes = Value::Object(index).to_string().into_bytes();
+        let precondition = match (&digest, &etag) {
+            (Some(_), Some(etag)) => Precondition::Is(etag),
+            (None, _) => Precondition::Absent,
+            (Some(_), None) => Precondition::None,
+        };
+        self.put_manifest(&target, &bytes, media_type, precondition).await.map(|pushed| pushed.digest)
+    }
+}
+
+impl Ledgers {
+    fn of(&self, name: &str) -> Arc<Ledger> {
+        let mut ledgers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those that nobody holds are done.
+        ledgers.retain(|_, ledger| Arc::strong_count(ledger) > 1);
+        Arc::clone(ledgers.entry(name.to_owned()).or_default())
+    }
+}
+
+fn lost(at: String, missing: &[Value]) -> Error {
+    let digests: Vec<&str> = missing.iter().filter_map(digest_of).collect();
+    let message = format!(
+        "other writers kept replacing the list of referrers: after {WRITES} attempts it does not hold {}",
+        digests.join(", ")
+    );
+    Error::new(ErrorKind::Unavailable, at, message)
+}
+
+fn digest_of(entry: &Value) -> Option<&str> {
+    entry.get("digest").and_then(Value::as_str)
+}
+
+/// The descriptor of an artifact in an index: artifact type and annotations are carried up from its
+/// manifest, so that readers can choose without opening it.
+fn entry(artifact: &Artifact, subject: &Digest, digest: &Digest) -> Result<Value, String> {
+    let facts = facts(&artifact.manifest)?;
+    if facts.subject.as_ref() != Some(subject) {
+        return Err("the artifact to attach has another subject".to_owned());
+    }
+    if facts.media_type.is_some_and(|own| own != artifact.media_type) {
+        return Err("the artifact to attach has another media type".to_owned());
+    }
+    if ![MANIFEST_TYPES, INDEX_TYPES].concat().contains(&artifact.media_type.as_str()) {
+        return Err("the artifact to attach is no manifest".to_owned());
+    }
+    let mut entry = Map::new();
+    entry.insert("mediaType".to_owned(), json!(artifact.media_type));
+    entry.insert("digest".to_owned(), json!(digest));
+    entry.insert("size".to_owned(), json!(artifact.manifest.len()));
+    entry.extend(facts.artifact_type.map(|it| ("artifactType".to_owned(), json!(it))));
+    if !facts.annotations.is_empty() {
+        entry.insert("annotations".to_owned(), json!(facts.annotations));
+    }
+    Ok(Value::Object(entry))
+}

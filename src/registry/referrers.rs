@@ -1,0 +1,365 @@
+//! What hangs on an image: the referrers API, and the fallback tag beside it (distribution-spec, "Listing
+//! Referrers" and "Unavailable Referrers API").
+
+use std::collections::BTreeMap;
+
+use reqwest::header::ACCEPT;
+use reqwest::{Method, StatusCode};
+use serde_json::{Map, Value};
+use tokio::task::JoinSet;
+
+use crate::image::document::{self, Document, INDEX_TYPES};
+use crate::image::json;
+use crate::model::descriptor::Descriptor;
+use crate::model::digest::Digest;
+
+use super::client::{Repository, Target};
+use super::error::{Error, ErrorKind};
+use super::http::is_redirect;
+use super::limits;
+use super::link::Pages;
+
+/// What old writers put for the artifact type of everything: the type of the empty configuration.
+const EMPTY: &str = "application/vnd.oci.empty.v1+json";
+
+/// A manifest whose `subject` is the image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Referrer {
+    /// Where it is. Annotations are those of the manifest, where it was opened.
+    pub descriptor: Descriptor,
+    /// Its artifact type: `artifactType` of the manifest, else the type of its configuration.
+    pub artifact_type: Option<String>,
+    /// The manifest, where it was opened and is small. Its digest and subject are verified.
+    pub manifest: Option<Vec<u8>>,
+}
+
+/// An entry that is none: a cause for the reader.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RejectedReferrer {
+    /// What the entry points to.
+    pub digest: Digest,
+    /// Why it does not count: a lowercase fragment.
+    pub cause: String,
+}
+
+/// All referrers that could be found. Nothing hangs on the image only where `entries` is empty and
+/// nothing is `unknown`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Referrers {
+    /// Those that are there, each once.
+    pub entries: Vec<Referrer>,
+    /// Entries that certainly do not belong to the image, or are not there any more.
+    pub rejected: Vec<RejectedReferrer>,
+    /// What could not be read: there may be more.
+    pub unknown: Vec<Error>,
+}
+
+/// A referrer's manifest as far as listing it needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Facts {
+    pub(super) artifact_type: Option<String>,
+    pub(super) annotations: BTreeMap<String, String>,
+    pub(super) subject: Option<Digest>,
+    pub(super) media_type: Option<String>,
+}
+
+/// What became of opening one entry.
+enum Opened {
+    Referrer(Referrer),
+    Rejected(RejectedReferrer),
+}
+
+/// An entry of a list of referrers as it stands there.
+struct Entry {
+    descriptor: Descriptor,
+    artifact_type: Option<String>,
+}
+
+impl Repository {
+    /// Lists what hangs on `subject`: by the referrers API, and always by the fallback tag too, because
+    /// writers that do not know the API, or wrote before the registry had it, leave their work there.
+    /// `artifact_type` keeps one type.
+    pub async fn referrers(&self, subject: &Digest, artifact_type: Option<&str>) -> Referrers {
+        let mut found = Referrers::default();
+        let mut entries = Vec::new();
+        match self.native(subject, artifact_type).await {
+            Ok(Some(native)) => {
+                for entry in native {
+                    let stated = entry.artifact_type.as_deref().filter(|stated| *stated != EMPTY);
+                    match (stated, artifact_type) {
+                        // The registry read the manifest for it.
+                        (Some(stated), Some(wanted)) if stated != wanted => {}
+                        (Some(_), _) => found.entries.push(Referrer {
+                            descriptor: entry.descriptor,
+                            artifact_type: entry.artifact_type,
+                            manifest: None,
+                        }),
+                        (None, _) => entries.push(entry),
+                    }
+                }
+            }
+            Ok(None) => {}
+            Err(error) => found.unknown.push(error),
+        }
+        match self.fallback(subject).await {
+            Ok(fallback) => {
+                let known = |entry: &Entry| {
+                    found.entries.iter().any(|referrer| referrer.descriptor.digest == entry.descriptor.digest)
+                };
+                let new: Vec<Entry> = fallback.into_iter().filter(|entry| !known(entry)).collect();
+                entries.extend(new);
+            }
+            Err(error) => found.unknown.push(error),
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        entries.retain(|entry| seen.insert(entry.descriptor.digest.clone()));
+        self.open_all(subject, entries, artifact_type, &mut found).await;
+        found
+    }
+
+    /// Opens an entry: its manifest must be there, have its digest, and name `subject`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Mismatch`] where the manifest has another subject; else as [`Repository::manifest`].
+    pub async fn open_referrer(&self, subject: &Digest, referrer: &Referrer) -> Result<Vec<u8>, Error> {
+        if let Some(manifest) = &referrer.manifest {
+            return Ok(manifest.clone());
+        }
+        let target = Target::Digest(referrer.descriptor.digest.clone());
+        let pulled = self.manifest(&target).await?;
+        let facts = facts(&pulled.bytes).map_err(|cause| Error::invalid(self.at(&target), cause))?;
+        match wrong_subject(&facts, subject) {
+            Some(cause) => Err(Error::new(ErrorKind::Mismatch, self.at(&target), cause)),
+            None => Ok(pulled.bytes),
+        }
+    }
+
+    /// The entries that the registry lists by itself; none where it has no such API.
+    async fn native(
+        &self,
+        subject: &Digest,
+        artifact_type: Option<&str>,
+    ) -> Result<Option<Vec<Entry>>, Error> {
+        let mut url = self.url(&format!("referrers/{subject}"));
+        if let Some(artifact_type) = artifact_type {
+            url.query_pairs_mut().append_pair("artifactType", artifact_type);
+        }
+        let at = format!("{}@{subject} (referrers)", self.name());
+        let mut pages = Pages::new(&url);
+        let mut entries = Vec::new();
+        loop {
+            let mut call = self.call(Method::GET, url.clone(), "pull", at.clone());
+            // GHCR at times answers 303 to a page of github.com, which then answers 429.
+            call.follow = false;
+            let index_type = INDEX_TYPES.first().copied().unwrap_or_default();
+            let mut answer = match self.host.send(&call.header(ACCEPT, index_type)?).await {
+                Ok(answer) => answer,
+                // Registries without the API answer 404, some 400 or 405 for the odd path.
+                Err(error) if matches!(error.status, Some(400 | 404 | 405 | 406 | 501)) => return Ok(None),
+                Err(error) => return Err(error),
+            };
+            let is_index = answer.media_type().as_deref() == Some(index_type);
+            if is_redirect(answer.status()) || answer.status() != StatusCode::OK || !is_index {
+                return Ok(None);
+            }
+            let patience = self.host.settings.times.document;
+            let bytes = answer.read(limits::MANIFEST, "a page of referrers", patience).await?;
+            let before = entries.len();
+            entries.extend(parse_index(&bytes, &at)?);
+            check_count(entries.len(), &at)?;
+            let applied = answer.header("oci-filters-applied").unwrap_or_default();
+            if artifact_type.is_some() && applied.split(',').any(|name| name.trim() == "artifactType") {
+                // The registry has read each manifest for it: what its descriptor says is no second filter.
+                for entry in entries.iter_mut().skip(before) {
+                    entry.artifact_type = artifact_type.map(str::to_owned);
+                }
+            }
+            match pages.next(&url, answer.response.headers(), &at)? {
+                Some(next) => url = next,
+                None => return Ok(Some(entries)),
+            }
+        }
+    }
+
+    /// The entries of the fallback tag; none where there is certainly no such tag.
+    async fn fallback(&self, subject: &Digest) -> Result<Vec<Entry>, Error> {
+        let target = Target::Tag(fallback_tag(subject));
+        let pulled = match self.manifest(&target).await {
+            Ok(pulled) => pulled,
+            Err(error) if error.kind == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let at = self.at(&target);
+        let entries = parse_index(&pulled.bytes, &at)?;
+        check_count(entries.len(), &at)?;
+        Ok(entries)
+    }
+
+    /// Opens entries, several at a time: what stands in a fallback index was written by anybody, and GHCR's
+    /// say the same artifact type for all.
+    async fn open_all(
+        &self,
+        subject: &Digest,
+        entries: Vec<Entry>,
+        wanted: Option<&str>,
+        found: &mut Referrers,
+    ) {
+        let mut waiting = entries.into_iter().enumerate();
+        let mut tasks = JoinSet::new();
+        let mut opened = BTreeMap::new();
+        loop {
+            while tasks.len() < limits::OPENED_AT_ONCE
+                && let Some((place, entry)) = waiting.next()
+            {
+                let (repository, subject) = (self.clone(), subject.clone());
+                tasks.spawn(async move { (place, repository.open_entry(&subject, entry).await) });
+            }
+            match tasks.join_next().await {
+                None => break,
+                Some(Ok((place, result))) => {
+                    opened.insert(place, result);
+                }
+                Some(Err(_)) => {
+                    found.unknown.push(Error::new(ErrorKind::Unavailable, self.name(), "a task ended early"));
+                }
+            }
+        }
+        for result in opened.into_values() {
+            match result {
+                Ok(Opened::Referrer(referrer)) => {
+                    if wanted.is_none() || wanted == referrer.artifact_type.as_deref() {
+                        found.entries.push(referrer);
+                    }
+                }
+                Ok(Opened::Rejected(rejected)) => found.rejected.push(rejected),
+                Err(error) => found.unknown.push(error),
+            }
+        }
+    }
+
+    async fn open_entry(&self, subject: &Digest, entry: Entry) -> Result<Opened, Error> {
+        let Entry { mut descriptor, .. } = entry;
+        let reject = |digest: &Digest, cause: String| {
+            Ok(Opened::Rejected(RejectedReferrer { digest: digest.clone(), cause }))
+        };
+        let pulled = match self.manifest(&Target::Digest(descriptor.digest.clone())).await {
+            Ok(pulled) => pulled,
+            Err(error) if error.kind == ErrorKind::NotFound => {
+                return reject(&descriptor.digest, "the manifest is not there any more".to_owned());
+            }
+            Err(error) => return Err(error),
+        };
+        let facts = match facts(&pulled.bytes) {
+            Ok(facts) => facts,
+            Err(cause) => return reject(&descriptor.digest, cause),
+        };
+        // Attack: an entry that lists the signature of another image.
+        if let Some(cause) = wrong_subject(&facts, subject) {
+            return reject(&descriptor.digest, cause);
+        }
+        descriptor.size = pulled.bytes.len() as u64;
+        descriptor.annotations = facts.annotations;
+        let manifest = (pulled.bytes.len() <= limits::KEPT_MANIFEST).then_some(pulled.bytes);
+        Ok(Opened::Referrer(Referrer { descriptor, artifact_type: facts.artifact_type, manifest }))
+    }
+}
+
+/// The tag under which referrers are listed where there is no API: algorithm and digits, cut to 32 and 64
+/// characters, so that SHA-512 fits into a tag (distribution-spec, "Referrers Tag Schema").
+#[must_use]
+pub fn fallback_tag(subject: &Digest) -> String {
+    let digits: String = subject.hex().chars().take(64).collect();
+    format!("{}-{digits}", subject.algorithm().name())
+}
+
+fn check_count(count: usize, at: &str) -> Result<(), Error> {
+    if count <= limits::REFERRERS {
+        return Ok(());
+    }
+    let message = format!("more than {} referrers (limit `referrers`)", limits::REFERRERS);
+    Err(Error::new(ErrorKind::TooLarge, at, message))
+}
+
+/// Reads an index strictly; the artifact types stand beside what `image::document` keeps.
+fn parse_index(bytes: &[u8], at: &str) -> Result<Vec<Entry>, Error> {
+    let index = match document::parse(bytes, None, at) {
+        Ok(Document::Index(index)) => index,
+        Ok(Document::Manifest(_)) => {
+            return Err(Error::invalid(at, "a manifest, where a list of referrers should be"));
+        }
+        Err(fault) => return Err(Error::invalid(at, format!("no list of referrers: {}", fault.message))),
+    };
+    let value = json::parse(bytes).map_err(|error| Error::invalid(at, error.to_string()))?;
+    let raw = value.get("manifests").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let types = raw.iter().map(|entry| entry.get("artifactType").and_then(Value::as_str).map(str::to_owned));
+    let entries = index.manifests.into_iter().zip(types);
+    Ok(entries.map(|(descriptor, artifact_type)| Entry { descriptor, artifact_type }).collect())
+}
+
+/// Why a manifest does not hang on `subject`.
+fn wrong_subject(facts: &Facts, subject: &Digest) -> Option<String> {
+    match &facts.subject {
+        Some(own) if own == subject => None,
+        Some(other) => Some(format!("its subject is {other}")),
+        None => Some("it has no subject".to_owned()),
+    }
+}
+
+/// Reads what makes a manifest a referrer (image-spec, manifest.md, "subject" and "artifactType").
+pub(super) fn facts(bytes: &[u8]) -> Result<Facts, String> {
+    let value = json::parse(bytes).map_err(|error| error.to_string())?;
+    let object = value.as_object().ok_or("not a JSON object")?;
+    let text =
+        |object: &Map<String, Value>, key: &str| object.get(key).and_then(Value::as_str).map(str::to_owned);
+    let config = object.get("config").and_then(Value::as_object);
+    let subject = match object.get("subject") {
+        None | Some(Value::Null) => None,
+        Some(subject) => {
+            let digest = subject.get("digest").and_then(Value::as_str).ok_or("its subject has no digest")?;
+            Some(digest.parse().map_err(|_| "its subject's digest is none".to_owned())?)
+        }
+    };
+    let annotations = match object.get("annotations") {
+        None | Some(Value::Null) => BTreeMap::new(),
+        Some(annotations) => serde_json::from_value(annotations.clone())
+            .map_err(|_| "`annotations` is not a map of strings".to_owned())?,
+    };
+    let artifact_type = text(object, "artifactType").filter(|it| !it.is_empty());
+    Ok(Facts {
+        artifact_type: artifact_type.or_else(|| text(config?, "mediaType")),
+        annotations,
+        subject,
+        media_type: text(object, "mediaType"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fallback_tag_fits_into_a_tag() {
+        let sha256 = Digest::sha256(b"");
+        assert_eq!(fallback_tag(&sha256), format!("sha256-{}", sha256.hex()));
+        let sha512: Digest = format!("sha512:{}", "ab".repeat(64)).parse().unwrap();
+        assert_eq!(fallback_tag(&sha512), format!("sha512-{}", "ab".repeat(32)));
+        assert!(super::super::client::is_tag(&fallback_tag(&sha512)));
+    }
+
+    #[test]
+    fn the_artifact_type_is_the_manifests_own_and_else_that_of_its_config() {
+        let of = |text: &str| facts(text.as_bytes()).unwrap().artifact_type;
+        let config = r#""config":{"mediaType":"application/vnd.oci.empty.v1+json"}"#;
+        assert_eq!(of(&format!(r#"{{"artifactType":"a/b",{config}}}"#)).as_deref(), Some("a/b"));
+        assert_eq!(of(&format!("{{{config}}}")).as_deref(), Some(EMPTY));
+        assert_eq!(of(r#"{"artifactType":""}"#), None);
+    }
+
+    #[test]
+    fn a_subject_that_is_none_is_told() {
+        for bad in [r#"{"subject":{}}"#, r#"{"subject":{"digest":"sha256:00"}}"#, r#"{"subject":"x"}"#, "[]"]
+        {
+            assert!(facts(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+}

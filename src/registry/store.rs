@@ -1,0 +1,112 @@
+//! An image in a registry, opened as `layout` opens one on the disk.
+
+use std::io::Read;
+
+use serde_json::Value;
+
+use crate::image::document::{INDEX_TYPES, MANIFEST_TYPES};
+use crate::image::limits::Limits;
+use crate::image::resolve::{self, BlobName, Image};
+use crate::model::descriptor::Descriptor;
+use crate::model::digest::Digest;
+use crate::model::fault::Fault;
+use crate::model::platform::Platform;
+use crate::model::reference::Reference;
+
+use super::blocking::Registry;
+use super::client::{Repository, Target};
+use super::error::{Error, ErrorKind};
+
+/// An image in a registry, opened.
+#[derive(Debug)]
+pub struct Store {
+    registry: Registry,
+    repository: Repository,
+    /// The digest that the reference had: everything read is below it, wherever a tag moves to.
+    pub digest: Digest,
+}
+
+/// Opens an image and resolves it. `wanted` chooses platforms; `None` is all. A tag is read once: what is
+/// judged is the digest that it had then.
+///
+/// # Errors
+/// [`Error`] where the root could not be pulled. What is wrong below it is among the image's faults.
+pub fn open(
+    registry: &Registry,
+    reference: &Reference,
+    wanted: Option<&Platform>,
+    limits: &Limits,
+) -> Result<(Store, Image), Error> {
+    let repository = registry.repository(reference)?;
+    let target = Target::of(reference);
+    let pulled = twice(|| registry.run(repository.manifest(&target)))?;
+    let root = Descriptor {
+        media_type: pulled.media_type.clone().unwrap_or_else(|| media_type(&pulled.bytes).to_owned()),
+        digest: pulled.digest.clone(),
+        size: pulled.bytes.len() as u64,
+        platform: None,
+        annotations: Default::default(),
+    };
+    let store = Store { registry: registry.clone(), repository, digest: pulled.digest };
+    let image = resolve::resolve(&root, wanted, limits, &mut |descriptor, limit| {
+        if *descriptor == root { Ok(pulled.bytes.clone()) } else { store.document(descriptor, limit) }
+    });
+    Ok((store, image))
+}
+
+impl Store {
+    /// Opens a layer's blob. The bytes are not verified here: whoever reads them does that
+    /// (`image::layer::read`).
+    ///
+    /// # Errors
+    /// [`Error`] where the blob is not there or could not be opened.
+    pub fn blob(&self, name: &BlobName) -> Result<Box<dyn Read + Send>, Error> {
+        match name {
+            BlobName::Descriptor(descriptor) => {
+                Ok(Box::new(twice(|| self.registry.blob(&self.repository, descriptor))?))
+            }
+            BlobName::Member(_) => Err(Error::invalid(self.repository.name(), "a registry has no members")),
+        }
+    }
+
+    /// A manifest or a configuration, whole.
+    fn document(&self, descriptor: &Descriptor, limit: u64) -> Result<Vec<u8>, Fault> {
+        let target = Target::Digest(descriptor.digest.clone());
+        let is_manifest = [MANIFEST_TYPES, INDEX_TYPES].concat().contains(&descriptor.media_type.as_str());
+        let read = twice(|| {
+            if is_manifest {
+                self.registry.run(self.repository.manifest(&target)).map(|pulled| pulled.bytes)
+            } else {
+                self.registry.run(self.repository.blob_bytes(descriptor, limit))
+            }
+        });
+        read.map_err(|error| fault(&error, format!("blob {}", descriptor.digest)))
+    }
+}
+
+/// What an error is to a verdict: bytes that contradict their digest or size lie, all else is unknown.
+#[must_use]
+pub fn fault(error: &Error, at: String) -> Fault {
+    if error.kind == ErrorKind::Mismatch {
+        Fault::lie(at, error.message.clone())
+    } else {
+        Fault::unreadable(at, error.message.clone())
+    }
+}
+
+/// Once more where bytes lied: a proxy in between may have spoiled them, and a verdict that denies for a
+/// lie must not rest on it.
+fn twice<T>(read: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
+    match read() {
+        Err(error) if error.kind == ErrorKind::Mismatch => read(),
+        other => other,
+    }
+}
+
+/// The media type of a document whose answer did not say one.
+fn media_type(bytes: &[u8]) -> String {
+    let value: Value = serde_json::from_slice(bytes).unwrap_or_default();
+    let types = if value.get("manifests").is_some() { INDEX_TYPES } else { MANIFEST_TYPES };
+    let own = value.get("mediaType").and_then(Value::as_str);
+    own.or(types.first().copied()).unwrap_or_default().to_owned()
+}
