@@ -81,14 +81,29 @@ fn docker_registry_is_entered_by_tls_and_password() {
     let (Some(skopeo), Some(registry)) = (skopeo(), DockerRegistry::tls()) else { return };
     let access = Access { password: password(), certificates: registry.certificates() };
     round_trip(&skopeo, &|what| registry.reference("acme/app", what), &access);
-    for access in [
-        Access { password: None, ..access.clone() },
-        Access { password: Some(format!("{USER}:wrong")), ..access.clone() },
-        Access { certificates: Some(std::env::temp_dir().join("no-certificates")), ..access },
+    let empty = tempfile::tempdir().unwrap();
+    for (access, why) in [
+        (Access { password: None, ..access.clone() }, "authentication required"),
+        (Access { password: Some(format!("{USER}:wrong")), ..access.clone() }, "authentication required"),
+        (Access { certificates: Some(empty.path().to_owned()), ..access }, "x509"),
     ] {
-        let inspect = inspect(&registry.reference("acme/app", "v1"), &access);
-        assert!(!skopeo.run(&inspect).status.success());
+        let refused = skopeo.run(&inspect(&registry.reference("acme/app", "v1"), &access));
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && said.contains(why), "{said}");
     }
+}
+
+#[test]
+fn docker_registry_asks_clients_for_a_certificate() {
+    let (Some(skopeo), Some(registry)) = (skopeo(), DockerRegistry::mutual_tls()) else { return };
+    let access = Access { password: None, certificates: registry.certificates() };
+    round_trip(&skopeo, &|what| registry.reference("acme/app", what), &access);
+    let without = tempfile::tempdir().unwrap();
+    std::fs::copy(registry.certificates().unwrap().join("ca.crt"), without.path().join("ca.crt")).unwrap();
+    let access = Access { certificates: Some(without.path().to_owned()), ..access };
+    let refused = skopeo.run(&inspect(&registry.reference("acme/app", "v1"), &access));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("certificate"), "{said}");
 }
 
 fn inspect(reference: &str, access: &Access) -> Vec<String> {

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::loaded;
-use crate::support::registry::{Auth, Bearer, Realm, Registry, Switches, TokenShape};
+use crate::support::registry::*;
 use crate::support::wire::{self, Answer};
 
 fn basic(user: &str, password: &str) -> String {
@@ -58,6 +58,8 @@ fn a_token_is_for_its_scope() {
     assert!(challenge.contains("pull,push") && challenge.contains("insufficient_scope"), "{challenge}");
     wire::send(registry.address(), "GET", "/v2/", &headers, b"").status(200);
     assert_eq!(registry.token_calls(), 1);
+    registry.script(on("GET", "/token"), [Fault::bare(500)]);
+    self::token(&registry, "repository:acme/app:pull", None).status(500);
     registry.revoke_tokens();
     manifest(&registry, &bearer).status(401);
 }

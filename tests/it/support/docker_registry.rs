@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SigningKey as _};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SigningKey as _};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -44,12 +44,19 @@ impl DockerRegistry {
         let output = Command::new(htpasswd).args(["-Bbn", USER, PASSWORD]).output().unwrap();
         assert!(output.status.success());
         std::fs::write(place.path().join("htpasswd"), output.stdout).unwrap();
-        certify(place.path());
         let more = json!({
-            "http": {"tls": {"certificate": place.path().join("server.pem"), "key": place.path().join("server.key")}},
+            "http": {"tls": certify(place.path())},
             "auth": {"htpasswd": {"realm": "test", "path": place.path().join("htpasswd")}},
         });
         Self::start(place, &more, None)
+    }
+
+    /// Over TLS with a certificate of a CA of its own, for clients that show one of the same CA.
+    pub fn mutual_tls() -> Option<Self> {
+        let place = tempfile::tempdir().unwrap();
+        let mut tls = certify(place.path());
+        tls["clientcas"] = json!([place.path().join("certificates/ca.crt")]);
+        Self::start(place, &json!({"http": {"tls": tls}}), None)
     }
 
     /// Over HTTP with tokens of a server in this process, which knows [`USER`] and lets anyone pull [`PUBLIC`].
@@ -107,7 +114,8 @@ impl DockerRegistry {
         format!("{}/{repository}{mark}{tag_or_digest}", self.address)
     }
 
-    /// A folder that has the CA's certificate as `ca.crt`, where the registry has one.
+    /// A folder with the CA's certificate `ca.crt` and a client's `client.cert` and `client.key`, all PEM, where the
+    /// registry has TLS.
     pub fn certificates(&self) -> Option<PathBuf> {
         self.tls.then(|| self.place.path().join("certificates"))
     }
@@ -140,20 +148,26 @@ fn listens(child: &mut Child, address: &str) -> bool {
     false
 }
 
-/// Writes a CA's certificate, and a server's that it signed, with its key.
-fn certify(place: &Path) {
+/// Writes the certificates of a CA, and of a server and a client that it signed; the server's settings.
+fn certify(place: &Path) -> Value {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name.push(DnType::CommonName, "CA of a test");
     let key = KeyPair::generate().unwrap();
     let ca = params.self_signed(&key).unwrap();
     let issuer = Issuer::new(params, key);
-    let key = KeyPair::generate().unwrap();
-    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-    let server = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
+    let sign = |names: &[&str], certificate: &str, file: &str| {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let key = KeyPair::generate().unwrap();
+        let signed = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
+        std::fs::write(place.join(certificate), signed.pem()).unwrap();
+        std::fs::write(place.join(file), key.serialize_pem()).unwrap();
+    };
     std::fs::create_dir(place.join("certificates")).unwrap();
     std::fs::write(place.join("certificates/ca.crt"), ca.pem()).unwrap();
-    std::fs::write(place.join("server.pem"), server.pem()).unwrap();
-    std::fs::write(place.join("server.key"), key.serialize_pem()).unwrap();
+    sign(&["localhost", "127.0.0.1"], "server.pem", "server.key");
+    sign(&["client"], "certificates/client.cert", "certificates/client.key");
+    json!({"certificate": place.join("server.pem"), "key": place.join("server.key")})
 }
 
 const SERVICE: &str = "registry.test";

@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use super::content::Content;
 
 /// How long sent bytes are given to leave before a connection is broken.
-const FLUSH: Duration = Duration::from_millis(25);
+const FLUSH: Duration = Duration::from_millis(50);
 
 /// A request whose body was read whole.
 pub struct Request {
