@@ -261,12 +261,13 @@ impl BlobStream {
             }
         }
         let target = Target::Digest(self.digest.clone());
-        let answer = loop {
+        let mut answer = loop {
             match self.repository.host.send(&call).await {
                 Err(error) if self.repository.is_lag(&error, &target) => self.repository.wait_for_lag().await,
                 other => break other?,
             }
         };
+        answer.release();
         self.skip = 0;
         match answer.status() {
             StatusCode::OK => {

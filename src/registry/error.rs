@@ -153,16 +153,19 @@ impl Error {
         // The URL may hold a signature; the reference says enough.
         let error = error.without_url();
         let mut causes = Vec::new();
+        let mut is_tls = false;
         let mut next: Option<&(dyn std::error::Error + 'static)> = Some(&error);
         while let Some(cause) = next {
             if let Some(blocked) = cause.downcast_ref::<guard::Blocked>() {
                 return Self::new(ErrorKind::Refused, at, blocked.to_string());
             }
+            // What rustls finds comes as invalid data of the connection: nobody else has data to judge by then.
+            let io = cause.downcast_ref::<io::Error>();
+            is_tls |= error.is_connect() && io.is_some_and(is_invalid_data);
             causes.push(cause.to_string());
             next = cause.source();
         }
         let cause = escape(causes.last().map(String::as_str).unwrap_or_default().as_bytes());
-        let is_tls = causes.iter().any(|cause| cause.contains("certificate") || cause.contains("tls"));
         let message = if is_tls {
             format!(
                 "TLS failed: {cause}; a certificate authority of your own is named in the settings (`ca`), and \
@@ -179,6 +182,11 @@ impl Error {
         };
         Self { lasting: is_tls, ..Self::new(ErrorKind::Unavailable, at, message) }
     }
+}
+
+fn is_invalid_data(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    error.kind() == io::ErrorKind::InvalidData || inner.is_some_and(is_invalid_data)
 }
 
 /// What an answer that is an error says (distribution-spec, "Error Codes").

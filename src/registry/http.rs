@@ -89,10 +89,15 @@ impl Call {
 pub(super) struct Answer {
     pub(super) response: Response,
     pub(super) at: String,
-    _permit: OwnedSemaphorePermit,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Answer {
+    /// Lets other requests go on while the body is read: for streams, which are counted apart.
+    pub(super) fn release(&mut self) {
+        self.permit = None;
+    }
+
     pub(super) fn status(&self) -> StatusCode {
         self.response.status()
     }
@@ -187,7 +192,7 @@ impl Host {
         }
         let status = response.status();
         if status.is_success() || (!call.follow && is_redirect(status)) {
-            return Ok(Answer { response, at: call.at.clone(), _permit: permit });
+            return Ok(Answer { response, at: call.at.clone(), permit: Some(permit) });
         }
         let body = read_error_body(&mut response).await;
         Err(Error::of_answer(&call.at, &call.method, status, response.headers(), &body))
@@ -389,4 +394,43 @@ pub(super) async fn read_error_body(response: &mut Response) -> Vec<u8> {
     };
     let _ = tokio::time::timeout(ERROR_BODY_WAIT, reading).await;
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Asks `url` on behalf of a registry somewhere in the internet.
+    fn ask(url: &str) -> Error {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let host = Host::new("registry.example", Arc::default()).unwrap();
+            let need = Need::new("acme/app", "pull");
+            let call = Call::new(Method::GET, Url::parse(url).unwrap(), need, "it");
+            host.exchange(&call, &call.url, None).await.unwrap_err()
+        })
+    }
+
+    #[test]
+    fn a_name_is_judged_by_what_it_resolves_to() {
+        // The name is no address and its scheme is right: only its address tells.
+        let error = ask("https://localhost:1/token");
+        assert_eq!(error.kind, ErrorKind::Refused, "{error}");
+        assert!(error.message.contains("this machine"), "{error}");
+    }
+
+    #[test]
+    fn a_registry_is_asked_by_tls_unless_it_is_listed() {
+        let mut settings = Settings::default();
+        settings.allow_insecure("a.example:5000");
+        let settings = Arc::new(settings);
+        for (registry, want) in [
+            ("a.example:5000", "http://a.example:5000/"),
+            ("a.example", "https://a.example/"),
+            ("a.example:5001", "https://a.example:5001/"),
+            ("docker.io", "https://registry-1.docker.io/"),
+        ] {
+            assert_eq!(Host::new(registry, Arc::clone(&settings)).unwrap().base.as_str(), want);
+        }
+    }
 }

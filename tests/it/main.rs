@@ -15,6 +15,7 @@ mod gate;
 mod layers;
 mod matching;
 mod purls;
+mod registry;
 mod sbom;
 mod sim;
 mod support;

@@ -1,0 +1,143 @@
+//! What hangs on an image, natively and by fallback tag, honest and not.
+
+use portcullis::registry::{Referrers as Found, Registry as Client, Repository, fallback_tag};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::support::registry::{Entries, Fault, INDEX, Referrers, Registry, Switches, on, sha512};
+
+const SBOM: &str = "application/vnd.cyclonedx+json";
+const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
+
+fn list(client: &Client, repository: &Repository, subject: &str, kind: Option<&str>) -> Found {
+    let subject = subject.parse().unwrap();
+    client.run(async { Ok(repository.referrers(&subject, kind).await) }).unwrap()
+}
+
+fn digests(found: &Found) -> Vec<String> {
+    let mut digests: Vec<String> =
+        found.entries.iter().map(|entry| entry.descriptor.digest.to_string()).collect();
+    digests.sort();
+    digests
+}
+
+fn sorted(descriptors: &[Value]) -> Vec<String> {
+    let mut digests: Vec<String> =
+        descriptors.iter().map(|descriptor| descriptor["digest"].as_str().unwrap().to_owned()).collect();
+    digests.sort();
+    digests
+}
+
+#[test]
+fn native_referrers_over_many_pages_with_and_without_the_filter() {
+    for referrers in [Referrers::Native { page_size: 3 }, Referrers::Unfiltered { page_size: 3 }] {
+        let registry = Registry::start(Switches { referrers, ..Switches::default() });
+        let subject = small_image(&registry);
+        let add = |kind: &str, n: usize| {
+            registry.add_referrer(APP, &subject, kind, format!("{kind}{n}").as_bytes())
+        };
+        let boms: Vec<Value> = (0..10).map(|n| add(SBOM, n)).collect();
+        let bundles: Vec<Value> = (0..5).map(|n| add(BUNDLE, n)).collect();
+        let (client, repository) = open(&registry, settings());
+        let found = list(&client, &repository, &subject, None);
+        assert_eq!((digests(&found).len(), found.unknown.as_slice()), (15, &[][..]));
+        assert_eq!(digests(&list(&client, &repository, &subject, Some(SBOM))), sorted(&boms));
+        assert_eq!(digests(&list(&client, &repository, &subject, Some(BUNDLE))), sorted(&bundles));
+    }
+}
+
+#[test]
+fn ghcrs_fallback_index_says_the_same_type_for_all() {
+    for referrers in [Referrers::Off, Referrers::RedirectElsewhere] {
+        for entries in [Entries::Ghcr, Entries::Bare, Entries::Faithful] {
+            let registry = Registry::start(Switches { referrers, ..Switches::default() });
+            let subject = small_image(&registry);
+            let bundle = registry.add_referrer(APP, &subject, BUNDLE, b"bundle");
+            let bom = registry.add_referrer(APP, &subject, SBOM, b"bom");
+            registry.set_fallback(APP, &subject, &[bundle.clone(), bom], entries);
+            let (client, repository) = open(&registry, settings());
+            let found = list(&client, &repository, &subject, Some(BUNDLE));
+            assert_eq!(digests(&found), sorted(&[bundle]));
+            assert_eq!(found.entries[0].artifact_type.as_deref(), Some(BUNDLE));
+            assert!(found.entries[0].descriptor.annotations.contains_key("org.opencontainers.image.created"));
+            assert!(found.unknown.is_empty() && found.rejected.is_empty(), "{found:?}");
+            assert!(registry.elsewhere().is_empty());
+            assert_eq!(digests(&list(&client, &repository, &subject, None)).len(), 2);
+        }
+    }
+}
+
+#[test]
+fn the_fallback_tag_is_read_beside_the_native_list() {
+    let registry = Registry::start(Switches::default());
+    let subject = small_image(&registry);
+    let listed = registry.add_referrer(APP, &subject, SBOM, b"1");
+    registry.switch(|ways| ways.referrers = Referrers::Native { page_size: 10 });
+    registry.set_fallback(APP, &subject, &[listed.clone()], Entries::Ghcr);
+    let (client, repository) = open(&registry, settings());
+    assert_eq!(digests(&list(&client, &repository, &subject, None)), sorted(&[listed]), "once, not twice");
+    assert_eq!(registry.count("GET", &fallback_tag(&subject.parse().unwrap())), 1);
+}
+
+#[test]
+fn a_referrer_for_another_subject() {
+    let registry = Registry::start(Switches { referrers: Referrers::Off, ..Switches::default() });
+    let subject = small_image(&registry);
+    let other = Digest::sha256(b"another image").to_string();
+    let foreign = registry.add_referrer(APP, &other, BUNDLE, b"signature of another image");
+    let none = json!({"mediaType": crate::support::registry::MANIFEST, "digest": subject, "size": 1});
+    let gone = json!({"mediaType": crate::support::registry::MANIFEST, "digest": other, "size": 1});
+    registry.set_fallback(APP, &subject, &[foreign, none, gone], Entries::Faithful);
+    let (client, repository) = open(&registry, settings());
+    let found = list(&client, &repository, &subject, None);
+    assert!(found.entries.is_empty() && found.unknown.is_empty(), "{found:?}");
+    let causes: Vec<&str> = found.rejected.iter().map(|rejected| rejected.cause.as_str()).collect();
+    assert!(causes[0].starts_with("its subject is") && causes[1] == "it has no subject", "{causes:?}");
+    assert!(causes[2].contains("not there"), "{causes:?}");
+}
+
+#[test]
+fn an_entry_that_cannot_be_opened_leaves_the_list_incomplete() {
+    let registry = Registry::start(Switches { referrers: Referrers::Off, ..Switches::default() });
+    let subject = small_image(&registry);
+    let added: Vec<Value> = (0..3).map(|n| registry.add_referrer(APP, &subject, SBOM, &[n])).collect();
+    registry.set_fallback(APP, &subject, &added, Entries::Ghcr);
+    registry
+        .script(on("GET", added[1]["digest"].as_str().unwrap()).always(), [Fault::error(403, "DENIED", "")]);
+    let (client, repository) = open(&registry, settings());
+    let found = list(&client, &repository, &subject, None);
+    assert_eq!((found.entries.len(), found.unknown.len()), (2, 1));
+}
+
+#[test]
+fn the_referrers_of_a_sha512_subject() {
+    let registry = Registry::start(Switches { referrers: Referrers::Off, ..Switches::default() });
+    let subject = sha512(b"a manifest");
+    let added = registry.add_referrer(APP, &subject, SBOM, b"1");
+    registry.set_fallback(APP, &subject, &[added.clone()], Entries::Ghcr);
+    let (client, repository) = open(&registry, settings());
+    assert_eq!(digests(&list(&client, &repository, &subject, None)), sorted(&[added]));
+}
+
+#[test]
+fn more_referrers_than_anybody_has() {
+    let registry = Registry::start(Switches { referrers: Referrers::Off, ..Switches::default() });
+    let subject = small_image(&registry);
+    let entries: Vec<Value> = (0..1001)
+        .map(|n: u32| json!({"mediaType": INDEX, "digest": Digest::sha256(&n.to_be_bytes()), "size": 1}))
+        .collect();
+    registry.set_fallback(APP, &subject, &entries, Entries::Faithful);
+    let (client, repository) = open(&registry, settings());
+    let found = list(&client, &repository, &subject, None);
+    assert_eq!(found.unknown.len(), 1);
+    assert!(registry.count("*", "") < 5);
+}
+
+#[test]
+fn a_fallback_tag_that_is_an_image() {
+    let registry = Registry::start(Switches { referrers: Referrers::Off, ..Switches::default() });
+    let subject = small_image(&registry);
+    registry.tag(APP, &fallback_tag(&subject.parse().unwrap()), &subject);
+    let (client, repository) = open(&registry, settings());
+    assert_eq!(list(&client, &repository, &subject, None).unknown.len(), 1);
+}
