@@ -120,7 +120,9 @@ impl Repository {
     /// # Errors
     /// As [`Repository::delete_manifest`].
     pub async fn delete_blob(&self, digest: &Digest) -> Result<(), Error> {
-        self.host.send(&self.blob_call(Method::DELETE, digest, "pull,push,delete")).await.map(drop)
+        self.host.send(&self.blob_call(Method::DELETE, digest, "pull,push,delete")).await?;
+        self.forget_push(&digest.to_string());
+        Ok(())
     }
 
     pub(super) fn blob_call(&self, method: Method, digest: &Digest, actions: &str) -> Call {

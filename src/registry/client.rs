@@ -204,6 +204,12 @@ impl Repository {
         pushed.insert(self.name(), Instant::now());
     }
 
+    /// Forgets a push: what we deleted is gone, and no lag.
+    pub(super) fn forget_push(&self, what: &str) {
+        let mut pushed = self.client.shared.pushed.lock().unwrap_or_else(PoisonError::into_inner);
+        pushed.remove(&format!("{} {what}", self.name()));
+    }
+
     /// Whether we pushed `what` (or anything to this repository) so recently that a 404 may be lag.
     pub(super) fn was_just_pushed(&self, what: Option<&str>) -> bool {
         let pushed = self.client.shared.pushed.lock().unwrap_or_else(PoisonError::into_inner);

@@ -166,8 +166,8 @@ fn plain(key: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::error::ErrorKind;
     use super::*;
+    use crate::registry::error::ErrorKind;
 
     fn text(json: &str) -> Vec<Source> {
         vec![Source::Text(Secret::new(json))]

@@ -2,8 +2,9 @@
 //! bounded answer.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION};
@@ -37,6 +38,8 @@ pub(super) struct Host {
     pub(super) settings: Arc<Settings>,
     pub(super) own: HostSettings,
     pub(super) access: Access,
+    /// Whether it has listed referrers once: from then on that it does not is no answer.
+    pub(super) lists_referrers: AtomicBool,
     /// Streams of blobs are counted apart: whoever holds one while it asks for something else, as a copy
     /// does, would otherwise wait for itself.
     pub(super) streams: Arc<Semaphore>,
@@ -148,6 +151,7 @@ impl Host {
             requests: Arc::new(Semaphore::new(own.concurrency())),
             streams: Arc::new(Semaphore::new(own.concurrency())),
             access: Access::default(),
+            lists_referrers: AtomicBool::new(false),
             clients: Mutex::default(),
             base,
             own,
@@ -201,24 +205,35 @@ impl Host {
     /// Sends a request with what lets it in; learns that from the first answer, and once more where it is
     /// refused.
     async fn authorized(&self, call: &Call) -> Result<(Response, Option<HeaderValue>), Error> {
-        let mut learned = self.access.scheme.lock().await;
-        if learned.is_none() {
-            let response = self.exchange(call, &call.url, None).await?;
+        let began = Instant::now();
+        let mut learned = self.access.learned.lock().await;
+        if learned.scheme.is_none() {
+            // Who waited while another tried in vain, has waited for the same answer.
+            if let Some((_, error)) = learned.failed.as_ref().filter(|(at, _)| *at > began) {
+                return Err(Error { at: call.at.clone(), ..error.clone() });
+            }
+            let response = match self.exchange(call, &call.url, None).await {
+                Ok(response) => response,
+                Err(error) => {
+                    learned.failed = Some((Instant::now(), error.clone()));
+                    return Err(error);
+                }
+            };
             let status = response.status();
             match challenge::parse(response.headers()) {
                 Some(challenge) if status == StatusCode::UNAUTHORIZED => {
-                    *learned = Some(Scheme::of(&challenge, &call.at)?);
+                    learned.scheme = Some(Scheme::of(&challenge, &call.at)?);
                 }
                 _ => {
                     // 429 or 502 say nothing of how the registry lets one in.
                     if status.is_success() || is_redirect(status) || status == StatusCode::NOT_FOUND {
-                        *learned = Some(Scheme::Open);
+                        learned.scheme = Some(Scheme::Open);
                     }
                     return Ok((response, None));
                 }
             }
         }
-        let scheme = learned.clone().unwrap_or(Scheme::Open);
+        let scheme = learned.scheme.clone().unwrap_or(Scheme::Open);
         drop(learned);
         let first = self.authorization(&scheme, &call.need, None, None, &call.at).await?;
         let response = self.exchange(call, &call.url, first.as_ref()).await?;
@@ -228,7 +243,7 @@ impl Host {
         let Some(challenge) = challenge::parse(response.headers()) else { return Ok((response, first)) };
         // The token expired early, was revoked, or is not enough; or only this repository asks for one.
         let scheme = Scheme::of(&challenge, &call.at)?;
-        *self.access.scheme.lock().await = Some(scheme.clone());
+        self.access.learned.lock().await.scheme = Some(scheme.clone());
         let asked = match &challenge {
             challenge::Challenge::Bearer { scope, .. } => scope.as_deref(),
             challenge::Challenge::Basic => None,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use reqwest::Url;
 use reqwest::header::{HeaderMap, LINK};
 
-use super::error::Error;
+use super::error::{Error, ErrorKind};
 use super::guard;
 use super::limits;
 
@@ -44,7 +44,7 @@ impl Pages {
         }
         if self.seen.len() > limits::PAGES {
             let message = format!("more than {} pages (limit `pages`)", limits::PAGES);
-            return Err(Error::new(super::error::ErrorKind::TooLarge, at, message));
+            return Err(Error::new(ErrorKind::TooLarge, at, message));
         }
         Ok(Some(url))
     }

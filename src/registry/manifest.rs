@@ -220,7 +220,9 @@ impl Repository {
     pub async fn delete_manifest(&self, target: &Target) -> Result<(), Error> {
         let url = self.url(&format!("manifests/{target}"));
         let call = self.call(Method::DELETE, url, "pull,push,delete", self.at(target));
-        self.host.send(&call).await.map(drop)
+        self.host.send(&call).await?;
+        self.forget_push(&target.to_string());
+        Ok(())
     }
 }
 

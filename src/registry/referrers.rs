@@ -2,6 +2,7 @@
 //! Referrers" and "Unavailable Referrers API").
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use reqwest::header::ACCEPT;
 use reqwest::{Method, StatusCode};
@@ -155,12 +156,14 @@ impl Repository {
             let mut answer = match self.host.send(&call.header(ACCEPT, index_type)?).await {
                 Ok(answer) => answer,
                 // Registries without the API answer 404, some 400 or 405 for the odd path.
-                Err(error) if matches!(error.status, Some(400 | 404 | 405 | 406 | 501)) => return Ok(None),
+                Err(error) if matches!(error.status, Some(400 | 404 | 405 | 406 | 501)) => {
+                    return self.without_api(&at);
+                }
                 Err(error) => return Err(error),
             };
             let is_index = answer.media_type().as_deref() == Some(index_type);
             if is_redirect(answer.status()) || answer.status() != StatusCode::OK || !is_index {
-                return Ok(None);
+                return self.without_api(&at);
             }
             let patience = self.host.settings.times.document;
             let bytes = answer.read(limits::MANIFEST, "a page of referrers", patience).await?;
@@ -176,9 +179,24 @@ impl Repository {
             }
             match pages.next(&url, answer.response.headers(), &at)? {
                 Some(next) => url = next,
-                None => return Ok(Some(entries)),
+                None => {
+                    self.host.lists_referrers.store(true, Ordering::Relaxed);
+                    return Ok(Some(entries));
+                }
             }
         }
+    }
+
+    /// An answer of a registry that has no referrers API. Attack, or a proxy that fails: the same answer of
+    /// a registry that has it would hide what is listed there.
+    fn without_api(&self, at: &str) -> Result<Option<Vec<Entry>>, Error> {
+        if self.host.lists_referrers.load(Ordering::Relaxed) {
+            return Err(Error::invalid(
+                at,
+                "the registry listed referrers before, and now answers as if it could not",
+            ));
+        }
+        Ok(None)
     }
 
     /// The entries of the fallback tag; none where there is certainly no such tag.
@@ -343,7 +361,7 @@ mod tests {
         assert_eq!(fallback_tag(&sha256), format!("sha256-{}", sha256.hex()));
         let sha512: Digest = format!("sha512:{}", "ab".repeat(64)).parse().unwrap();
         assert_eq!(fallback_tag(&sha512), format!("sha512-{}", "ab".repeat(32)));
-        assert!(super::super::client::is_tag(&fallback_tag(&sha512)));
+        assert!(crate::registry::client::is_tag(&fallback_tag(&sha512)));
     }
 
     #[test]

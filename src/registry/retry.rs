@@ -105,8 +105,8 @@ fn go_duration(text: &str) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::error::ErrorKind;
     use super::*;
+    use crate::registry::error::ErrorKind;
 
     fn hint_of(pairs: &[(&'static str, &str)], message: &str) -> Option<Duration> {
         let mut headers = HeaderMap::new();

@@ -68,9 +68,17 @@ impl Need {
 #[derive(Debug, Default)]
 pub(super) struct Access {
     /// Held by the first request until its answer is there: the others would only learn the same.
-    pub(super) scheme: tokio::sync::Mutex<Option<Scheme>>,
+    pub(super) learned: tokio::sync::Mutex<Learned>,
     slots: Mutex<BTreeMap<Vec<String>, Arc<Slot>>>,
     credentials: Mutex<BTreeMap<String, Option<Credential>>>,
+}
+
+/// What is known of how a registry lets us in.
+#[derive(Debug, Default)]
+pub(super) struct Learned {
+    pub(super) scheme: Option<Scheme>,
+    /// When the last attempt at learning it failed, and how.
+    pub(super) failed: Option<(Instant, Error)>,
 }
 
 type Slot = tokio::sync::Mutex<Option<Fetched>>;

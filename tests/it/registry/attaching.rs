@@ -142,8 +142,8 @@ fn many_writers_of_one_fallback_tag_lose_nothing() {
         let read_after_write_lag = Duration::from_millis(lag);
         let (found, wanted) = race(
             Switches { referrers: Referrers::Off, etag, read_after_write_lag, ..Switches::default() },
-            3,
-            12,
+            2,
+            50,
         );
         assert_eq!(found, wanted, "etag {etag}, lag {lag} ms");
     }

@@ -292,6 +292,24 @@ fn a_registry_that_hangs_does_not_outlive_the_deadline_or_the_interruption() {
 }
 
 #[test]
+fn those_who_wait_for_a_registry_that_hangs_wait_once() {
+    let registry = Registry::start(Switches::default());
+    small_image(&registry);
+    registry.script(on("GET", "/manifests/").always(), [Fault::Hang]);
+    let mut hasty = settings();
+    hasty.times.answer = Duration::from_millis(300);
+    hasty.retry.attempts = 1;
+    let (client, repository) = open(&registry, hasty);
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| client.run(repository.manifest(&tag("v1"))).unwrap_err());
+        }
+    });
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+}
+
+#[test]
 fn a_registry_without_tls_is_asked_only_where_it_is_listed() {
     let registry = Registry::start(Switches::default());
     small_image(&registry);
@@ -314,4 +332,18 @@ fn a_certificate_authority_that_cannot_be_used_is_no_default() {
         assert_eq!(error.kind, ErrorKind::Settings, "{content}: {error}");
     }
     assert_eq!(registry.requests().len(), 0);
+}
+
+#[test]
+fn a_proxy_stands_between_and_resolves_the_name() {
+    let proxy = Registry::start(Switches::default());
+    let digest = small_image(&proxy);
+    let mut settings = settings();
+    settings.allow_insecure("registry.example");
+    settings.proxies.http = Some(format!("http://{}", proxy.address()));
+    let client = Client::new(settings).unwrap();
+    let repository = client.repository(&format!("registry.example/{APP}:v1").parse().unwrap()).unwrap();
+    let pulled = client.run(repository.manifest(&tag("v1"))).unwrap();
+    assert_eq!(pulled.digest.to_string(), digest);
+    assert_eq!(proxy.requests().len(), 1);
 }

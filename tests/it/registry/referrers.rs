@@ -73,7 +73,7 @@ fn the_fallback_tag_is_read_beside_the_native_list() {
     let subject = small_image(&registry);
     let listed = registry.add_referrer(APP, &subject, SBOM, b"1");
     registry.switch(|ways| ways.referrers = Referrers::Native { page_size: 10 });
-    registry.set_fallback(APP, &subject, &[listed.clone()], Entries::Ghcr);
+    registry.set_fallback(APP, &subject, std::slice::from_ref(&listed), Entries::Ghcr);
     let (client, repository) = open(&registry, settings());
     assert_eq!(digests(&list(&client, &repository, &subject, None)), sorted(&[listed]), "once, not twice");
     assert_eq!(registry.count("GET", &fallback_tag(&subject.parse().unwrap())), 1);
@@ -114,7 +114,7 @@ fn the_referrers_of_a_sha512_subject() {
     let registry = Registry::start(Switches { referrers: Referrers::Off, ..Switches::default() });
     let subject = sha512(b"a manifest");
     let added = registry.add_referrer(APP, &subject, SBOM, b"1");
-    registry.set_fallback(APP, &subject, &[added.clone()], Entries::Ghcr);
+    registry.set_fallback(APP, &subject, std::slice::from_ref(&added), Entries::Ghcr);
     let (client, repository) = open(&registry, settings());
     assert_eq!(digests(&list(&client, &repository, &subject, None)), sorted(&[added]));
 }
@@ -140,4 +140,19 @@ fn a_fallback_tag_that_is_an_image() {
     registry.tag(APP, &fallback_tag(&subject.parse().unwrap()), &subject);
     let (client, repository) = open(&registry, settings());
     assert_eq!(list(&client, &repository, &subject, None).unknown.len(), 1);
+}
+
+#[test]
+fn a_registry_that_listed_referrers_and_then_has_no_such_list() {
+    let registry = Registry::start(Switches::default());
+    let subject = small_image(&registry);
+    registry.add_referrer(APP, &subject, SBOM, b"1");
+    let (client, repository) = open(&registry, settings());
+    assert_eq!(list(&client, &repository, &subject, None).entries.len(), 1);
+    // A proxy in between, or a registry that is replaced: nobody may conclude that nothing hangs on the image.
+    for fault in [Fault::bare(404), Fault::Html, Fault::redirect(303, "/login")] {
+        registry.unscript();
+        registry.script(on("GET", "/referrers/").always(), [fault]);
+        assert_eq!(list(&client, &repository, &subject, None).unknown.len(), 1);
+    }
 }
