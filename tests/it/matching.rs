@@ -1,4 +1,5 @@
-//! Real advisories against real and built images. What is expected was read from the records by hand.
+//! Real advisories against real and built images. What is expected of the application was chosen from a run
+//! and then held against the records; the rest was read from the records first.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -73,7 +74,7 @@ fn the_application_has_the_advisories_of_its_python_and_node_packages() {
     assert!(!findings.findings.iter().any(|finding| finding.package.kind == "apk"));
 }
 
-/// Ten of its findings and more, each checked by hand against its record.
+/// Ten of its findings and more, chosen from a run, each then checked by hand against its record.
 const APP_MULTI: &[&str] = &[
     // npm: one range, the second of several ranges, a scope, a record without a CVE.
     "CVE-2019-10742 axios 0.18.0 -> 0.18.1",
