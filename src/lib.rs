@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Each stage is one module with one entry function, plain data in and plain data out. Pure stages
-//! ([`image`], [`inventory`], [`version`], [`sbom`], [`osv`], [`policy`], [`report`]) do no I/O and
+//! ([`image`], [`inventory`], [`check`], [`version`], [`sbom`], [`osv`], [`policy`], [`report`]) do no I/O and
 //! read neither clock nor environment; the adapters ([`layout`], [`registry`], [`feed`]) own disk and
 //! network; [`gate`] alone knows the order; the doors ([`cli`]) parse their input, call `gate` and
 //! render its output.
@@ -16,6 +16,7 @@
 
 pub mod model;
 
+pub mod check;
 pub mod image;
 pub mod inventory;
 pub mod osv;

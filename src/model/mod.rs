@@ -16,6 +16,7 @@ pub mod purl;
 pub mod reference;
 pub mod severity;
 pub mod verdict;
+pub mod violation;
 
 #[cfg(test)]
 pub(crate) mod fixture;

@@ -8,20 +8,24 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("image", &["model"]),
     ("inventory", &["model", "image"]),
+    ("check", &["model", "image", "inventory"]),
     ("version", &["model"]),
     ("sbom", &["model"]),
     ("osv", &["model", "version"]),
     ("policy", &["model", "version"]),
-    ("report", &["model", "sbom"]),
+    ("report", &["model", "sbom", "check"]),
     ("layout", &["model", "image"]),
     ("registry", &["model", "image"]),
     ("feed", &["model", "osv"]),
-    ("gate", &["model", "image", "inventory", "sbom", "osv", "policy", "layout", "registry", "feed"]),
-    ("cli", &["model", "gate", "image", "sbom", "report", "policy", "version", "feed"]),
+    (
+        "gate",
+        &["model", "image", "inventory", "check", "sbom", "osv", "policy", "layout", "registry", "feed"],
+    ),
+    ("cli", &["model", "gate", "image", "check", "sbom", "report", "policy", "version", "feed", "registry"]),
 ];
 
 /// Modules that neither do I/O nor read the clock or the environment.
-const PURE: &[&str] = &["model", "image", "inventory", "version", "sbom", "osv", "policy", "report"];
+const PURE: &[&str] = &["model", "image", "inventory", "check", "version", "sbom", "osv", "policy", "report"];
 
 /// Words that only adapters, gate and doors may say.
 const WORLD: &[&str] = &[

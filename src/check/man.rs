@@ -1,0 +1,16 @@
+//! MAN.
+
+use super::{Check, Family, Found, Subject};
+
+/// The family.
+pub(super) struct Manifests;
+
+impl Family for Manifests {
+    fn checks(&self) -> &'static [Check] {
+        CHECKS
+    }
+
+    fn look(&self, _: &Subject<'_>, _: &mut Found) {}
+}
+
+static CHECKS: &[Check] = &[];
