@@ -2,6 +2,7 @@
 //! given as `PORTCULLIS_…` in the environment.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -22,6 +23,7 @@ Exit codes:
   3  undecided: something could not be read, fetched or compared. Treat it as a no
 
 IMAGE is one of:
+  ghcr.io/acme/app:tag, …@sha256:…  an image in a registry
   oci:DIR[:TAG]                     an OCI layout in a directory
   oci-archive:FILE[:TAG]            an OCI layout in a tar file
   docker-archive:FILE[:TAG|@N]      what `docker save` writes";
@@ -54,6 +56,28 @@ pub(super) struct Global {
     /// Where compiled advisories are kept [default: portcullis in the user's cache directory]
     #[arg(long, global = true, env = "PORTCULLIS_CACHE_DIR", value_name = "DIR")]
     pub(super) cache_dir: Option<PathBuf>,
+    /// No network at all: what is in a registry is undecided
+    #[arg(long, global = true, env = "PORTCULLIS_OFFLINE", value_parser = switch())]
+    pub(super) offline: bool,
+    /// A PEM file with certificate authorities that registries may use beside the system's
+    #[arg(long, global = true, env = "PORTCULLIS_REGISTRY_CA", value_name = "FILE")]
+    pub(super) registry_ca: Option<PathBuf>,
+    /// A registry that is spoken to without TLS, HOST or HOST:PORT; repeatable
+    #[arg(
+        long,
+        global = true,
+        env = "PORTCULLIS_INSECURE_REGISTRY",
+        value_name = "HOST",
+        value_delimiter = ','
+    )]
+    pub(super) insecure_registry: Vec<String>,
+    /// Settings of registries: authorities, client certificates, mirrors [default: portcullis/registries.toml
+    /// in the user's configuration directory, where it exists]
+    #[arg(long, global = true, env = "PORTCULLIS_REGISTRY_SETTINGS", value_name = "FILE")]
+    pub(super) registry_settings: Option<PathBuf>,
+    /// When registries are no longer waited for, such as 90s or 5m: what is missing then is undecided
+    #[arg(long, global = true, env = "PORTCULLIS_TIMEOUT", value_name = "TIME", value_parser = parse_duration)]
+    pub(super) timeout: Option<Duration>,
 }
 
 /// When to colour.
@@ -210,6 +234,14 @@ pub(super) struct CompareArgs {
 /// A switch in the environment: empty, `0`, `no`, `off` and `false` leave it off.
 fn switch() -> FalseyValueParser {
     FalseyValueParser::new()
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let duration: jiff::SignedDuration = text.parse().map_err(|_| "expected a time such as 90s or 5m")?;
+    match Duration::try_from(duration) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        Ok(_) | Err(_) => Err("a time beyond nothing is needed, such as 90s or 5m".into()),
+    }
 }
 
 fn parse_severity(text: &str) -> Result<Severity, String> {

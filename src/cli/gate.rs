@@ -14,9 +14,6 @@ use super::{Context, Failure, images, policy};
 /// Judges every image and writes the reports, which are complete whatever the exit code.
 pub(super) fn run(args: &GateArgs, context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
     let plan = Plan::new(&args.output, report::FORMATS, |format| format.id()).map_err(Failure::usage)?;
-    if args.image.stands_for.is_some() && args.image.images.len() > 1 {
-        return Err(Failure::usage("`--as` says what one image stands for: gate the others apart"));
-    }
     let document = read_policy(args, context)?;
     // A variable that a CI system sets to nothing is not set.
     let stated = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
@@ -26,7 +23,7 @@ pub(super) fn run(args: &GateArgs, context: &Context, out: &mut dyn Write) -> Re
     let now = args.at.unwrap_or_else(now);
     let answers = images::each(&args.image, &snapshot, context, |request, progress| {
         judge(request, &selected, now, progress)
-    });
+    })?;
     let judged: Vec<Judged<'_>> =
         answers.iter().flatten().map(|(evidence, verdict)| Judged { verdict, evidence }).collect();
     let exit = answers

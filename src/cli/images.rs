@@ -7,6 +7,7 @@ use crate::gate::{self, Request, open_snapshot};
 use crate::image::limits::Limits;
 use crate::model::fact::Fact;
 use crate::model::location::Location;
+use crate::model::reference::Reference;
 
 use super::args::{ImageArgs, SnapshotArgs};
 use super::{Context, Failure, user_directory};
@@ -35,13 +36,16 @@ pub(super) fn each<T>(
     snapshot: &Fact<Store>,
     context: &Context,
     read: impl Fn(&Request<'_>, &super::progress::Bar) -> Result<T, gate::Error>,
-) -> Vec<Option<T>> {
+) -> Result<Vec<Option<T>>, Failure> {
+    stands_for(args.stands_for.as_ref(), &args.images)?;
     let limits = Limits::default();
+    let registry = context.registry(&args.images)?;
     let one = |location: &Location| {
         let request = Request {
             location,
             platform: args.platform.0.as_ref(),
             stands_for: args.stands_for.as_ref(),
+            registry,
             snapshot,
             limits: &limits,
         };
@@ -50,5 +54,17 @@ pub(super) fn each<T>(
         drop(bar);
         answer.map_err(|error| context.complain(&error.to_string())).ok()
     };
-    args.images.iter().map(one).collect()
+    Ok(args.images.iter().map(one).collect())
+}
+
+/// `--as` gives one local image a name. One in a registry has its own: a policy for another must not judge it.
+pub(super) fn stands_for(reference: Option<&Reference>, images: &[Location]) -> Result<(), Failure> {
+    match (reference, images) {
+        (None, _) => Ok(()),
+        (Some(_), [Location::Registry(own)]) => {
+            Err(Failure::usage(format!("`--as` is for a local image: this one is {own}")))
+        }
+        (Some(_), [_]) => Ok(()),
+        (Some(_), _) => Err(Failure::usage("`--as` says what one image stands for: name the others apart")),
+    }
 }

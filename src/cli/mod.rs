@@ -9,6 +9,7 @@ mod images;
 mod output;
 mod policy;
 mod progress;
+mod registries;
 mod sbom;
 mod scan;
 
@@ -18,11 +19,14 @@ use std::path::PathBuf;
 
 use clap::Parser as _;
 
+use crate::model::location::Location;
 use crate::model::path::escape;
+use crate::registry::Registry;
 use crate::report::{Detail, Style};
 
 use args::{Cli, Color, Command, Global};
 use exit::Exit;
+use registries::Registries;
 
 /// Columns of a report: a wider terminal is not filled, since long lines read badly.
 const WIDTH: usize = 110;
@@ -38,7 +42,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
             return if error.use_stderr() { Exit::Usage } else { Exit::Admit };
         }
     };
-    let context = Context { global: cli.global };
+    let context = Context { global: cli.global, registries: Registries::default() };
     let mut out = io::stdout().lock();
     let ended = match &cli.command {
         Command::Gate(args) => gate::run(args, &context, &mut out),
@@ -77,6 +81,7 @@ impl Failure {
 #[derive(Debug)]
 struct Context {
     global: Global,
+    registries: Registries,
 }
 
 impl Context {
@@ -110,6 +115,14 @@ impl Context {
 
     fn progress(&self) -> progress::Bar {
         progress::Bar::new(!self.global.no_progress && !self.global.quiet)
+    }
+
+    /// The client of registries, where one of these images is in one and the network may be used.
+    fn registry<'a>(
+        &self,
+        images: impl IntoIterator<Item = &'a Location>,
+    ) -> Result<Option<&Registry>, Failure> {
+        self.registries.client(&self.global, images)
     }
 
     fn cache_dir(&self) -> Result<PathBuf, Failure> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use crate::gate::{inspect, platforms};
+use crate::gate::{Opened, open};
 use crate::image::limits::Limits;
 use crate::model::evidence::{Evidence, PlatformEvidence};
 use crate::model::fact::Fact;
@@ -15,22 +15,28 @@ use crate::sbom::{self, Format, Subject};
 use super::args::SbomArgs;
 use super::exit::Exit;
 use super::output::{self, Plan};
-use super::{Context, Failure};
+use super::{Context, Failure, images};
 
 /// Writes the documents of one platform, or of all into directories. Gaps stand in the documents; an
 /// image that could not be read whole has none.
 pub(super) fn run(args: &SbomArgs, context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
     let plan = Plan::new(&args.output, sbom::FORMATS, |format| format.id()).map_err(Failure::usage)?;
+    images::stands_for(args.stands_for.as_ref(), std::slice::from_ref(&args.image))?;
     let limits = Limits::default();
-    let wanted = choose(args, &limits)?;
     let many = matches!(&args.platform, Some(choice) if choice.0.is_none());
     if many && !plan.iter().all(|(_, file)| file.is_some_and(is_directory)) {
         return Err(Failure::usage("several platforms make several documents: write `-o FORMAT=DIR/`"));
     }
     let created = source_date()?;
+    let registry = context.registry([&args.image])?;
+    let stated = args.platform.as_ref().and_then(|choice| choice.0.as_ref());
+    let mut opened =
+        open(&args.image, None, registry, &limits).map_err(|error| Failure::usage(error.to_string()))?;
+    if !many && let Some(platform) = choose(&opened, stated)? {
+        opened.narrow(&platform);
+    }
     let bar = context.progress();
-    let evidence = inspect(&args.image, wanted.as_ref(), &limits, &bar)
-        .map_err(|error| Failure::usage(error.to_string()))?;
+    let evidence = opened.inspect(&limits, &bar);
     drop(bar);
     let mut exit = Exit::Admit;
     for platform in readable(&evidence)? {
@@ -47,22 +53,23 @@ pub(super) fn run(args: &SbomArgs, context: &Context, out: &mut dyn Write) -> Re
 }
 
 /// The platform whose document is written: the one that was asked for, the only one there is, or linux on
-/// this machine's architecture. `None` is all, or an image of which the reading will say what is wrong.
-fn choose(args: &SbomArgs, limits: &Limits) -> Result<Option<Platform>, Failure> {
-    let there = platforms(&args.image, limits).map_err(|error| Failure::usage(error.to_string()))?;
-    let (wanted, stated) = match &args.platform {
-        Some(choice) => match &choice.0 {
-            Some(platform) => (platform.clone(), true),
-            None => return Ok(None),
-        },
+/// this machine's architecture. `None` is the only one, or an image of which the reading will say what is
+/// wrong.
+fn choose(opened: &Opened, stated: Option<&Platform>) -> Result<Option<Platform>, Failure> {
+    let there: Vec<&Platform> = opened.platforms().collect();
+    let wanted = match stated {
+        Some(platform) => platform.clone(),
         None if there.len() <= 1 => return Ok(None),
-        None => (Platform { os: "linux".into(), architecture: architecture().into(), variant: None }, false),
+        None => Platform { os: "linux".into(), architecture: architecture().into(), variant: None },
     };
     if there.is_empty() || there.iter().any(|platform| wanted.matches(platform)) {
         return Ok(Some(wanted));
     }
     let list: Vec<String> = there.iter().map(ToString::to_string).collect();
-    let what = if stated { "the image has no platform" } else { "choose one with `--platform`: there is no" };
+    let what = match stated {
+        Some(_) => "the image has no platform",
+        None => "choose one with `--platform`: there is no",
+    };
     Err(Failure::usage(format!("{what} {wanted}: it has {}", list.join(", "))))
 }
 
@@ -102,7 +109,7 @@ fn render(
         Fact::Absent => return Err(Failure::undecided("the image has no inventory")),
         Fact::Unknown(cause) => return Err(Failure::undecided(format!("no SBOM can be given: {cause}"))),
     };
-    let reference = args.stands_for.as_ref();
+    let reference = args.stands_for.as_ref().or(evidence.reference.known());
     let subject = Subject { image: &evidence.image, reference, platform, inventory, created };
     format.render(&subject).map_err(|error| Failure::undecided(error.to_string()))
 }

@@ -18,7 +18,7 @@ pub(super) fn run(args: &ScanArgs, context: &Context, out: &mut dyn Write) -> Re
     let plan = Plan::new(&args.output, report::FORMATS, |format| format.id()).map_err(Failure::usage)?;
     let snapshot = images::snapshot(&args.snapshot, context)?;
     let answers =
-        images::each(&args.image, &snapshot, context, |request, progress| gather(request, progress));
+        images::each(&args.image, &snapshot, context, |request, progress| gather(request, progress))?;
     let scanned: Vec<&Evidence> = answers.iter().flatten().collect();
     let exit = answers
         .iter()

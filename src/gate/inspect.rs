@@ -9,14 +9,17 @@ use crate::image::layer::Verified;
 use crate::image::limits::Limits;
 use crate::image::resolve::{BlobName, Image, LayerBlob, PlatformImage};
 use crate::inventory::{Merged, catalog_aliases, catalog_layer};
-use crate::layout::{self, ErrorKind, Store};
+use crate::layout;
 use crate::model::evidence::{Evidence, ImageIdentity, LayerEvidence, PlatformEvidence};
 use crate::model::fact::Fact;
-use crate::model::fault::Fault;
+use crate::model::fault::{Fault, FaultKind};
 use crate::model::inventory::{Inventory, LayerRef};
 use crate::model::layer::LayerInventory;
 use crate::model::location::Location;
 use crate::model::platform::Platform;
+use crate::registry::{self, Registry};
+
+use super::source::{Blob, Lie, Source, Unopened};
 
 /// Is told how far the reading has come. Called from several threads.
 pub trait Progress: Sync {
@@ -37,74 +40,104 @@ pub enum Error {
     /// The location names no single image.
     #[error("{0}")]
     Choice(layout::Error),
+    /// The registry cannot be asked with these settings.
+    #[error("{0}")]
+    Settings(registry::Error),
 }
 
-/// The platforms of an image, without reading its layers. None where the image cannot be read: reading
-/// it whole will say why.
-///
-/// # Errors
-/// As [`inspect`].
-pub fn platforms(location: &Location, limits: &Limits) -> Result<Vec<Platform>, Error> {
-    match layout::open(location, None, limits) {
-        Ok((_, image)) => Ok(image.platforms.into_iter().map(|image| image.platform).collect()),
-        Err(error) if error.kind == ErrorKind::Choice => Err(Error::Choice(error)),
-        Err(_) => Ok(Vec::new()),
-    }
+/// An image, resolved to its platforms and not read yet. It is resolved once: a tag that moves meanwhile
+/// changes nothing.
+#[derive(Debug)]
+pub struct Opened {
+    evidence: Evidence,
+    found: Option<(Source, Image)>,
 }
 
-/// Reads an image whole. Findings and snapshot are left [`Fact::Absent`]: nobody looked for them yet.
-/// `wanted` chooses platforms; `None` is all.
+/// Opens an image. `wanted` chooses platforms; `None` is all. Without a `registry` there is no network.
 ///
 /// # Errors
-/// [`Error`] only where the user must choose; what could not be read is among the faults.
-pub fn inspect(
+/// [`Error`] only where the user must choose; what could not be read is told by [`Opened::inspect`].
+pub fn open(
     location: &Location,
     wanted: Option<&Platform>,
+    registry: Option<&Registry>,
     limits: &Limits,
-    progress: &dyn Progress,
-) -> Result<Evidence, Error> {
+) -> Result<Opened, Error> {
+    let reference = match location {
+        Location::Registry(reference) => Fact::Known(reference.clone()),
+        Location::OciLayout { .. } | Location::OciArchive { .. } | Location::DockerArchive { .. } => {
+            Fact::Absent
+        }
+    };
     let mut evidence = Evidence {
         image: ImageIdentity { reference: location.to_string(), digest: None },
-        reference: Fact::Absent,
+        reference,
         wanted: wanted.cloned(),
         platforms: Fact::Absent,
         snapshot: Fact::Absent,
         faults: Vec::new(),
     };
-    let (store, image) = match layout::open(location, wanted, limits) {
-        Ok(opened) => opened,
-        Err(error) if error.kind == ErrorKind::Choice => return Err(Error::Choice(error)),
-        Err(error) => {
-            evidence.platforms = Fact::Unknown(error.to_string());
-            evidence.faults.push(Fault::unreadable(error.at, error.message));
-            return Ok(evidence);
+    let found = match Source::open(location, wanted, registry, limits) {
+        Ok((source, image)) => {
+            evidence.image.digest.clone_from(&image.digest);
+            evidence.faults.clone_from(&image.faults);
+            Some((source, image))
+        }
+        Err(Unopened::Choice(error)) => return Err(error),
+        Err(Unopened::Fault(fault)) => {
+            evidence.platforms = Fact::Unknown(fault.to_string());
+            evidence.faults.push(fault);
+            None
         }
     };
-    evidence.image.digest.clone_from(&image.digest);
-    evidence.faults.clone_from(&image.faults);
-    if image.platforms.is_empty() {
-        let cause = match (image.faults.first(), wanted) {
-            (Some(fault), _) => fault.to_string(),
-            (None, Some(wanted)) => format!("the image has no platform {wanted}"),
-            (None, None) => "the image has no platform".to_owned(),
-        };
-        if image.faults.is_empty() {
-            evidence.faults.push(Fault::unreadable("image", cause.clone()));
-        }
-        evidence.platforms = Fact::Unknown(cause);
-        return Ok(evidence);
+    Ok(Opened { evidence, found })
+}
+
+impl Opened {
+    /// Its platforms, as far as they could be resolved.
+    pub fn platforms(&self) -> impl Iterator<Item = &Platform> {
+        self.found.iter().flat_map(|(_, image)| &image.platforms).map(|image| &image.platform)
     }
-    let reading = Reading { store: &store, limits, progress };
-    let platforms = reading.platforms(&image, &mut evidence.faults);
-    evidence.platforms = Fact::Known(platforms);
-    Ok(evidence)
+
+    /// Leaves out every other platform, with the faults that concern it alone.
+    pub fn narrow(&mut self, wanted: &Platform) {
+        self.evidence.wanted = Some(wanted.clone());
+        self.evidence.faults.retain(|fault| fault.platform.as_ref().is_none_or(|on| wanted.matches(on)));
+        if let Some((_, image)) = &mut self.found {
+            image.platforms.retain(|image| wanted.matches(&image.platform));
+        }
+    }
+
+    /// Reads the layers. Findings and snapshot are left [`Fact::Absent`]: nobody looked for them yet. What
+    /// could not be read is among the faults.
+    #[must_use]
+    pub fn inspect(self, limits: &Limits, progress: &dyn Progress) -> Evidence {
+        let Self { mut evidence, found } = self;
+        let Some((source, image)) = found else { return evidence };
+        if image.platforms.is_empty() {
+            let cause = match (evidence.faults.first(), &evidence.wanted) {
+                (Some(fault), _) => fault.to_string(),
+                (None, Some(wanted)) => format!("the image has no platform {wanted}"),
+                (None, None) => "the image has no platform".to_owned(),
+            };
+            if evidence.faults.is_empty() {
+                evidence.faults.push(Fault::unreadable("image", cause.clone()));
+            }
+            evidence.platforms = Fact::Unknown(cause);
+            return evidence;
+        }
+        let reading = Reading { source: &source, limits, progress };
+        let platforms = reading.platforms(&image, &mut evidence.faults);
+        evidence.platforms = Fact::Known(platforms);
+        evidence
+    }
 }
 
 /// What was read of a layer, for every place that lists it.
 type LayerRead = Result<(Arc<LayerInventory>, Verified), Fault>;
 
 struct Reading<'a> {
-    store: &'a Store,
+    source: &'a Source,
     limits: &'a Limits,
     progress: &'a dyn Progress,
 }
@@ -174,15 +207,28 @@ impl Reading<'_> {
         done.into_iter().map(|(_, read)| read).collect()
     }
 
+    /// Reads a layer. One that lies is read once more where that may help: a verdict that denies for a lie
+    /// must not rest on a proxy that spoiled a byte.
     fn layer(&self, index: usize, layer: &LayerBlob) -> LayerRead {
+        match self.layer_once(index, layer) {
+            Err(fault) if fault.kind == FaultKind::Lie && self.source.may_mend() => {
+                self.layer_once(index, layer)
+            }
+            read => read,
+        }
+    }
+
+    fn layer_once(&self, index: usize, layer: &LayerBlob) -> LayerRead {
         let at = name(index, layer);
-        let (inventory, verified) = catalog_layer(self.open(&at, layer)?, layer, &at, self.limits)?;
+        let reader = self.open(&at, layer)?;
+        let lie = reader.lie();
+        let (inventory, verified) =
+            catalog_layer(reader, layer, &at, self.limits).map_err(|fault| lie.explain(fault))?;
         Ok((Arc::new(inventory), verified))
     }
 
     fn open(&self, at: &str, layer: &LayerBlob) -> Result<Counted<'_>, Fault> {
-        let inner = self.store.blob(&layer.blob).map_err(|error| Fault::unreadable(at, error.message))?;
-        Ok(Counted { inner, progress: self.progress })
+        Ok(Counted { inner: self.source.blob(&layer.blob, at)?, progress: self.progress })
     }
 
     fn platform(
@@ -248,7 +294,9 @@ impl Reading<'_> {
             };
             let at = name(*index, layer);
             let reader = self.open(&at, layer)?;
-            catalog_aliases(reader, layer, &at, self.limits, aliases, Arc::make_mut(inventory))?;
+            let lie = reader.lie();
+            catalog_aliases(reader, layer, &at, self.limits, aliases, Arc::make_mut(inventory))
+                .map_err(|fault| lie.explain(fault))?;
         }
         let steps = image.config.layer_steps();
         let references: Vec<LayerRef> = verified
@@ -289,8 +337,14 @@ fn name(index: usize, layer: &LayerBlob) -> String {
 
 /// A blob whose bytes are reported to the progress as they are read.
 struct Counted<'a> {
-    inner: Box<dyn Read + Send>,
+    inner: Blob,
     progress: &'a dyn Progress,
+}
+
+impl Counted<'_> {
+    fn lie(&self) -> Lie {
+        self.inner.lie.clone()
+    }
 }
 
 impl Read for Counted<'_> {

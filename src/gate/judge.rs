@@ -12,8 +12,9 @@ use crate::model::platform::Platform;
 use crate::model::reference::Reference;
 use crate::model::verdict::Verdict;
 use crate::policy::{SelectedPolicy, evaluate};
+use crate::registry::Registry;
 
-use super::inspect::{Error, Progress, inspect};
+use super::inspect::{Error, Progress, open};
 use super::snapshot;
 
 /// Which image, and what it is compared with.
@@ -25,6 +26,8 @@ pub struct Request<'a> {
     pub platform: Option<&'a Platform>,
     /// The reference that a local image stands for (`--as`).
     pub stands_for: Option<&'a Reference>,
+    /// How registries are asked; without it there is no network.
+    pub registry: Option<&'a Registry>,
     /// The advisory snapshot.
     pub snapshot: &'a Fact<Store>,
     /// Bounds on what is read.
@@ -36,14 +39,11 @@ pub struct Request<'a> {
 /// # Errors
 /// [`Error`] only where the user must choose; what could not be read is unknown in the evidence.
 pub fn gather(request: &Request<'_>, progress: &dyn Progress) -> Result<Evidence, Error> {
-    let mut evidence = inspect(request.location, request.platform, request.limits, progress)?;
-    evidence.reference = match (request.stands_for, request.location) {
-        (Some(reference), _) => Fact::Known(reference.clone()),
-        (None, Location::Registry(reference)) => Fact::Known(reference.clone()),
-        (None, Location::OciLayout { .. } | Location::OciArchive { .. } | Location::DockerArchive { .. }) => {
-            Fact::Absent
-        }
-    };
+    let opened = open(request.location, request.platform, request.registry, request.limits)?;
+    let mut evidence = opened.inspect(request.limits, progress);
+    if let Some(reference) = request.stands_for {
+        evidence.reference = Fact::Known(reference.clone());
+    }
     check_reference(&mut evidence);
     match request.snapshot {
         Fact::Known(store) => snapshot::compare(&mut evidence, store, progress),

@@ -3,7 +3,8 @@
 mod inspect;
 mod judge;
 mod snapshot;
+mod source;
 
-pub use inspect::{Error, Progress, inspect, platforms};
+pub use inspect::{Error, Opened, Progress, open};
 pub use judge::{Request, gather, judge};
 pub use snapshot::{EcosystemStatus, open_snapshot, status};

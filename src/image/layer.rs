@@ -58,23 +58,19 @@ pub fn read<R: Read>(
         if found_size != descriptor.size {
             let (more, stated) =
                 (if found_size > descriptor.size { "more" } else { "fewer" }, descriptor.size);
-            return Err(Fault::lie(
-                at,
-                format!("size mismatch: {more} bytes than the descriptor's {stated}"),
-            ));
+            let message = format!("size mismatch: {more} bytes than the descriptor's {stated}");
+            return Err(Fault::lie(at, message).breaks("LYR-002"));
         }
         if digest != descriptor.digest {
-            return Err(Fault::lie(at, format!("digest mismatch: its bytes have {digest}")));
+            return Err(Fault::lie(at, format!("digest mismatch: its bytes have {digest}")).breaks("LYR-001"));
         }
     }
     let (diff_id, trailing) = walked.map_err(|error| fault_of(error, at))?;
     drained.map_err(|error| fault_of(error.into(), at))?;
     if diff_id != layer.diff_id {
         let stated = &layer.diff_id;
-        return Err(Fault::lie(
-            at,
-            format!("diff ID mismatch: the config says {stated}, its bytes have {diff_id}"),
-        ));
+        let message = format!("diff ID mismatch: the config says {stated}, its bytes have {diff_id}");
+        return Err(Fault::lie(at, message).breaks("LYR-003"));
     }
     Ok(Verified { digest, size: found_size, trailing })
 }
@@ -199,18 +195,19 @@ impl std::error::Error for Cause {}
 
 fn fault_of(error: tar::Error, at: &str) -> Fault {
     match error {
-        tar::Error::Grammar(message) => Fault::lie(at, message),
+        tar::Error::Grammar(message) => Fault::lie(at, message).breaks("LYR-005"),
         tar::Error::Limit(message) => Fault::unreadable(at, message),
         tar::Error::Read(error) => match error.get_ref().and_then(|inner| inner.downcast_ref::<Cause>()) {
-            Some(cause) => Fault::unreadable(at, cause.to_string()),
+            Some(Cause::Limit(message)) => Fault::unreadable(at, message).breaks("LYR-006"),
+            Some(cause @ Cause::Store(_)) => Fault::unreadable(at, cause.to_string()),
             None if error.kind() == io::ErrorKind::UnexpectedEof => {
-                Fault::lie(at, format!("its bytes end too early: {error}"))
+                Fault::lie(at, format!("its bytes end too early: {error}")).breaks("LYR-005")
             }
             // A valid frame may ask for a window beyond zstd's limit of 128 MiB: a limit, and no lie.
             None if error.to_string().contains("too much memory") => {
                 Fault::unreadable(at, "its zstd window is larger than 128 MiB (limit of the decoder)")
             }
-            None => Fault::lie(at, format!("its bytes are malformed: {error}")),
+            None => Fault::lie(at, format!("its bytes are malformed: {error}")).breaks("LYR-005"),
         },
     }
 }

@@ -34,8 +34,8 @@ pub struct Limits {
     /// Manifests and indexes of an image, each as often as it is listed: 1,024. Attack: an index that
     /// lists another 256 times, and that one another, makes 16 million of three small documents.
     pub manifests: usize,
-    /// Bytes of the configurations of all platforms: 64 MiB; they are held while the image is judged.
-    pub configs: u64,
+    /// Bytes of all manifests, indexes and configurations: 64 MiB; they are held while the image is judged.
+    pub documents: u64,
     /// Entries of all layers of a platform: 5 million. Attack: one layer listed 512 times.
     pub image_entries: usize,
 }
@@ -57,7 +57,7 @@ impl Default for Limits {
             index_children: 256,
             index_depth: 3,
             manifests: 1_024,
-            configs: 64 << 20,
+            documents: 64 << 20,
             image_entries: 5_000_000,
         }
     }

@@ -1,7 +1,7 @@
 //! From a root descriptor to the platforms' images: index, manifests and configurations.
 
 use std::cmp::Ordering;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::model::config::ImageConfig;
 use crate::model::descriptor::Descriptor;
@@ -22,6 +22,9 @@ pub struct Image {
     pub platforms: Vec<PlatformImage>,
     /// What lies or could not be read on the way.
     pub faults: Vec<Fault>,
+    /// The documents that were read on the way, by the digest that led to them; those among the faults are
+    /// here too, as they came.
+    pub documents: BTreeMap<Digest, Vec<u8>>,
 }
 
 /// One platform's image, its configuration read and its layers named.
@@ -75,7 +78,7 @@ pub fn resolve(
         fetch,
         entered: HashSet::new(),
         listed: 0,
-        configs: 0,
+        read: 0,
     };
     resolution.descend(root, 0);
     resolution.image
@@ -111,7 +114,8 @@ struct Resolution<'a, 'f> {
     /// Manifests by digest and stated platform: the same one again adds nothing.
     entered: HashSet<(Digest, Option<Platform>)>,
     listed: usize,
-    configs: u64,
+    /// Bytes of the documents so far.
+    read: u64,
 }
 
 impl Resolution<'_, '_> {
@@ -189,6 +193,14 @@ impl Resolution<'_, '_> {
             return Err(Fault::unreadable(at, format!("{size} bytes, larger than the limit of {limit}")));
         }
         let bytes = (self.fetch)(descriptor, limit)?;
+        // What came, not what the descriptor says. Attack: a thousand descriptors that say 2 bytes each.
+        self.read = self.read.saturating_add(bytes.len() as u64);
+        if self.read > self.limits.documents {
+            let most = self.limits.documents;
+            let message = format!("documents of more than {most} bytes in all (limit `documents`)");
+            return Err(Fault::unreadable(at, message));
+        }
+        self.image.documents.insert(descriptor.digest.clone(), bytes.clone());
         verify(&bytes, descriptor, at)?;
         Ok(bytes)
     }
@@ -212,12 +224,6 @@ impl Resolution<'_, '_> {
         let blobs = manifest.layers.iter().enumerate().map(|(i, layer)| layer_compression(i, layer));
         let compressions = blobs.collect::<Result<Vec<_>, _>>()?;
         let config_at = format!("config {}", manifest.config.digest);
-        self.configs = self.configs.saturating_add(manifest.config.size);
-        if self.configs > self.limits.configs {
-            let message =
-                format!("configs of more than {} bytes in all (limit `configs`)", self.limits.configs);
-            return Err(Fault::unreadable(config_at, message));
-        }
         let bytes = self.document(&manifest.config, self.limits.config, &config_at)?;
         let config = document::parse_config(&bytes, &config_at)?;
         let platform = platform_of(&config, descriptor.platform.as_ref(), &config_at)?;

@@ -53,8 +53,9 @@ pub(super) fn resolve(
     let item = choose(files, &items, selector)?;
     let mut image = Image::default();
     match platform_image(files, item, limits) {
-        Ok(platform) => {
+        Ok((platform, bytes)) => {
             image.digest = Some(platform.digest.clone());
+            image.documents.insert(platform.digest.clone(), bytes);
             if wanted.is_none_or(|wanted| wanted.matches(&platform.platform)) {
                 image.platforms.push(platform);
             }
@@ -87,7 +88,7 @@ fn other_listing(files: &Files, items: &[Item], limits: &Limits) -> Result<Optio
     let own: Vec<ImageConfig> = items
         .iter()
         .filter_map(|item| platform_image(files, item, limits).ok())
-        .map(|platform| platform.config)
+        .map(|(platform, _)| platform.config)
         .collect();
     let other = listed.iter().any(|config| !own.contains(config));
     Ok(other.then(|| Fault::lie("index.json", "lists an image that manifest.json does not")))
@@ -130,7 +131,8 @@ fn same_name(a: &str, b: &str) -> bool {
     a == b || matches!((a.parse::<Reference>(), b.parse::<Reference>()), (Ok(a), Ok(b)) if a == b)
 }
 
-fn platform_image(files: &Files, item: &Item, limits: &Limits) -> Result<PlatformImage, Fault> {
+/// The image that an item names, and the bytes of its configuration.
+fn platform_image(files: &Files, item: &Item, limits: &Limits) -> Result<(PlatformImage, Vec<u8>), Fault> {
     let at = format!("config {}", item.config);
     let name = member(&item.config, &at)?;
     let bytes = files.read(&name, limits.config).map_err(|error| Fault::unreadable(&at, error.message))?;
@@ -169,7 +171,7 @@ fn platform_image(files: &Files, item: &Item, limits: &Limits) -> Result<Platfor
             diff_id: diff_id.clone(),
         })
     });
-    Ok(PlatformImage { platform, digest, layers: layers.collect::<Result<_, _>>()?, config })
+    Ok((PlatformImage { platform, digest, layers: layers.collect::<Result<_, _>>()?, config }, bytes))
 }
 
 fn member(name: &str, at: &str) -> Result<ImagePath, Fault> {

@@ -60,13 +60,8 @@ pub fn open(
             docker::resolve(&files, selector.as_ref(), wanted, limits)?
         }
         Location::Registry(reference) => {
-            let message = "an image in a registry cannot be read by this version: copy it first, for example \
-                           with `skopeo copy docker://IMAGE oci:DIR`, and gate `oci:DIR --as IMAGE`";
-            return Err(Error {
-                kind: ErrorKind::NotAnImage,
-                at: reference.to_string(),
-                message: message.into(),
-            });
+            let message = "is in a registry, not on the disk".to_owned();
+            return Err(Error { kind: ErrorKind::NotAnImage, at: reference.to_string(), message });
         }
     };
     Ok((Store { files }, image))

@@ -16,6 +16,9 @@ pub struct Fault {
     pub message: String,
     /// The platform it belongs to; none where it concerns the whole image.
     pub platform: Option<Platform>,
+    /// Id of the check of `portcullis validate` that it breaks, such as `LYR-001`, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub check: Option<&'static str>,
 }
 
 /// Lies are not unknowns (design §2).
@@ -32,12 +35,24 @@ pub enum FaultKind {
 impl Fault {
     /// A lie: see [`FaultKind::Lie`].
     pub fn lie(at: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { kind: FaultKind::Lie, at: at.into(), message: message.into(), platform: None }
+        Self { kind: FaultKind::Lie, at: at.into(), message: message.into(), platform: None, check: None }
     }
 
     /// Something that could not be read: see [`FaultKind::Unreadable`].
     pub fn unreadable(at: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { kind: FaultKind::Unreadable, at: at.into(), message: message.into(), platform: None }
+        Self {
+            kind: FaultKind::Unreadable,
+            at: at.into(),
+            message: message.into(),
+            platform: None,
+            check: None,
+        }
+    }
+
+    /// The same fault, known to be what a check finds.
+    #[must_use]
+    pub fn breaks(self, check: &'static str) -> Self {
+        Self { check: Some(check), ..self }
     }
 
     /// The same fault, said of one platform.

@@ -49,7 +49,11 @@ pub fn open(
     };
     let store = Store { registry: registry.clone(), repository, digest: pulled.digest };
     let image = resolve::resolve(&root, wanted, limits, &mut |descriptor, limit| {
-        if *descriptor == root { Ok(pulled.bytes.clone()) } else { store.document(descriptor, limit) }
+        if *descriptor == root {
+            return Ok(pulled.bytes.clone());
+        }
+        let read = store.document(descriptor, limit);
+        read.map_err(|error| fault(&error, format!("blob {}", descriptor.digest)))
     });
     Ok((store, image))
 }
@@ -70,17 +74,19 @@ impl Store {
     }
 
     /// A manifest or a configuration, whole.
-    fn document(&self, descriptor: &Descriptor, limit: u64) -> Result<Vec<u8>, Fault> {
+    ///
+    /// # Errors
+    /// [`Error`] where it could not be had.
+    pub fn document(&self, descriptor: &Descriptor, limit: u64) -> Result<Vec<u8>, Error> {
         let target = Target::Digest(descriptor.digest.clone());
         let is_manifest = [MANIFEST_TYPES, INDEX_TYPES].concat().contains(&descriptor.media_type.as_str());
-        let read = twice(|| {
+        twice(|| {
             if is_manifest {
                 self.registry.run(self.repository.manifest(&target)).map(|pulled| pulled.bytes)
             } else {
                 self.registry.run(self.repository.blob_bytes(descriptor, limit))
             }
-        });
-        read.map_err(|error| fault(&error, format!("blob {}", descriptor.digest)))
+        })
     }
 }
 

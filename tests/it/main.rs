@@ -16,6 +16,7 @@ mod layers;
 mod matching;
 mod purls;
 mod registry;
+mod remote;
 mod sbom;
 mod sim;
 mod support;

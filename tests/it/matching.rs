@@ -20,6 +20,7 @@ fn scan(location: &str, corpus: &Path) -> Evidence {
         location: &location.parse().unwrap(),
         platform: None,
         stands_for: None,
+        registry: None,
         snapshot: &snapshot,
         limits: &Limits::default(),
     };

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use portcullis::gate::{Progress, inspect};
+use portcullis::gate::{Progress, open};
 use portcullis::image::limits::Limits;
 use portcullis::model::evidence::Evidence;
 
@@ -78,5 +78,6 @@ impl Progress for Quiet {
 
 /// Everything known of an image, all platforms.
 pub fn evidence(location: &str) -> Evidence {
-    inspect(&location.parse().unwrap(), None, &Limits::default(), &Quiet).unwrap()
+    let limits = Limits::default();
+    open(&location.parse().unwrap(), None, None, &limits).unwrap().inspect(&limits, &Quiet)
 }

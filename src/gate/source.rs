@@ -1,0 +1,118 @@
+//! Where an image's bytes come from: one face over the stores of `layout` and `registry`.
+
+use std::io::{self, Read};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::image::limits::Limits;
+use crate::image::resolve::{BlobName, Image};
+use crate::layout;
+use crate::model::fault::{Fault, FaultKind};
+use crate::model::location::Location;
+use crate::model::platform::Platform;
+use crate::registry::{self, Registry};
+
+use super::inspect::Error;
+
+/// A store, opened.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// On the disk.
+    Layout(layout::Store),
+    /// In a registry.
+    Registry(registry::Store),
+}
+
+/// Why a source could not be opened.
+pub(super) enum Unopened {
+    /// The user must say something else.
+    Choice(Error),
+    /// It could not be read, or lies.
+    Fault(Fault),
+}
+
+impl Source {
+    /// Opens a store and resolves the image in it. Without a `registry` there is no network.
+    pub(super) fn open(
+        location: &Location,
+        wanted: Option<&Platform>,
+        registry: Option<&Registry>,
+        limits: &Limits,
+    ) -> Result<(Self, Image), Unopened> {
+        let Location::Registry(reference) = location else {
+            return match layout::open(location, wanted, limits) {
+                Ok((store, image)) => Ok((Self::Layout(store), image)),
+                Err(error) if error.kind == layout::ErrorKind::Choice => {
+                    Err(Unopened::Choice(Error::Choice(error)))
+                }
+                Err(error) => Err(Unopened::Fault(Fault::unreadable(error.at, error.message))),
+            };
+        };
+        let Some(registry) = registry else {
+            let message = "is in a registry, and `--offline` allows no network";
+            return Err(Unopened::Fault(Fault::unreadable(reference.to_string(), message)));
+        };
+        match registry::open(registry, reference, wanted, limits) {
+            Ok((store, image)) => Ok((Self::Registry(store), image)),
+            Err(error) if error.kind == registry::ErrorKind::Settings => {
+                Err(Unopened::Choice(Error::Settings(error)))
+            }
+            Err(error) => Err(Unopened::Fault(registry::fault(&error, error.at.clone()))),
+        }
+    }
+
+    /// Whether bytes that lied may be right when they are asked for again: a proxy in between may have
+    /// spoiled them. A disk gives the same bytes again.
+    pub(super) fn may_mend(&self) -> bool {
+        matches!(self, Self::Registry(_))
+    }
+
+    /// Opens a layer's blob.
+    pub(super) fn blob(&self, name: &BlobName, at: &str) -> Result<Blob, Fault> {
+        let lie = Lie::default();
+        let inner = match self {
+            Self::Layout(store) => store.blob(name).map_err(|error| Fault::unreadable(at, error.message))?,
+            Self::Registry(store) => store.blob(name).map_err(|error| {
+                let fault = registry::fault(&error, at.to_owned());
+                if fault.kind == FaultKind::Lie { fault.breaks("LYR-002") } else { fault }
+            })?,
+        };
+        Ok(Blob { inner, lie })
+    }
+}
+
+/// What a registry's stream proved to be a lie. The layer pass sees only that its reader failed.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Lie(Arc<Mutex<Option<String>>>);
+
+impl Lie {
+    /// The same fault; a lie where the stream was one.
+    pub(super) fn explain(&self, fault: Fault) -> Fault {
+        let told = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match told {
+            // Attack: a body longer than its descriptor, which ends as "could not be read" and not as a denial.
+            Some(message) => {
+                Fault { platform: fault.platform, ..Fault::lie(fault.at, message).breaks("LYR-002") }
+            }
+            None => fault,
+        }
+    }
+}
+
+/// A blob being read.
+pub(super) struct Blob {
+    inner: Box<dyn Read + Send>,
+    /// What its stream proved.
+    pub(super) lie: Lie,
+}
+
+impl Read for Blob {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.inner.read(buffer).inspect_err(|error| {
+            if let Some(error) = registry::Error::of(error)
+                && error.kind == registry::ErrorKind::Mismatch
+            {
+                *self.lie.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.message.clone());
+            }
+        })
+    }
+}
