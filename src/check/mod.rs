@@ -5,6 +5,7 @@ mod ann;
 mod art;
 mod cfg;
 pub mod documents;
+mod faults;
 mod idx;
 mod lyr;
 mod man;
@@ -204,6 +205,7 @@ pub fn check(subject: &Subject<'_>) -> Checked {
     for family in FAMILIES {
         family.look(subject, &mut found);
     }
+    faults::add(subject.faults, &mut found);
     found.finish()
 }
 

@@ -100,6 +100,14 @@ pub(super) enum Command {
     Sbom(SbomArgs),
     /// Match the packages of images against advisories, without a policy
     Scan(ScanArgs),
+    /// Check manifests, indexes, configurations and layers, without a policy
+    Validate(ValidateArgs),
+    /// Say what a check or a rule is about, and how to fix what it finds; without an id, list all
+    Explain {
+        /// The id, such as MAN-004
+        #[arg(value_name = "ID")]
+        id: Option<String>,
+    },
     /// The advisory snapshot
     #[command(subcommand)]
     Db(DbCommand),
@@ -198,6 +206,37 @@ pub(super) struct SbomArgs {
     #[arg(long = "as", env = "PORTCULLIS_AS", value_name = "REFERENCE")]
     pub(super) stands_for: Option<Reference>,
     /// A document: cyclonedx, inventory, text; repeatable, =FILE writes it there [default: cyclonedx]
+    #[arg(short, long = "output", env = "PORTCULLIS_OUTPUT", value_name = "FORMAT[=FILE]", action = ArgAction::Append)]
+    pub(super) output: Vec<Output>,
+}
+
+/// Options of `validate`.
+#[derive(Debug, Args)]
+pub(super) struct ValidateArgs {
+    #[command(flatten)]
+    pub(super) image: ImageArgs,
+    /// Platforms that must be there, such as linux/amd64,linux/arm64
+    #[arg(long, env = "PORTCULLIS_REQUIRE_PLATFORM", value_name = "PLATFORM", value_delimiter = ',')]
+    pub(super) require_platform: Vec<Platform>,
+    /// The source repository that org.opencontainers.image.source must name
+    #[arg(long, env = "PORTCULLIS_SOURCE", value_name = "URL")]
+    pub(super) source: Option<String>,
+    /// The commit that org.opencontainers.image.revision must name
+    #[arg(long, env = "PORTCULLIS_REVISION", value_name = "SHA")]
+    pub(super) revision: Option<String>,
+    /// The most that the stored layers of a platform may have, in bytes
+    #[arg(long, env = "PORTCULLIS_MAX_SIZE", value_name = "BYTES")]
+    pub(super) max_size: Option<u64>,
+    /// Tags of the same repository that must point to this very image, fetched afresh
+    #[arg(long, env = "PORTCULLIS_TAGS", value_name = "TAG", value_delimiter = ',')]
+    pub(super) tags: Vec<String>,
+    /// How long a registry may lag behind a push before a tag counts as broken [default: 60s]
+    #[arg(long, env = "PORTCULLIS_WAIT", value_name = "TIME", value_parser = parse_duration)]
+    pub(super) wait: Option<Duration>,
+    /// The evaluation time, RFC 3339 [default: now]
+    #[arg(long, env = "PORTCULLIS_AT", value_name = "TIME")]
+    pub(super) at: Option<Timestamp>,
+    /// A report: text, json, sarif; repeatable, =FILE writes it there [default: text]
     #[arg(short, long = "output", env = "PORTCULLIS_OUTPUT", value_name = "FORMAT[=FILE]", action = ArgAction::Append)]
     pub(super) output: Vec<Output>,
 }

@@ -9,7 +9,7 @@ use crate::report::{self, Judged};
 use super::args::GateArgs;
 use super::exit::Exit;
 use super::output::Plan;
-use super::{Context, Failure, images, policy};
+use super::{Context, Failure, clock, images, policy};
 
 /// Judges every image and writes the reports, which are complete whatever the exit code.
 pub(super) fn run(args: &GateArgs, context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
@@ -20,7 +20,7 @@ pub(super) fn run(args: &GateArgs, context: &Context, out: &mut dyn Write) -> Re
     let selection = Selection { scope: stated(&args.scope), env: stated(&args.env) };
     let selected = document.select(&selection).map_err(|error| Failure::usage(error.to_string()))?;
     let snapshot = images::snapshot(&args.snapshot, context)?;
-    let now = args.at.unwrap_or_else(now);
+    let now = args.at.unwrap_or_else(clock::now);
     let answers = images::each(&args.image, &snapshot, context, |request, progress| {
         judge(request, &selected, now, progress)
     })?;
@@ -49,11 +49,4 @@ fn read_policy(args: &GateArgs, context: &Context) -> Result<Policy, Failure> {
         }
     };
     read.map_err(Failure::usage)
-}
-
-#[expect(clippy::disallowed_methods, reason = "a door reads the clock")]
-fn now() -> jiff::Timestamp {
-    let now = jiff::Timestamp::now();
-    // Whole seconds: nobody types a fraction into `--at` to judge again.
-    jiff::Timestamp::from_second(now.as_second()).unwrap_or(now)
 }

@@ -1,9 +1,11 @@
 //! The command line: what was typed, to `gate`, to a report and an exit code.
 
 mod args;
+mod clock;
 pub mod compare_versions;
 mod db;
 pub mod exit;
+mod explain;
 mod gate;
 mod images;
 mod output;
@@ -12,6 +14,7 @@ mod progress;
 mod registries;
 mod sbom;
 mod scan;
+mod validate;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write};
@@ -48,6 +51,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Gate(args) => gate::run(args, &context, &mut out),
         Command::Sbom(args) => sbom::run(args, &context, &mut out),
         Command::Scan(args) => scan::run(args, &context, &mut out),
+        Command::Validate(args) => validate::run(args, &context, &mut out),
+        Command::Explain { id } => explain::run(id.as_deref(), &mut out),
         Command::Db(args) => db::run(args, &context, &mut out),
         Command::Policy(args) => policy::run(args, &context, &mut out),
         Command::CompareVersions(args) => compare(args, &mut out),

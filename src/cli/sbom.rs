@@ -36,7 +36,7 @@ pub(super) fn run(args: &SbomArgs, context: &Context, out: &mut dyn Write) -> Re
         opened.narrow(&platform);
     }
     let bar = context.progress();
-    let evidence = opened.inspect(&limits, &bar);
+    let evidence = opened.inspect(&limits, &bar).evidence;
     drop(bar);
     let mut exit = Exit::Admit;
     for platform in readable(&evidence)? {

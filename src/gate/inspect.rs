@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::check::{LayerFacts, PlatformLayers};
 use crate::image::layer::Verified;
 use crate::image::limits::Limits;
 use crate::image::resolve::{BlobName, Image, LayerBlob, PlatformImage};
@@ -75,6 +76,7 @@ pub fn open(
         wanted: wanted.cloned(),
         platforms: Fact::Absent,
         snapshot: Fact::Absent,
+        checked: Fact::Absent,
         faults: Vec::new(),
     };
     let found = match Source::open(location, wanted, registry, limits) {
@@ -111,9 +113,9 @@ impl Opened {
     /// Reads the layers. Findings and snapshot are left [`Fact::Absent`]: nobody looked for them yet. What
     /// could not be read is among the faults.
     #[must_use]
-    pub fn inspect(self, limits: &Limits, progress: &dyn Progress) -> Evidence {
+    pub fn inspect(self, limits: &Limits, progress: &dyn Progress) -> Inspected {
         let Self { mut evidence, found } = self;
-        let Some((source, image)) = found else { return evidence };
+        let Some((source, image)) = found else { return Inspected { evidence, found: None } };
         if image.platforms.is_empty() {
             let cause = match (evidence.faults.first(), &evidence.wanted) {
                 (Some(fault), _) => fault.to_string(),
@@ -124,13 +126,30 @@ impl Opened {
                 evidence.faults.push(Fault::unreadable("image", cause.clone()));
             }
             evidence.platforms = Fact::Unknown(cause);
-            return evidence;
+            return Inspected { evidence, found: Some(Found { source, image, layers: Vec::new() }) };
         }
         let reading = Reading { source: &source, limits, progress };
-        let platforms = reading.platforms(&image, &mut evidence.faults);
+        let (platforms, layers) = reading.platforms(&image, &mut evidence.faults);
         evidence.platforms = Fact::Known(platforms);
-        evidence
+        Inspected { evidence, found: Some(Found { source, image, layers }) }
     }
+}
+
+/// An image, read whole.
+#[derive(Debug)]
+pub struct Inspected {
+    /// What is known of it.
+    pub evidence: Evidence,
+    pub(super) found: Option<Found>,
+}
+
+/// What the checks look at.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) source: Source,
+    pub(super) image: Image,
+    /// The platforms of which every layer was read.
+    pub(super) layers: Vec<PlatformLayers>,
 }
 
 /// What was read of a layer, for every place that lists it.
@@ -143,13 +162,20 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn platforms(&self, image: &Image, faults: &mut Vec<Fault>) -> Vec<PlatformEvidence> {
+    fn platforms(
+        &self,
+        image: &Image,
+        faults: &mut Vec<Fault>,
+    ) -> (Vec<PlatformEvidence>, Vec<PlatformLayers>) {
         let mut layers = self.layers(&image.platforms).into_iter();
+        let mut whole = Vec::new();
         let platforms = image.platforms.iter().map(|platform| {
             let read = layers.by_ref().take(platform.layers.len()).collect();
-            self.platform(platform, read, faults)
+            let (evidence, layers) = self.platform(platform, read, faults);
+            whole.extend(layers);
+            evidence
         });
-        platforms.collect()
+        (platforms.collect(), whole)
     }
 
     /// Reads every layer of every platform, several at a time; the answers are in order. A layer that
@@ -236,7 +262,7 @@ impl Reading<'_> {
         image: &PlatformImage,
         read: Vec<LayerRead>,
         faults: &mut Vec<Fault>,
-    ) -> PlatformEvidence {
+    ) -> (PlatformEvidence, Option<PlatformLayers>) {
         let mut inventories = Vec::new();
         let mut verified = Vec::new();
         let mut first_fault = None;
@@ -253,33 +279,38 @@ impl Reading<'_> {
                 }
             }
         }
-        let inventory = match first_fault {
-            Some(cause) => Fact::Unknown(cause),
-            None => self.inventory(image, inventories, &verified).unwrap_or_else(|fault| {
-                let fault = fault.on(&image.platform);
-                let cause = fault.to_string();
-                faults.push(fault);
-                Fact::Unknown(cause)
-            }),
-        };
         let layers =
-            verified.into_iter().map(|facts| LayerEvidence { digest: facts.digest, size: facts.size });
-        PlatformEvidence {
+            verified.iter().map(|facts| LayerEvidence { digest: facts.digest.clone(), size: facts.size });
+        let layers = layers.collect();
+        let (inventory, whole) = match first_fault {
+            Some(cause) => (Fact::Unknown(cause), None),
+            None => match self.inventory(image, inventories, verified) {
+                Ok((inventory, layers)) => (Fact::Known(inventory), Some(layers)),
+                Err(fault) => {
+                    let fault = fault.on(&image.platform);
+                    let cause = fault.to_string();
+                    faults.push(fault);
+                    (Fact::Unknown(cause), None)
+                }
+            },
+        };
+        let evidence = PlatformEvidence {
             platform: image.platform.clone(),
             digest: image.digest.clone(),
             config: Fact::Known(image.config.clone()),
-            layers: layers.collect(),
+            layers,
             inventory,
             findings: Fact::Absent,
-        }
+        };
+        (evidence, whole)
     }
 
     fn inventory(
         &self,
         image: &PlatformImage,
         mut layers: Vec<Arc<LayerInventory>>,
-        verified: &[Verified],
-    ) -> Result<Fact<Inventory>, Fault> {
+        verified: Vec<Verified>,
+    ) -> Result<(Inventory, PlatformLayers), Fault> {
         let (entries, limit) =
             (layers.iter().map(|layer| layer.entries.len()).sum(), self.limits.image_entries);
         if limit < entries {
@@ -310,7 +341,26 @@ impl Reading<'_> {
                 created_by: steps.get(index).cloned().flatten(),
             })
             .collect();
-        Ok(Fact::Known(Merged::new(&layers).flatten(&references)))
+        let inventory = Merged::new(&layers).flatten(&references);
+        let layers = layers.into_iter().zip(verified).zip(&image.layers).zip(references).map(
+            |(((inventory, verified), layer), reference)| LayerFacts {
+                media_type: match &layer.blob {
+                    BlobName::Descriptor(descriptor) => Some(descriptor.media_type.clone()),
+                    BlobName::Member(_) => None,
+                },
+                verified,
+                diff_id: reference.diff_id,
+                created_by: reference.created_by,
+                inventory,
+            },
+        );
+        let layers = PlatformLayers {
+            platform: image.platform.clone(),
+            digest: image.digest.clone(),
+            config: image.config.clone(),
+            layers: layers.collect(),
+        };
+        Ok((inventory, layers))
     }
 }
 

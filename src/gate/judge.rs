@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::check::Expected;
 use crate::feed::Store;
 use crate::image::limits::Limits;
 use crate::model::evidence::Evidence;
@@ -14,7 +15,7 @@ use crate::model::verdict::Verdict;
 use crate::policy::{SelectedPolicy, evaluate};
 use crate::registry::Registry;
 
-use super::inspect::{Error, Progress, open};
+use super::inspect::{Error, Inspected, Progress, open};
 use super::snapshot;
 
 /// Which image, and what it is compared with.
@@ -34,19 +35,30 @@ pub struct Request<'a> {
     pub limits: &'a Limits,
 }
 
-/// All facts of an image: what is in it, and which advisories apply.
+/// All facts of an image but the checks: what is in it, and which advisories apply.
 ///
 /// # Errors
 /// [`Error`] only where the user must choose; what could not be read is unknown in the evidence.
 pub fn gather(request: &Request<'_>, progress: &dyn Progress) -> Result<Evidence, Error> {
+    let mut evidence = inspect(request, progress)?.evidence;
+    compare(&mut evidence, request.snapshot, progress);
+    Ok(evidence)
+}
+
+fn inspect(request: &Request<'_>, progress: &dyn Progress) -> Result<Inspected, Error> {
     let opened = open(request.location, request.platform, request.registry, request.limits)?;
-    let mut evidence = opened.inspect(request.limits, progress);
+    let mut inspected = opened.inspect(request.limits, progress);
+    let evidence = &mut inspected.evidence;
     if let Some(reference) = request.stands_for {
         evidence.reference = Fact::Known(reference.clone());
     }
-    check_reference(&mut evidence);
-    match request.snapshot {
-        Fact::Known(store) => snapshot::compare(&mut evidence, store, progress),
+    check_reference(evidence);
+    Ok(inspected)
+}
+
+fn compare(evidence: &mut Evidence, snapshot: &Fact<Store>, progress: &dyn Progress) {
+    match snapshot {
+        Fact::Known(store) => snapshot::compare(evidence, store, progress),
         Fact::Absent => {}
         Fact::Unknown(cause) => {
             evidence.snapshot = Fact::Unknown(cause.clone());
@@ -55,7 +67,6 @@ pub fn gather(request: &Request<'_>, progress: &dyn Progress) -> Result<Evidence
             }
         }
     }
-    Ok(evidence)
 }
 
 /// Judges an image by a policy at a time.
@@ -68,7 +79,12 @@ pub fn judge(
     now: Timestamp,
     progress: &dyn Progress,
 ) -> Result<(Evidence, Verdict), Error> {
-    let evidence = gather(request, progress)?;
+    let mut inspected = inspect(request, progress)?;
+    if policy.needs_checks() {
+        inspected.check(&Expected::default(), now);
+    }
+    let mut evidence = inspected.evidence;
+    compare(&mut evidence, request.snapshot, progress);
     let verdict = evaluate(policy, &evidence, now);
     Ok((evidence, verdict))
 }

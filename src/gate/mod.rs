@@ -1,10 +1,12 @@
 //! The only place that knows the order: open, read layers, flatten, find, evaluate.
 
+mod check;
 mod inspect;
 mod judge;
 mod snapshot;
 mod source;
+mod tags;
 
-pub use inspect::{Error, Opened, Progress, open};
+pub use inspect::{Error, Inspected, Opened, Progress, open};
 pub use judge::{Request, gather, judge};
 pub use snapshot::{EcosystemStatus, open_snapshot, status};

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::image::limits::Limits;
 use crate::image::resolve::{BlobName, Image};
 use crate::layout;
+use crate::model::descriptor::Descriptor;
 use crate::model::fault::{Fault, FaultKind};
 use crate::model::location::Location;
 use crate::model::platform::Platform;
@@ -78,6 +79,37 @@ impl Source {
         };
         Ok(Blob { inner, lie })
     }
+
+    /// The `Content-Type` that a registry gave the root.
+    pub(super) fn content_type(&self) -> Option<String> {
+        match self {
+            Self::Layout(_) => None,
+            Self::Registry(store) => store.content_type.clone(),
+        }
+    }
+
+    /// A manifest or a configuration, as it came.
+    pub(super) fn document(&self, descriptor: &Descriptor, limit: u64) -> Result<Vec<u8>, Unread> {
+        match self {
+            Self::Layout(store) => store.document(descriptor, limit).map_err(|error| Unread {
+                missing: error.kind == layout::ErrorKind::NotFound,
+                cause: error.message,
+            }),
+            Self::Registry(store) => store.document(descriptor, limit).map_err(|error| Unread {
+                missing: error.kind == registry::ErrorKind::NotFound,
+                cause: error.message,
+            }),
+        }
+    }
+}
+
+/// Why a document was not read.
+#[derive(Debug, Clone)]
+pub(super) struct Unread {
+    /// It is certainly not there.
+    pub(super) missing: bool,
+    /// What happened.
+    pub(super) cause: String,
 }
 
 /// What a registry's stream proved to be a lie. The layer pass sees only that its reader failed.

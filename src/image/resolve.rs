@@ -18,6 +18,8 @@ use super::limits::Limits;
 pub struct Image {
     /// Digest of the root manifest or index; a docker-archive's config digest.
     pub digest: Option<Digest>,
+    /// What led to the root manifest or index; none for a docker-archive.
+    pub root: Option<Descriptor>,
     /// Every platform that could be resolved, in the order of the index.
     pub platforms: Vec<PlatformImage>,
     /// What lies or could not be read on the way.
@@ -72,7 +74,7 @@ pub fn resolve(
     fetch: &mut Fetch<'_>,
 ) -> Image {
     let mut resolution = Resolution {
-        image: Image { digest: Some(root.digest.clone()), ..Image::default() },
+        image: Image { digest: Some(root.digest.clone()), root: Some(root.clone()), ..Image::default() },
         wanted,
         limits,
         fetch,

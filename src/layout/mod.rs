@@ -8,6 +8,7 @@ use std::io::Read;
 
 use crate::image::limits::Limits;
 use crate::image::resolve::{BlobName, Image};
+use crate::model::descriptor::Descriptor;
 use crate::model::location::Location;
 use crate::model::platform::Platform;
 
@@ -68,6 +69,14 @@ pub fn open(
 }
 
 impl Store {
+    /// A manifest or a configuration, as stored: at most one byte more than `limit`.
+    ///
+    /// # Errors
+    /// [`Error`] where it is not there or could not be read.
+    pub fn document(&self, descriptor: &Descriptor, limit: u64) -> Result<Vec<u8>, Error> {
+        self.files.read(&oci::blob_path(&descriptor.digest), limit)
+    }
+
     /// Opens a layer's blob. The bytes are not verified here: whoever reads them does that
     /// (`image::layer::read`).
     ///

@@ -13,6 +13,7 @@ use super::finding::Findings;
 use super::inventory::Inventory;
 use super::platform::Platform;
 use super::reference::Reference;
+use super::violation::Checked;
 
 /// All that is known of one image when a policy judges it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub struct Evidence {
     pub platforms: Fact<Vec<PlatformEvidence>>,
     /// The advisory snapshot. Absent where none was given.
     pub snapshot: Fact<SnapshotInfo>,
+    /// What the checks of manifests and layers found. Absent where nobody ran them.
+    pub checked: Fact<Checked>,
     /// What is wrong with the image's bytes or could not be read of them.
     pub faults: Vec<Fault>,
 }

@@ -10,6 +10,7 @@ use super::inventory::{Inventory, LayerRef, Package};
 use super::path::ImagePath;
 use super::purl::Purl;
 use super::severity::Severity;
+use super::violation::Checked;
 
 /// The evaluation time where a test does not care.
 pub(crate) const NOW: &str = "2026-11-24T12:00:00Z";
@@ -70,6 +71,7 @@ pub(crate) fn evidence() -> Evidence {
             generated: Some("2026-11-24T06:00:00Z".parse().unwrap()),
             ecosystems: [].into(),
         }),
+        checked: Fact::Known(Checked::default()),
         faults: Vec::new(),
     }
 }

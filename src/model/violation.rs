@@ -113,3 +113,29 @@ pub struct Unseen {
     /// Why: a lowercase fragment.
     pub cause: String,
 }
+
+/// Whether a tag, fetched afresh, points to the image that was judged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TagCheck {
+    /// The tag.
+    pub tag: String,
+    /// The digest that it points to; null where it could not be had.
+    pub digest: Option<Digest>,
+    /// What came of it.
+    pub state: TagState,
+    /// What is wrong or could not be seen: lowercase fragments.
+    pub causes: Vec<String>,
+}
+
+/// What came of looking at a tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TagState {
+    /// It points to the digest, and everything below it is there.
+    Holds,
+    /// It could not be seen.
+    Unknown,
+    /// It certainly points elsewhere, or something below it is certainly missing.
+    Broken,
+}

@@ -3,7 +3,9 @@
 use std::rc::Rc;
 
 use crate::model::evidence::Evidence;
+use crate::model::fact::Fact;
 use crate::model::verdict::{Message, Outcome, Verdict};
+use crate::model::violation::{CheckSeverity, Checked, Place, Violation};
 
 pub(crate) use crate::model::fixture::{
     IMAGE_DIGEST, NOW, evidence, finding, gap, on_first, package, undetermined,
@@ -104,5 +106,18 @@ impl Case {
     /// Texts of the messages of the rule `r0`.
     pub(crate) fn texts(&self) -> Vec<String> {
         self.messages().into_iter().map(|message| message.text).collect()
+    }
+}
+
+/// A violation of a check, nowhere in particular.
+pub(crate) fn violation(check: &'static str, severity: CheckSeverity) -> Violation {
+    let message = "something is wrong".to_owned();
+    Violation { check, severity, message, place: Place::Image, evidence: None, platform: None }
+}
+
+/// Sets what the checks found.
+pub(crate) fn checked<const N: usize>(violations: [Violation; N]) -> impl FnOnce(&mut Evidence) {
+    move |evidence| {
+        evidence.checked = Fact::Known(Checked { violations: violations.to_vec(), ..Checked::default() });
     }
 }

@@ -3,6 +3,7 @@
 //! [`Policy::parse`] reads the document, [`Policy::select`] settles which of its scopes may apply, and
 //! [`evaluate()`] judges evidence by it. A kind of rule is one file in `rules/` and one row of [`RULES`].
 
+mod checked;
 mod document;
 mod error;
 mod evaluate;

@@ -54,6 +54,11 @@ pub trait Settings: Debug + Send + Sync {
     /// What the rule says of the image.
     fn decide(&self, subject: &Subject<'_>) -> Decided;
 
+    /// Whether it looks at what the checks of manifests and layers found.
+    fn needs_checks(&self) -> bool {
+        false
+    }
+
     /// The gaps that it waives, for every rule of the policy.
     fn gap_waivers(&self) -> &[GapWaiver] {
         &[]
@@ -71,22 +76,14 @@ pub static RULES: &[&dyn Rule] = &[
     &rules::labels::LabelsRule,
     &rules::age::AgeRule,
     &rules::size::SizeRule,
+    &rules::secrets::SecretsRule,
+    &rules::manifest::ManifestRule,
 ];
 
 /// Kinds of the schema that this version does not have yet. A policy that has one is refused: to
 /// ignore the rule would let images in unchecked.
-pub(crate) const LATER_KINDS: &[&str] = &[
-    "signature",
-    "attestation",
-    "provenance",
-    "sbom",
-    "licenses",
-    "baseImage",
-    "secrets",
-    "manifest",
-    "verdict",
-    "expr",
-];
+pub(crate) const LATER_KINDS: &[&str] =
+    &["signature", "attestation", "provenance", "sbom", "licenses", "baseImage", "verdict", "expr"];
 
 /// What a rule decides on.
 pub struct Subject<'a> {
@@ -269,7 +266,7 @@ mod tests {
     #[test]
     fn only_rules_that_look_at_a_date_or_the_advisories_are_timed() {
         let timed: Vec<&str> = RULES.iter().filter(|rule| rule.timed()).map(|rule| rule.kind()).collect();
-        assert_eq!(timed, ["vulnerabilities", "gaps", "packages", "age"]);
+        assert_eq!(timed, ["vulnerabilities", "gaps", "packages", "age", "secrets", "manifest"]);
     }
 
     #[test]

@@ -218,6 +218,13 @@ impl Policy {
 }
 
 impl<'p> SelectedPolicy<'p> {
+    /// Whether a rule, in whatever scope, looks at what the checks of manifests and layers found.
+    #[must_use]
+    pub fn needs_checks(&self) -> bool {
+        let scoped = self.policy.scopes.iter().flat_map(|scope| &scope.rules);
+        self.policy.rules.iter().chain(scoped).any(|rule| rule.settings.needs_checks())
+    }
+
     /// The policy.
     #[must_use]
     pub fn policy(&self) -> &'p Policy {

@@ -24,7 +24,7 @@ pub(crate) struct Terms {
 
 impl Terms {
     /// Reads the three fields that are required of every waiver.
-    fn read(fields: &mut Fields<'_>, errors: &mut Errors) -> Option<Self> {
+    pub(crate) fn read(fields: &mut Fields<'_>, errors: &mut Errors) -> Option<Self> {
         let until = fields.need("until", errors, |node| node.read("a date such as `2027-01-31`", parse_date));
         let mut text =
             |key, expected| fields.need(key, errors, |node: &Node| node.text(expected).map(str::to_owned));

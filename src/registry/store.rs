@@ -24,6 +24,8 @@ pub struct Store {
     repository: Repository,
     /// The digest that the reference had: everything read is below it, wherever a tag moves to.
     pub digest: Digest,
+    /// `Content-Type` of the root, without parameters.
+    pub content_type: Option<String>,
 }
 
 /// Opens an image and resolves it. `wanted` chooses platforms; `None` is all. A tag is read once: what is
@@ -47,7 +49,12 @@ pub fn open(
         platform: None,
         annotations: Default::default(),
     };
-    let store = Store { registry: registry.clone(), repository, digest: pulled.digest };
+    let store = Store {
+        registry: registry.clone(),
+        repository,
+        digest: pulled.digest,
+        content_type: pulled.media_type,
+    };
     let image = resolve::resolve(&root, wanted, limits, &mut |descriptor, limit| {
         if *descriptor == root {
             return Ok(pulled.bytes.clone());
@@ -59,6 +66,12 @@ pub fn open(
 }
 
 impl Store {
+    /// The repository that it is in.
+    #[must_use]
+    pub fn repository(&self) -> &Repository {
+        &self.repository
+    }
+
     /// Opens a layer's blob. The bytes are not verified here: whoever reads them does that
     /// (`image::layer::read`).
     ///

@@ -215,7 +215,7 @@ fn gaps(platforms: &[PlatformEvidence]) -> Option<Vec<Gap>> {
 /// Pretty-printed, with every character escaped that a terminal or a viewer would not show as itself.
 /// JSON itself demands that of U+0000 to U+001F only: C1 controls and bidirectional overrides in a package
 /// name would otherwise reach the terminal of whoever looks at the document.
-fn write(document: &impl Serialize) -> String {
+pub(super) fn write(document: &impl Serialize) -> String {
     // Cannot fail: the sink is memory and every key is a text. Were it to, nothing is no admit.
     let text = serde_json::to_string_pretty(document).unwrap_or_default();
     let mut printable = String::with_capacity(text.len() + 1);

@@ -7,6 +7,9 @@
 mod json;
 mod text;
 mod unknown;
+mod validate;
+
+pub use validate::{VALIDATE_FORMATS, ValidateFormat, Validated};
 
 use crate::model::evidence::Evidence;
 use crate::model::verdict::Verdict;

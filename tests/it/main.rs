@@ -21,4 +21,5 @@ mod sbom;
 mod sim;
 mod support;
 mod truth;
+mod validate;
 mod versions;

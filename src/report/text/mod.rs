@@ -2,11 +2,11 @@
 
 mod gate;
 mod lists;
-mod page;
+pub(super) mod page;
 mod scan;
 mod table;
 mod upgrades;
-mod words;
+pub(super) mod words;
 
 use std::collections::BTreeMap;
 

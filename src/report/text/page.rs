@@ -12,7 +12,7 @@ const BODY_COLUMNS: usize = 30;
 
 /// The colour of a piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tint {
+pub(in crate::report) enum Tint {
     /// As the terminal has it.
     Plain,
     /// Bold: what the eye should find.
@@ -43,24 +43,24 @@ impl Tint {
 
 /// A piece of a line. Its text is made safe when it is made, so that no caller can forget to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Piece {
+pub(in crate::report) struct Piece {
     tint: Tint,
     text: String,
 }
 
 /// A piece of text in a colour.
-pub(super) fn piece(tint: Tint, text: impl AsRef<str>) -> Piece {
+pub(in crate::report) fn piece(tint: Tint, text: impl AsRef<str>) -> Piece {
     Piece { tint, text: safe(text.as_ref(), PIECE_CHARS) }
 }
 
 /// A piece of text as the terminal has it.
-pub(super) fn plain(text: impl AsRef<str>) -> Piece {
+pub(in crate::report) fn plain(text: impl AsRef<str>) -> Piece {
     piece(Tint::Plain, text)
 }
 
 /// Foreign text made safe to print and cut to so many characters, `…` at the end. Text that is safe and
 /// short enough stays as it is, so that what a message has escaped is not escaped twice.
-pub(super) fn safe(text: &str, limit: usize) -> String {
+pub(in crate::report) fn safe(text: &str, limit: usize) -> String {
     let mut out = String::new();
     let mut left = limit;
     for c in text.chars() {
@@ -80,7 +80,7 @@ pub(super) fn safe(text: &str, limit: usize) -> String {
 }
 
 /// The report as it is written.
-pub(super) struct Page {
+pub(in crate::report) struct Page {
     text: String,
     color: bool,
     width: usize,
@@ -88,34 +88,34 @@ pub(super) struct Page {
 
 impl Page {
     /// An empty page.
-    pub(super) fn new(style: &Style) -> Self {
+    pub(in crate::report) fn new(style: &Style) -> Self {
         Self { text: String::new(), color: style.color, width: style.width }
     }
 
     /// The page's text.
-    pub(super) fn finish(self) -> String {
+    pub(in crate::report) fn finish(self) -> String {
         self.text
     }
 
     /// How much is written: whether anything was added.
-    pub(super) fn written(&self) -> usize {
+    pub(in crate::report) fn written(&self) -> usize {
         self.text.len()
     }
 
     /// The width that the page is to have.
-    pub(super) fn width(&self) -> usize {
+    pub(in crate::report) fn width(&self) -> usize {
         self.width
     }
 
     /// An empty line, unless the page is empty or ends with one already.
-    pub(super) fn gap(&mut self) {
+    pub(in crate::report) fn gap(&mut self) {
         if !self.text.is_empty() && !self.text.ends_with("\n\n") {
             self.text.push('\n');
         }
     }
 
     /// A line that is not wrapped.
-    pub(super) fn line(&mut self, pieces: &[Piece]) {
+    pub(in crate::report) fn line(&mut self, pieces: &[Piece]) {
         for piece in pieces {
             self.push(piece.tint, &piece.text);
         }
@@ -123,7 +123,7 @@ impl Page {
     }
 
     /// A line that begins with `lead`, and whose `body` is wrapped at spaces below its own beginning.
-    pub(super) fn row(&mut self, lead: &[Piece], body: &[Piece]) {
+    pub(in crate::report) fn row(&mut self, lead: &[Piece], body: &[Piece]) {
         let hang: usize = lead.iter().map(|piece| piece.text.chars().count()).sum();
         let width = self.width.max(hang.saturating_add(BODY_COLUMNS));
         for piece in lead {

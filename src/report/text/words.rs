@@ -11,10 +11,10 @@ use crate::model::severity::Severity;
 use super::page::{Piece, Tint, piece, safe};
 
 /// Characters of a name, version or id before it is cut. Real ones are shorter.
-pub(super) const NAME_CHARS: usize = 60;
+pub(in crate::report) const NAME_CHARS: usize = 60;
 
 /// Characters of a path before it is cut.
-pub(super) const PATH_CHARS: usize = 120;
+pub(in crate::report) const PATH_CHARS: usize = 120;
 
 /// Characters of a build step: enough to find its line in the Dockerfile.
 const STEP_CHARS: usize = 80;
@@ -23,22 +23,22 @@ const STEP_CHARS: usize = 80;
 const SHORT_DIGITS: usize = 12;
 
 /// A foreign name, version or id.
-pub(super) fn name(text: &str) -> String {
+pub(in crate::report) fn name(text: &str) -> String {
     safe(text, NAME_CHARS)
 }
 
 /// A path of the image, escaped.
-pub(super) fn safe_path(path: &ImagePath) -> String {
+pub(in crate::report) fn safe_path(path: &ImagePath) -> String {
     safe(&path.to_string(), PATH_CHARS)
 }
 
 /// `1 file`, `2 files`.
-pub(super) fn count(number: usize, noun: &str) -> String {
+pub(in crate::report) fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
 /// `a, b and 3 more`: the first `shown` of several things.
-pub(super) fn some(things: &[String], shown: usize) -> String {
+pub(in crate::report) fn some(things: &[String], shown: usize) -> String {
     let named: Vec<&str> = things.iter().take(shown).map(String::as_str).collect();
     match things.len().saturating_sub(shown) {
         0 => named.join(", "),
@@ -47,24 +47,24 @@ pub(super) fn some(things: &[String], shown: usize) -> String {
 }
 
 /// `sha256:` and the first digits.
-pub(super) fn short(digest: &Digest) -> String {
+pub(in crate::report) fn short(digest: &Digest) -> String {
     digest.to_string().chars().take(digest.algorithm().name().len() + 1 + SHORT_DIGITS).collect()
 }
 
 /// The platforms by name, or nothing where there is none to name.
-pub(super) fn platforms<'a>(platforms: impl IntoIterator<Item = &'a Platform>) -> String {
+pub(in crate::report) fn platforms<'a>(platforms: impl IntoIterator<Item = &'a Platform>) -> String {
     let names: BTreeSet<&Platform> = platforms.into_iter().collect();
     let names: Vec<String> = names.into_iter().map(|platform| name(&platform.to_string())).collect();
     some(&names, 4)
 }
 
 /// How bad a finding is. A package made to harm is worse than any defect.
-pub(super) fn severity(finding: &Finding) -> &'static str {
+pub(in crate::report) fn severity(finding: &Finding) -> &'static str {
     if finding.malicious { "malicious" } else { finding.severity.word() }
 }
 
 /// The colour of a severity. Unknown is not harmless.
-pub(super) fn severity_tint(finding: &Finding) -> Tint {
+pub(in crate::report) fn severity_tint(finding: &Finding) -> Tint {
     match finding.severity {
         _ if finding.malicious => Tint::Bad,
         Severity::Critical | Severity::High => Tint::Bad,
@@ -74,12 +74,12 @@ pub(super) fn severity_tint(finding: &Finding) -> Tint {
 }
 
 /// Findings in the order of what to do first: made to harm, then by severity, then by id.
-pub(super) fn urgency(finding: &Finding) -> impl Ord + use<'_> {
+pub(in crate::report) fn urgency(finding: &Finding) -> impl Ord + use<'_> {
     (!finding.malicious, std::cmp::Reverse(finding.severity), finding.id.as_str())
 }
 
 /// What the advisory says of a fix.
-pub(super) fn fix(finding: &Finding) -> String {
+pub(in crate::report) fn fix(finding: &Finding) -> String {
     match (finding.state, finding.fixed.split_first()) {
         (FixState::Fixed, Some((first, []))) => format!("fixed in {}", name(first)),
         (FixState::Fixed, Some((first, others))) => {
@@ -95,7 +95,7 @@ pub(super) fn fix(finding: &Finding) -> String {
 
 /// A build step as its Dockerfile has it: without what builders put around the line (classic
 /// `/bin/sh -c #(nop) `, BuildKit `RUN |1 ARG=… /bin/sh -c … # buildkit`).
-pub(super) fn step(created_by: &str) -> String {
+pub(in crate::report) fn step(created_by: &str) -> String {
     const SHELL: &str = "/bin/sh -c ";
     // Only the beginning is looked at: a step may be of any length.
     let beginning: String = created_by.chars().take(4_096).collect();
@@ -113,7 +113,7 @@ pub(super) fn step(created_by: &str) -> String {
 }
 
 /// ` (linux/amd64, linux/arm64)`, dim; nothing where there is nothing to name.
-pub(super) fn on(names: &str) -> Piece {
+pub(in crate::report) fn on(names: &str) -> Piece {
     if names.is_empty() { piece(Tint::Faint, "") } else { piece(Tint::Faint, format!(" ({names})")) }
 }
 

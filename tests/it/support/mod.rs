@@ -79,5 +79,5 @@ impl Progress for Quiet {
 /// Everything known of an image, all platforms.
 pub fn evidence(location: &str) -> Evidence {
     let limits = Limits::default();
-    open(&location.parse().unwrap(), None, None, &limits).unwrap().inspect(&limits, &Quiet)
+    open(&location.parse().unwrap(), None, None, &limits).unwrap().inspect(&limits, &Quiet).evidence
 }

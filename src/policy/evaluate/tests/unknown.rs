@@ -10,8 +10,9 @@ use crate::model::digest::Digest;
 use crate::model::evidence::{PlatformEvidence, SegmentInfo};
 use crate::model::finding::FixState;
 use crate::model::severity::Severity;
+use crate::model::violation::{CheckSeverity, Checked, Unseen};
 use crate::policy::evaluate;
-use crate::policy::fixture::{NOW, evidence, package};
+use crate::policy::fixture::{NOW, checked, evidence, package, violation};
 
 /// Every kind of rule at once. An unknown severity is undecided: with `ignore` the author accepts it.
 const POLICY: &str = "rules:
@@ -42,6 +43,10 @@ const POLICY: &str = "rules:
   age: {maxSinceBuild: 90d}
 - id: small
   size: {compressedMax: 1MB}
+- id: sound
+  manifest: {strict: true, allow: [{check: CFG-013, until: 2026-12-31, reason: x, owner: y}]}
+- id: secrets
+  secrets: {in: [layers, env, history]}
 scopes:
 - name: preview
   when: {tags: [pr]}
@@ -131,6 +136,8 @@ fn some_evidence() -> impl Strategy<Value = Evidence> {
             1 => evidence.faults.push(Fault::unreadable("layer 0", "no blob")),
             2 => evidence.reference = Fact::Absent,
             3 => evidence.snapshot = Fact::Absent,
+            4 => checked([violation("LYR-016", CheckSeverity::High)])(&mut evidence),
+            5 => checked([violation("CFG-008", CheckSeverity::Medium)])(&mut evidence),
             _ => {}
         }
         evidence
@@ -218,6 +225,12 @@ const FORGET: &[(&str, Change)] = &[
                 config.created = None;
             }
         });
+    }),
+    ("checks unknown", |e| e.checked = Fact::Unknown("x".into())),
+    ("checks absent", |e| e.checked = Fact::Absent),
+    ("a part that was not looked at", |e| {
+        let unseen = vec![Unseen { at: "document".into(), cause: "x".into() }];
+        e.checked = Fact::Known(Checked { unseen, ..Checked::default() });
     }),
     ("kev", |e| each_finding(e, |f| f.kev = None)),
     ("epss", |e| each_finding(e, |f| f.epss = None)),

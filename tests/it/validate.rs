@@ -1,0 +1,157 @@
+//! `portcullis validate` and `explain`, run as a user would.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::support::cli::{Run, portcullis};
+use crate::support::image::{Layout, image, layer, layout};
+use crate::support::registry::{Fault, Hook, Registry, Switches, on};
+use crate::support::{python, shared};
+
+const APP: &str = "acme/app";
+const AT: &str = "2026-11-01T00:00:00Z";
+
+fn run(arguments: &[&str]) -> Run {
+    let home = tempfile::tempdir().unwrap();
+    portcullis(home.path(), arguments)
+}
+
+fn validate(more: &[&str]) -> Run {
+    run(&[&["validate", "--insecure-registry", "127.0.0.1", "--at", AT], more].concat())
+}
+
+fn two_platforms() -> Layout {
+    let mut built = layout();
+    let platforms = ["linux/amd64", "linux/arm64"]
+        .map(|platform| built.add(image(platform).layer(layer("COPY . .").file("etc/motd", platform))));
+    let index = built.index(platforms.to_vec());
+    built.tag("v1", index);
+    built
+}
+
+fn tags(document: &Value) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let tags = document["tags"].as_array().unwrap();
+    tags.iter().map(|tag| (text(&tag["tag"]), text(&tag["state"]))).collect()
+}
+
+#[test]
+fn after_a_push_every_tag_points_to_the_image() {
+    let registry = Registry::start(Switches::default());
+    let digest = registry.push_layout(APP, "v1", &two_platforms());
+    registry.tag(APP, "latest", &digest);
+    let reference = registry.reference(APP, &digest);
+    let all = validate(&[&reference, "--tags", "v1,latest", "-o", "json"]).ended(0).json();
+    assert_eq!(tags(&all), [("v1".into(), "holds".into()), ("latest".into(), "holds".into())]);
+    assert_eq!(all["tags"][0]["digest"], digest);
+}
+
+#[test]
+fn a_tag_that_points_elsewhere_or_nowhere_is_broken() {
+    let registry = Registry::start(Switches::default());
+    let digest = registry.push_layout(APP, "v1", &two_platforms());
+    let mut other = layout();
+    let only = other.add(image("linux/amd64").layer(layer("ADD").file("etc/issue", "other")));
+    other.tag("old", only);
+    registry.push_layout(APP, "old", &other);
+    let reference = registry.reference(APP, &digest);
+    let options = ["--tags", "v1,old,none", "--wait", "1s", "-o", "json"];
+    let document = validate(&[&[reference.as_str()], &options[..]].concat()).ended(1).json();
+    let states: Vec<String> = tags(&document).into_iter().map(|(_, state)| state).collect();
+    assert_eq!(states, ["holds", "broken", "broken"]);
+    assert!(document["tags"][1]["causes"][0].as_str().unwrap().contains("points to sha256:"));
+    let text = validate(&[&reference, "--tags", "old", "--wait", "1s"]).ended(1).out();
+    assert!(text.contains("tag old  broken: it points to"), "{text}");
+}
+
+#[test]
+fn a_registry_that_lags_is_waited_for() {
+    let registry = Registry::start(Switches::default());
+    let digest = registry.push_layout(APP, "v1", &two_platforms());
+    let late = digest.clone();
+    let appear: Hook = Arc::new(move |store| store.repository(APP).tag("late", &late));
+    registry.script(on("GET", "/manifests/late").skip(2), [Fault::Before(appear)]);
+    let reference = registry.reference(APP, &digest);
+    let document = validate(&[&reference, "--tags", "late", "--wait", "30s", "-o", "json"]).ended(0).json();
+    assert_eq!(tags(&document), [("late".into(), "holds".into())]);
+    assert!(registry.count("GET", "/manifests/late") >= 3);
+}
+
+#[test]
+fn a_tag_that_cannot_be_seen_is_unknown_and_a_layer_that_vanished_breaks_it() {
+    let registry = Registry::start(Switches::default());
+    let digest = registry.push_layout(APP, "v1", &two_platforms());
+    let reference = registry.reference(APP, &digest);
+    let options = ["--tags", "v1", "--wait", "1s", "-o", "json"];
+    let arguments = [&[reference.as_str()], &options[..]].concat();
+    registry.script(on("GET", "/manifests/v1").times(usize::MAX), [Fault::bare(403)]);
+    let document = validate(&arguments).ended(3).json();
+    assert_eq!(tags(&document), [("v1".into(), "unknown".into())]);
+    assert_eq!(document["complete"], false);
+    registry.unscript();
+    registry.script(on("HEAD", "/blobs/").times(usize::MAX), [Fault::bare(404)]);
+    let document = validate(&arguments).ended(1).json();
+    assert_eq!(tags(&document), [("v1".into(), "broken".into())]);
+}
+
+#[test]
+fn tags_are_for_one_image_in_a_registry() {
+    validate(&["oci:testdata/demo/image", "--tags", "v1"]).ended(2);
+    validate(&["127.0.0.1:1/acme/app:v1", "--tags", "a/b"]).ended(2);
+    let offline = validate(&["127.0.0.1:1/acme/app:v1", "--tags", "v1", "--offline"]).ended(3);
+    assert!(offline.out().contains("--offline"), "{}", offline.out());
+}
+
+#[test]
+fn sarif_is_valid_by_the_published_schema() {
+    let (Some(python), Some(schema)) = (python(), std::env::var_os("PORTCULLIS_SARIF_SCHEMA")) else {
+        println!("skipped: PORTCULLIS_SARIF_SCHEMA names no schema");
+        assert!(std::env::var_os("PORTCULLIS_REQUIRE_TOOLS").is_none(), "the schema of SARIF is missing");
+        return;
+    };
+    let place = tempfile::tempdir().unwrap();
+    let mut images = vec!["testdata/demo/image".to_owned()];
+    if let Some(broken) = shared("data/images/broken") {
+        for name in [
+            "01-layer-digest-wrong",
+            "07-duplicate-json-key",
+            "11-path-traversal",
+            "22-foreign-and-unknown-layers",
+        ] {
+            images.push(broken.join(name).display().to_string());
+        }
+    }
+    let mut script = Command::new(python);
+    script.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/schema/validate_json.py")).arg(schema);
+    for (n, image) in images.iter().enumerate() {
+        let file = place.path().join(format!("{n}.sarif"));
+        let code = validate(&[&format!("oci:{image}"), "-o", &format!("sarif={}", file.display())]).code();
+        assert!([0, 1, 3].contains(&code), "{image}: {code}");
+        script.arg(file);
+    }
+    let output = script.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
+fn an_image_that_could_not_be_read_does_not_look_clean_to_code_scanning() {
+    let registry = Registry::start(Switches::default());
+    registry.push_layout(APP, "v1", &two_platforms());
+    registry.script(on("GET", "/blobs/").times(usize::MAX), [Fault::bare(403)]);
+    let sarif = validate(&[&registry.reference(APP, "v1"), "-o", "sarif"]).ended(3).json();
+    assert_eq!(sarif["runs"][0]["invocations"][0]["executionSuccessful"], false);
+    assert!(!sarif["runs"][0]["results"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn time_that_runs_out_is_told() {
+    let registry = Registry::start(Switches { latency: Duration::from_millis(10), ..Switches::default() });
+    registry.push_layout(APP, "v1", &two_platforms());
+    registry.script(on("GET", "/manifests/").times(usize::MAX), [Fault::Hang]);
+    let ended = validate(&[&registry.reference(APP, "v1"), "--timeout", "1s"]).ended(3);
+    assert!(ended.out().contains("time-out"), "{}", ended.out());
+}
