@@ -50,3 +50,6 @@ fn counts(evidence: &Evidence) -> Vec<(CheckSeverity, usize)> {
     let count = |severity| violations().filter(|violation| violation.severity == severity).count();
     CheckSeverity::ALL.into_iter().map(|severity| (severity, count(severity))).collect()
 }
+
+#[cfg(test)]
+mod tests;

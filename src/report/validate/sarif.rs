@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::check::{Check, FAMILIES, explain};
 use crate::model::digest::Digest;
 use crate::model::fault::{Fault, FaultKind};
-use crate::model::violation::{CheckSeverity, Place, Violation};
+use crate::model::violation::{CheckSeverity, Place, TagCheck, TagState, Violation};
 use crate::report::{Style, json as document};
 
 use super::{ValidateFormat, Validated, faults};
@@ -26,6 +26,9 @@ const LIE: &str = "integrity";
 
 /// Rule of what could not be read.
 const UNREADABLE: &str = "unreadable";
+
+/// Rule of a tag that is broken.
+const TAG: &str = "tag";
 
 impl ValidateFormat for Sarif {
     fn id(&self) -> &'static str {
@@ -55,6 +58,7 @@ fn run(validated: Validated<'_>) -> Value {
         let message = format!("{}: {}", unseen.at, unseen.cause);
         result(UNREADABLE, "warning", &message, &unseen.at, Map::new())
     }));
+    results.extend(validated.tags.iter().filter_map(tag));
     let complete = results.iter().all(|result| result["ruleId"] != UNREADABLE) && checked.is_some();
     json!({
         "tool": {"driver": {
@@ -69,10 +73,22 @@ fn run(validated: Validated<'_>) -> Value {
     })
 }
 
+/// A tag that does not hold.
+fn tag(tag: &TagCheck) -> Option<Value> {
+    let (rule, level) = match tag.state {
+        TagState::Holds => return None,
+        TagState::Unknown => (UNREADABLE, "warning"),
+        TagState::Broken => (TAG, "error"),
+    };
+    let message = format!("tag {}: {}", tag.tag, tag.causes.join("; "));
+    Some(result(rule, level, &message, &format!("tag {}", tag.tag), Map::new()))
+}
+
 fn rules() -> Vec<Value> {
     let mut rules: Vec<Value> = FAMILIES.iter().flat_map(|family| family.checks()).map(rule).collect();
     for (id, text, severity) in [
         (LIE, "Bytes contradict their digest, size, diff ID or grammar", CheckSeverity::Critical),
+        (TAG, "A tag does not point to the image, or something below it is missing", CheckSeverity::High),
         (UNREADABLE, "Something could not be read: of it nothing is known", CheckSeverity::Medium),
     ] {
         rules.push(json!({

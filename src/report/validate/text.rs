@@ -73,13 +73,13 @@ fn title(page: &mut Page, evidence: &Evidence) {
         (Fact::Known(_), false) => counts.join(", "),
         (Fact::Absent | Fact::Unknown(_), _) => "could not be looked at".to_owned(),
     };
-    let mut image = evidence.image.reference.clone();
-    if let Some(digest) = &evidence.image.digest
-        && !image.contains(&digest.to_string())
+    let image = &evidence.image;
+    page.row(&[], &[piece(Tint::Strong, &image.reference), plain(": "), plain(text)]);
+    if let Some(digest) = image.digest.as_ref().map(ToString::to_string)
+        && !image.reference.contains(&digest)
     {
-        image = format!("{image} ({digest})");
+        page.row(&[plain("  ")], &[piece(Tint::Faint, digest)]);
     }
-    page.row(&[], &[piece(Tint::Strong, image), plain(": "), plain(text)]);
 }
 
 fn violations(page: &mut Page, checked: &Checked, detail: Detail) {
