@@ -151,7 +151,7 @@ pub(crate) fn checked<'a>(subject: &Subject<'a>, decided: &mut Decided) -> Optio
 }
 
 /// `LYR-016: a private key (root/.ssh/id_rsa in layer 3)`.
-fn describe(violation: &Violation) -> String {
+pub(crate) fn describe(violation: &Violation) -> String {
     let place = match &violation.place {
         Place::Image => String::new(),
         Place::Document { document, pointer, .. } if pointer.is_empty() => format!(" ({document})"),

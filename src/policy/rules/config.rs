@@ -4,6 +4,7 @@ use crate::model::config::{Execution, ImageConfig};
 use crate::model::fact::Fact;
 use crate::model::path::escape;
 use crate::model::platform::Platform;
+use crate::policy::checked::{checked, describe};
 use crate::policy::fields::Fields;
 use crate::policy::rule::{Decided, Reading, Rule, Sealed, Settings, Subject};
 
@@ -16,7 +17,7 @@ impl Rule for ConfigRule {
     }
 
     fn summary(&self) -> &'static str {
-        "the image runs as a user other than root, without privileged ports or secrets in its environment"
+        "the image runs as a user other than root, without privileged ports, set-id files or secrets in its environment"
     }
 
     fn timed(&self) -> bool {
@@ -29,10 +30,11 @@ struct ConfigSettings {
     user_nonroot: bool,
     low_ports_denied: bool,
     env_secrets_denied: bool,
+    setuid_denied: bool,
 }
 
-/// Needs the files of the layers, not only the configuration.
-const LATER: &[&str] = &["setuid"];
+/// The checks that find files that run with another's rights: set-id bits, and capabilities.
+const SETUID: &[&str] = &["LYR-010", "LYR-011"];
 
 impl Sealed for ConfigRule {
     fn settings(&self, document: &mut Reading<'_>) -> Option<Box<dyn Settings>> {
@@ -44,9 +46,9 @@ impl Sealed for ConfigRule {
         let mut denied = |key| fields.read(key, errors, |node| node.word(&verdicts)).unwrap_or(false);
         let low_ports_denied = denied("exposedPortsBelow1024");
         let env_secrets_denied = denied("envSecrets");
-        fields.later(LATER, errors);
-        fields.finish_some(LATER, errors);
-        Some(Box::new(ConfigSettings { user_nonroot, low_ports_denied, env_secrets_denied }))
+        let setuid_denied = denied("setuid");
+        fields.finish_some(&[], errors);
+        Some(Box::new(ConfigSettings { user_nonroot, low_ports_denied, env_secrets_denied, setuid_denied }))
     }
 }
 
@@ -62,7 +64,18 @@ impl Settings for ConfigSettings {
                     .undecided(Some(place), format!("the image configuration could not be read: {cause}")),
             }
         }
+        if self.setuid_denied {
+            let checked = checked(subject, &mut decided);
+            let violations = checked.into_iter().flat_map(|checked| &checked.violations);
+            for violation in violations.filter(|violation| SETUID.contains(&violation.check)) {
+                decided.violate(violation.platform.as_ref(), describe(violation));
+            }
+        }
         decided
+    }
+
+    fn needs_checks(&self) -> bool {
+        self.setuid_denied
     }
 }
 
@@ -179,7 +192,8 @@ fn is_secret(name: &str, value: &str) -> bool {
 mod tests {
     use super::*;
     use crate::model::verdict::Outcome::{self, Hold, Undecided, Violate};
-    use crate::policy::fixture::{Case, on_first};
+    use crate::model::violation::CheckSeverity;
+    use crate::policy::fixture::{Case, checked, on_first, violation};
 
     fn case(rule: &str, change: impl Fn(&mut Execution) + Clone + 'static) -> Case {
         Case::rule(rule).with(on_first(move |p| {
@@ -265,9 +279,18 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_the_layers_is_not_supported_yet() {
-        let error = Case::error("config: {user: nonroot, setuid: deny}");
-        assert_eq!(error.message, "`setuid` is not supported by this version");
+    fn files_that_run_with_anothers_rights_are_found_by_the_checks() {
+        let rule = "config: {setuid: deny}";
+        for id in SETUID {
+            let found = violation(id, CheckSeverity::Medium);
+            assert_eq!(Case::rule(rule).with(checked([found])).outcome(), Violate, "{id}");
+        }
+        assert_eq!(Case::rule(rule).with(checked([])).outcome(), Hold);
+        assert_eq!(Case::rule(rule).with(|e| e.checked = Fact::Absent).outcome(), Undecided);
+    }
+
+    #[test]
+    fn a_word_that_is_misspelt_is_an_error() {
         assert_eq!(Case::error("config: {user: nonrot}").help.as_deref(), Some("did you mean `nonroot`?"));
     }
 }
