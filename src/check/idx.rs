@@ -225,12 +225,14 @@ fn disagrees(look: &mut Look<'_, '_>) {
     let (Some(listed), Some(own)) = (&manifest.stated.platform, look.value().and_then(own_platform)) else {
         return;
     };
-    if !listed.os.is_empty() && !listed.is_unknown() && !listed.matches(&own) {
-        if let Some(index) = look.documents.parent(manifest) {
-            let pointer = format!("{}/platform", manifest.pointer);
-            let message = format!("listed as {listed}, but its configuration says {own}");
-            look.found.add(&IDX_005, index.place(&pointer), message);
-        }
+    if !listed.os.is_empty()
+        && !listed.is_unknown()
+        && !listed.matches(&own)
+        && let Some(index) = look.documents.parent(manifest)
+    {
+        let pointer = format!("{}/platform", manifest.pointer);
+        let message = format!("listed as {listed}, but its configuration says {own}");
+        look.found.add(&IDX_005, index.place(&pointer), message);
     }
 }
 

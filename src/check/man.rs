@@ -173,7 +173,7 @@ fn kind(look: &mut Look<'_, '_>) {
     if has("manifests") && (has("config") || has("layers")) {
         let message = "is both a manifest and an index: it has `manifests` beside `config` or `layers`";
         look.say(&MAN_004, "/manifests", message);
-    } else if !has("manifests") && !(has("config") && has("layers")) {
+    } else if !has("manifests") && (!has("config") || !has("layers")) {
         look.say(&MAN_004, "", "neither a manifest (`config` and `layers`) nor an index (`manifests`)");
     }
     for key in ["config", "layers", "manifests"] {

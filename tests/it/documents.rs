@@ -100,6 +100,8 @@ fn ids(checked: &Checked, from: CheckSeverity) -> BTreeSet<&str> {
 #[test]
 fn good_images_have_no_violation_of_high_or_above() {
     let Some(images) = shared("data/images") else { return };
+    // Not `third-party/busybox-official`: its blobs are symbolic links out of `blobs/`, which a copy of the
+    // data may hold as small text files.
     let good = [
         "alpine-3.12-multiarch",
         "alpine-3.20",
@@ -113,7 +115,6 @@ fn good_images_have_no_violation_of_high_or_above() {
         "rpm-rocky9-arm64",
         "rpm-sle15-bci-ndb",
         "rpm-ubi8-bdb",
-        "third-party/busybox-official",
         "third-party/busybox-single-arch-with-attestation-manifest.tar",
         "third-party/containerd-alpine.tar",
         "third-party/node-removed.tar",

@@ -61,8 +61,8 @@ fn what_is_required_must_be_there_and_agree() {
 #[test]
 fn a_version_fits_the_tag() {
     let fits = |tag: &str, version: &str| {
-        let mut store = Store::default();
-        store.reference = Some(format!("ghcr.io/a/b:{tag}").parse().unwrap());
+        let reference = format!("ghcr.io/a/b:{tag}").parse().unwrap();
+        let mut store = Store { reference: Some(reference), ..Store::default() };
         ids(&mut store, "version", version).is_empty()
     };
     for (tag, version) in [

@@ -121,7 +121,7 @@ fn data(look: &mut Look<'_, '_>, value: &Value, at: &str) {
 /// RFC 4648, section 4, strictly: padded, and with no bits left over.
 fn base64(text: &str) -> Option<Vec<u8>> {
     let bytes = text.as_bytes();
-    if bytes.len() % 4 != 0 {
+    if !bytes.len().is_multiple_of(4) {
         return None;
     }
     let body = text.trim_end_matches('=');
