@@ -2,16 +2,26 @@
 //! ordinary test runs them over the seeds in `testdata/` with mutations. None may panic, hang or fill
 //! the memory, whatever the bytes.
 
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::check::documents::{Answer, Documents};
+use crate::check::{Expected, Subject, check};
 use crate::image::compression::Compression;
 use crate::image::limits::Limits;
 use crate::image::resolve::{BlobName, LayerBlob};
 use crate::image::{document, json};
 use crate::inventory::{CATALOGERS, HEAD_LEN, Merged, Reads, catalog_layer};
+use crate::model::descriptor::Descriptor;
 use crate::model::digest::Digest;
+use crate::model::fault::FaultKind;
 use crate::model::inventory::LayerRef;
 use crate::model::location::Location;
 use crate::model::path::ImagePath;
 use crate::model::purl::Purl;
+use crate::model::violation::{CheckSeverity, Place};
 use crate::osv::affected::evaluate;
 use crate::osv::record::Record;
 use crate::osv::segment::Segment;
@@ -25,6 +35,7 @@ pub type Target = fn(&[u8]);
 /// Every target: its name is that of its file in `fuzz/fuzz_targets/`.
 pub static TARGETS: &[(&str, Target)] = &[
     ("document", documents),
+    ("check", checks),
     ("layer", layer),
     ("cataloger", catalogers),
     ("version", versions),
@@ -39,6 +50,65 @@ pub fn documents(bytes: &[u8]) {
     let _ = json::parse(bytes);
     let _ = document::parse(bytes, None, "fuzz");
     let _ = document::parse_config(bytes, "fuzz");
+}
+
+/// A manifest, index or config with whatever else, all checked. The first byte chooses what the rest is;
+/// what the strict parser calls a lie must have a violation from high on in that very document.
+pub fn checks(bytes: &[u8]) {
+    let Some((choice, bytes)) = bytes.split_first() else { return };
+    let config = choice % 3 == 2;
+    let media_type = match choice % 3 {
+        0 => document::MANIFEST_TYPES,
+        1 => document::INDEX_TYPES,
+        _ => document::CONFIG_TYPES,
+    };
+    let media_type = media_type.first().copied().unwrap_or_default();
+    let descriptor = |media_type: &str, bytes: &[u8]| Descriptor {
+        media_type: media_type.to_owned(),
+        digest: Digest::sha256(bytes),
+        size: bytes.len() as u64,
+        platform: None,
+        annotations: BTreeMap::new(),
+    };
+    let blob = descriptor(media_type, bytes);
+    // As many layers as diff IDs: else every configuration would be found faulty for that alone.
+    let value: Value = serde_json::from_slice(bytes).unwrap_or_default();
+    let ids = value.pointer("/rootfs/diff_ids").and_then(Value::as_array).map_or(0, Vec::len);
+    let layer = format!(r#"{{"mediaType":"a/b","digest":"{}","size":1}}"#, blob.digest);
+    let manifest = format!(
+        r#"{{"schemaVersion":2,"config":{{"mediaType":"{media_type}","digest":"{}","size":{}}},"layers":[{}]}}"#,
+        blob.digest,
+        blob.size,
+        vec![layer; ids.min(1_000)].join(",")
+    );
+    let manifest_type = document::MANIFEST_TYPES.first().copied().unwrap_or_default();
+    let root = if config { descriptor(manifest_type, manifest.as_bytes()) } else { blob.clone() };
+    let mut documents = Documents::new(&root, Default::default());
+    // Whatever is asked for is answered with the same bytes, under a wrong digest too.
+    while let Some((asked, limit)) = documents.next() {
+        let bytes = if config && asked.digest == root.digest { manifest.as_bytes() } else { bytes };
+        documents.answer(Answer::Bytes(bytes.iter().copied().take(limit.try_into().unwrap_or(0)).collect()));
+    }
+    let expected = Expected::default();
+    let subject = Subject {
+        reference: None,
+        documents: &documents,
+        images: &[],
+        faults: &[],
+        expected: &expected,
+        now: Timestamp::UNIX_EPOCH,
+    };
+    let checked = check(&subject);
+    let fault = if config {
+        document::parse_config(bytes, "fuzz").err()
+    } else {
+        document::parse(bytes, Some(media_type), "fuzz").err()
+    };
+    if let Some(fault) = fault.filter(|fault| fault.kind == FaultKind::Lie) {
+        let here = |place: &Place| matches!(place, Place::Document { digest, .. } if *digest == blob.digest.to_string());
+        let told = checked.violations.iter().any(|v| v.severity >= CheckSeverity::High && here(&v.place));
+        assert!(told, "nothing is said of: {fault}");
+    }
 }
 
 /// A layer, stored in each way, cataloged and flattened. The first byte chooses the compression.

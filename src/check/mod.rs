@@ -6,7 +6,12 @@ mod art;
 mod cfg;
 pub mod documents;
 mod faults;
+#[cfg(test)]
+mod fixture;
 mod idx;
+mod json_scan;
+mod keys;
+mod look;
 mod lyr;
 mod man;
 mod opt;
@@ -40,6 +45,18 @@ pub struct Check {
     pub why: &'static str,
     /// What to do about it.
     pub fix: &'static str,
+}
+
+impl Check {
+    const fn new(
+        id: &'static str,
+        severity: CheckSeverity,
+        title: &'static str,
+        why: &'static str,
+        fix: &'static str,
+    ) -> Self {
+        Self { id, severity, title, why, fix }
+    }
 }
 
 /// A family of checks.

@@ -4,7 +4,10 @@ use jiff::Timestamp;
 
 use crate::check::documents::{Answer, Documents, Served};
 use crate::check::{Expected, Subject, check};
+use crate::image::document::CONFIG_TYPES;
+use crate::model::descriptor::Descriptor;
 use crate::model::fact::Fact;
+use crate::model::fault::Fault;
 use crate::model::violation::Unseen;
 
 use super::inspect::{Found, Inspected};
@@ -13,47 +16,64 @@ impl Inspected {
     /// Runs the checks of manifests and layers. Documents that the resolution had no use for, such as
     /// attestation manifests, are read now.
     pub fn check(&mut self, expected: &Expected, now: Timestamp) {
-        let Some(found) = &self.found else {
-            let cause = self
-                .evidence
-                .faults
-                .first()
-                .map_or_else(|| "the image could not be opened".to_owned(), ToString::to_string);
-            self.evidence.checked = Fact::Unknown(cause);
-            return;
+        let mut faults = self.evidence.faults.clone();
+        let documents = match &self.found {
+            Some(found) => documents(found, &mut faults),
+            None => Documents::default(),
         };
-        let documents = documents(found);
         let subject = Subject {
             reference: self.evidence.reference.known(),
             documents: &documents,
-            images: &found.layers,
-            faults: &self.evidence.faults,
+            images: self.found.as_ref().map(|found| found.layers.as_slice()).unwrap_or_default(),
+            faults: &faults,
             expected,
             now,
         };
-        self.evidence.checked = Fact::Known(check(&subject));
+        let mut checked = check(&subject);
+        if self.found.is_none() {
+            // What is wrong with the way to the image is known, of the image nothing.
+            let cause = faults.first().map_or("could not be opened".to_owned(), ToString::to_string);
+            checked.unseen.push(Unseen { at: "image".to_owned(), cause });
+        }
+        self.evidence.checked = Fact::Known(checked);
     }
 }
 
-/// Walks all documents below the root.
-fn documents(found: &Found) -> Documents {
-    let Some(root) = &found.image.root else { return Documents::default() };
-    let served = Served { content_type: found.source.content_type() };
-    let mut documents = Documents::new(root, served);
+/// Walks all documents below the root. What lies is added to the faults.
+fn documents(found: &Found, faults: &mut Vec<Fault>) -> Documents {
+    let Some(root) = root(found) else { return Documents::default() };
+    let (content_type, resolved) = found.source.served();
+    let mut documents = Documents::new(&root, Served { content_type, resolved, ..Served::default() });
     while let Some((descriptor, limit)) = documents.next() {
-        let known = found.image.documents.get(&descriptor.digest);
-        let answer = match known {
+        let answer = match found.image.documents.get(&descriptor.digest) {
             Some(bytes) => Answer::Bytes(bytes.clone()),
             None => match found.source.document(&descriptor, limit) {
                 Ok(bytes) => Answer::Bytes(bytes),
                 Err(unread) if unread.missing => Answer::Missing,
-                Err(unread) => Answer::Unseen(Unseen {
-                    at: format!("document {}", descriptor.digest),
-                    cause: unread.cause,
-                }),
+                Err(unread) => {
+                    let at = format!("manifest {}", descriptor.digest);
+                    if unread.lies {
+                        faults.push(Fault::lie(&at, unread.cause.clone()).breaks("MAN-001"));
+                    }
+                    Answer::Unseen(Unseen { at, cause: unread.cause })
+                }
             },
         };
         documents.answer(answer);
     }
     documents
+}
+
+/// What led to the image; in a docker-archive, which has no manifest, its configuration.
+fn root(found: &Found) -> Option<Descriptor> {
+    found.image.root.clone().or_else(|| {
+        let (digest, bytes) = found.image.documents.first_key_value()?;
+        Some(Descriptor {
+            media_type: CONFIG_TYPES.last().copied().unwrap_or_default().to_owned(),
+            digest: digest.clone(),
+            size: bytes.len() as u64,
+            platform: None,
+            annotations: Default::default(),
+        })
+    })
 }

@@ -7,6 +7,7 @@ use crate::image::limits::Limits;
 use crate::image::resolve::{BlobName, Image};
 use crate::layout;
 use crate::model::descriptor::Descriptor;
+use crate::model::digest::Digest;
 use crate::model::fault::{Fault, FaultKind};
 use crate::model::location::Location;
 use crate::model::platform::Platform;
@@ -80,11 +81,11 @@ impl Source {
         Ok(Blob { inner, lie })
     }
 
-    /// The `Content-Type` that a registry gave the root.
-    pub(super) fn content_type(&self) -> Option<String> {
+    /// How a registry gave the root: its `Content-Type`, and where its tag leads by a second look.
+    pub(super) fn served(&self) -> (Option<String>, Option<Digest>) {
         match self {
-            Self::Layout(_) => None,
-            Self::Registry(store) => store.content_type.clone(),
+            Self::Layout(_) => (None, None),
+            Self::Registry(store) => (store.content_type.clone(), store.look_again()),
         }
     }
 
@@ -93,10 +94,12 @@ impl Source {
         match self {
             Self::Layout(store) => store.document(descriptor, limit).map_err(|error| Unread {
                 missing: error.kind == layout::ErrorKind::NotFound,
+                lies: false,
                 cause: error.message,
             }),
             Self::Registry(store) => store.document(descriptor, limit).map_err(|error| Unread {
                 missing: error.kind == registry::ErrorKind::NotFound,
+                lies: error.kind == registry::ErrorKind::Mismatch,
                 cause: error.message,
             }),
         }
@@ -108,6 +111,8 @@ impl Source {
 pub(super) struct Unread {
     /// It is certainly not there.
     pub(super) missing: bool,
+    /// Its bytes contradict their digest or size.
+    pub(super) lies: bool,
     /// What happened.
     pub(super) cause: String,
 }

@@ -13,7 +13,7 @@ use serde_json::{Map, Number, Value};
 pub struct NotStrict(String);
 
 /// Objects whose keys are free text, so that `Foo` and `foo` may stand side by side.
-const FREE_MAPS: &[&str] = &["annotations", "Labels", "labels", "Volumes", "ExposedPorts"];
+pub(crate) const FREE_MAPS: &[&str] = &["annotations", "Labels", "labels", "Volumes", "ExposedPorts"];
 
 /// A key as Go's `encoding/json` compares it: it folds case by Unicode's simple folding, in which the long
 /// s (U+017F) is an `s` and the Kelvin sign (U+212A) a `k`.

@@ -26,6 +26,8 @@ pub struct Store {
     pub digest: Digest,
     /// `Content-Type` of the root, without parameters.
     pub content_type: Option<String>,
+    /// What the root was asked for by.
+    target: Target,
 }
 
 /// Opens an image and resolves it. `wanted` chooses platforms; `None` is all. A tag is read once: what is
@@ -54,6 +56,7 @@ pub fn open(
         repository,
         digest: pulled.digest,
         content_type: pulled.media_type,
+        target,
     };
     let image = resolve::resolve(&root, wanted, limits, &mut |descriptor, limit| {
         if *descriptor == root {
@@ -66,6 +69,15 @@ pub fn open(
 }
 
 impl Store {
+    /// Where the tag leads now, by the registry's word; none where it was no tag, or nobody says.
+    #[must_use]
+    pub fn look_again(&self) -> Option<Digest> {
+        match &self.target {
+            Target::Tag(_) => self.registry.run(self.repository.head(&self.target)).ok()?.digest,
+            Target::Digest(_) => None,
+        }
+    }
+
     /// The repository that it is in.
     #[must_use]
     pub fn repository(&self) -> &Repository {

@@ -33,6 +33,8 @@ fn read(paths: Vec<PathBuf>) -> Vec<Vec<u8>> {
 fn seeds() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
     let blobs = read(files("testdata/demo/image"));
     let layers = blobs.iter().flat_map(|blob| (0..3).map(|choice| [&[choice][..], blob].concat()));
+    let documents = blobs.iter().filter(|blob| blob.starts_with(b"{"));
+    let checks = documents.flat_map(|blob| (0..3).map(|choice| [&[choice][..], blob].concat()));
     let cataloger = |path: PathBuf| {
         let id = path.parent().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
         let seen_as = match id.as_str() {
@@ -48,6 +50,7 @@ fn seeds() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
     };
     let mut seeds = BTreeMap::from([
         ("document", blobs.iter().filter(|blob| blob.starts_with(b"{")).cloned().collect()),
+        ("check", checks.collect()),
         ("layer", layers.collect()),
         ("cataloger", files("testdata/inventory").into_iter().map(cataloger).collect()),
         ("version", versions()),

@@ -10,6 +10,7 @@
 mod architecture;
 mod broken;
 mod demo;
+mod documents;
 mod fuzzing;
 mod gate;
 mod layers;
