@@ -272,6 +272,10 @@ fn platform_of(config: &ImageConfig, declared: Option<&Platform>, at: &str) -> R
         }
         None => Ok(own),
     }?;
-    // Attack: an `os` of `../..`, which becomes part of a file name, or one with terminal escapes.
-    platform.to_string().parse().map_err(|_| Fault::unreadable(at, "its platform is not made of plain words"))
+    // Attack: an `os` of `../..`, which becomes part of a file name, or one with terminal escapes. What is
+    // read back must be the same: `../..` before `amd64` reads as an os, an architecture and a variant.
+    match platform.to_string().parse::<Platform>() {
+        Ok(read) if read == platform => Ok(platform),
+        Ok(_) | Err(_) => Err(Fault::unreadable(at, "its platform is not made of plain words")),
+    }
 }

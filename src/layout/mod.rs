@@ -3,8 +3,11 @@
 mod docker;
 mod files;
 mod oci;
+mod write;
 
 use std::io::Read;
+
+pub use write::{Entry, Writer};
 
 use crate::image::limits::Limits;
 use crate::image::resolve::{BlobName, Image};
@@ -39,6 +42,8 @@ pub enum ErrorKind {
     NotAnImage,
     /// It holds several images, or not the one that was named: the user must choose.
     Choice,
+    /// Bytes contradict the digest or size that they should have.
+    Mismatch,
     /// The disk failed.
     Io,
 }
@@ -69,6 +74,14 @@ pub fn open(
 }
 
 impl Store {
+    /// What `index.json` lists; nothing in a docker-archive.
+    ///
+    /// # Errors
+    /// [`Error`] where it cannot be read, or is no index.
+    pub fn entries(&self, limits: &Limits) -> Result<Vec<Entry>, Error> {
+        oci::entries(&self.files, limits)
+    }
+
     /// A manifest or a configuration, as stored: at most one byte more than `limit`.
     ///
     /// # Errors

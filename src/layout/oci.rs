@@ -11,10 +11,10 @@ use crate::model::path::ImagePath;
 use crate::model::platform::Platform;
 
 use super::files::{Files, not_an_image};
-use super::{Error, ErrorKind};
+use super::{Entry, Error, ErrorKind};
 
 /// The annotation that names an image in `index.json`.
-const REF_NAME: &str = "org.opencontainers.image.ref.name";
+pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// The same by containerd, with the whole reference.
 const CONTAINERD_NAME: &str = "io.containerd.image.name";
 
@@ -40,6 +40,20 @@ pub(super) fn resolve(
     Ok(listing.resolve(files, &root, wanted, limits))
 }
 
+/// What `index.json` lists, in its order.
+pub(super) fn entries(files: &Files, limits: &Limits) -> Result<Vec<Entry>, Error> {
+    if !files.contains(&INDEX.into()) {
+        return Ok(Vec::new());
+    }
+    let listing =
+        Listing::read(files, limits)?.map_err(|fault| not_an_image(files.root(), &fault.message))?;
+    let entry = |descriptor: Descriptor| {
+        let tag = names(&descriptor).next().map(str::to_owned);
+        Entry { descriptor, artifact_type: None, tag }
+    };
+    Ok(listing.index.manifests.into_iter().map(entry).collect())
+}
+
 /// The configurations of all images that `index.json` lists and that can be read; none without one.
 pub(super) fn configs(files: &Files, limits: &Limits) -> Result<Result<Vec<ImageConfig>, Fault>, Error> {
     if !files.contains(&INDEX.into()) {
@@ -51,7 +65,7 @@ pub(super) fn configs(files: &Files, limits: &Limits) -> Result<Result<Vec<Image
     }))
 }
 
-const INDEX: &str = "index.json";
+pub(super) const INDEX: &str = "index.json";
 
 /// `index.json`, read.
 struct Listing {
