@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::check::documents::{Answer, Documents};
+use crate::check::documents::{Answer, Documents, Oddity, OddityKind};
 use crate::check::{Expected, Subject, check};
 use crate::image::compression::Compression;
 use crate::image::limits::Limits;
@@ -98,6 +98,18 @@ pub fn checks(bytes: &[u8]) {
         expected: &expected,
         now: Timestamp::UNIX_EPOCH,
     };
+    // The lenient reader and the strict one agree on what is odd, and on what a sound document says.
+    let node = documents.nodes().iter().find(|node| node.stated.digest == Some(blob.digest.to_string()));
+    if let Some(content) = node.and_then(|node| node.state.content()) {
+        let odd = |odd: &Oddity| !matches!(odd.kind, OddityKind::Deep | OddityKind::Number);
+        match json::parse(bytes) {
+            Ok(value) => {
+                assert!(!content.oddities.iter().any(odd), "{:?}", content.oddities);
+                assert_eq!(content.value, Some(value));
+            }
+            Err(error) => assert!(!content.oddities.is_empty(), "nothing is odd, but: {error}"),
+        }
+    }
     let checked = check(&subject);
     let fault = if config {
         document::parse_config(bytes, "fuzz").err()

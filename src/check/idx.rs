@@ -2,7 +2,7 @@
 
 mod table;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -112,12 +112,14 @@ fn index(look: &mut Look<'_, '_>) {
     if children.is_empty() && is_list {
         look.say(&IDX_007, "/manifests", "it lists no manifest");
     }
+    let images = children.iter().filter(|child| !is_attestation(child));
+    let images: HashSet<&str> = images.filter_map(|child| child.get("digest")?.as_str()).collect();
     let mut listed: BTreeMap<String, (usize, Option<&str>)> = BTreeMap::new();
     for (at, child) in children.iter().enumerate() {
         let pointer = format!("/manifests/{at}");
         let digest = child.get("digest").and_then(Value::as_str);
         let Some(platform) = child.get("platform").filter(|platform| platform.is_object()) else {
-            attestation(look, child, children, &pointer);
+            attestation(look, child, &images, &pointer);
             continue;
         };
         let part = |key: &str| platform.get(key).and_then(Value::as_str).unwrap_or_default();
@@ -130,7 +132,7 @@ fn index(look: &mut Look<'_, '_>) {
                     "platform unknown/unknown, and no reference type",
                 );
             }
-            attestation(look, child, children, &pointer);
+            attestation(look, child, &images, &pointer);
             continue;
         }
         variant(look, part("architecture"), part("variant"), &pointer);
@@ -169,26 +171,25 @@ fn identity(platform: &Value) -> String {
 }
 
 /// IDX-008: BuildKit names the manifest that an attestation is about.
-fn attestation(look: &mut Look<'_, '_>, child: &Value, children: &[Value], pointer: &str) {
-    let annotation = |child: &Value, key: &str| {
-        child.get("annotations").and_then(|a| a.get(key)).and_then(Value::as_str).map(str::to_owned)
-    };
-    let kind = |child: &Value| annotation(child, "vnd.docker.reference.type");
-    if kind(child).as_deref() != Some("attestation-manifest") {
+fn attestation(look: &mut Look<'_, '_>, child: &Value, images: &HashSet<&str>, pointer: &str) {
+    if !is_attestation(child) {
         return;
     }
     let at = format!("{pointer}/annotations");
-    let Some(about) = annotation(child, "vnd.docker.reference.digest") else {
-        return look.say(&IDX_008, &at, "vnd.docker.reference.digest is missing");
-    };
-    let sibling = children.iter().any(|other| {
-        other.get("digest").and_then(Value::as_str) == Some(about.as_str())
-            && kind(other).as_deref() != Some("attestation-manifest")
-    });
-    if !sibling {
-        let message = "vnd.docker.reference.digest is no image of this index";
-        look.show(&IDX_008, IDX_008.severity, &at, message, Some(&about));
+    let about = child.get("annotations").and_then(|a| a.get("vnd.docker.reference.digest")?.as_str());
+    match about {
+        None => look.say(&IDX_008, &at, "vnd.docker.reference.digest is missing"),
+        Some(about) if !images.contains(about) => {
+            let message = "vnd.docker.reference.digest is no image of this index";
+            look.show(&IDX_008, IDX_008.severity, &at, message, Some(about));
+        }
+        Some(_) => {}
     }
+}
+
+fn is_attestation(child: &Value) -> bool {
+    let kind = child.get("annotations").and_then(|a| a.get("vnd.docker.reference.type")?.as_str());
+    kind == Some("attestation-manifest")
 }
 
 /// IDX-010.

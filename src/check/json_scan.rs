@@ -7,8 +7,9 @@ use serde_json::{Map, Number, Value};
 
 use crate::image::json::{FREE_MAPS, fold};
 
-/// Oddities of a document that are kept: 100. More are not counted.
-const ODDITIES: usize = 100;
+/// Oddities of each kind that are kept of a document: 20. More are not counted. Each kind by itself, so that
+/// none can be hidden behind many of another.
+const ODDITIES: usize = 20;
 
 /// Nesting that no manifest needs: 32.
 const DEEP: usize = 32;
@@ -17,8 +18,8 @@ const DEEP: usize = 32;
 /// the stack of a parser that recurses, and here would fill the memory.
 const TOO_DEEP: usize = 128;
 
-/// Bytes of a JSON pointer: 1,024. A longer one ends at the last part that fits.
-const POINTER: usize = 1_024;
+/// Bytes of a JSON pointer: 512. A longer one ends at the last part that fits.
+const POINTER: usize = 512;
 
 /// Characters of a key or number that are shown.
 const SHOWN: usize = 80;
@@ -90,11 +91,7 @@ pub(super) fn scan(bytes: &[u8], values: usize) -> Scan {
                 scanner.odd(OddityKind::Trailing, &format!("from byte {} on", scanner.at));
             }
         }
-        // The limit of oddities must not swallow the one that says that nothing was read.
-        Err(Stop(kind, text)) => {
-            scanner.scan.oddities.truncate(ODDITIES - 1);
-            scanner.odd(kind, &text);
-        }
+        Err(Stop(kind, text)) => scanner.odd(kind, &text),
     }
     scanner.scan
 }
@@ -402,7 +399,7 @@ impl Scanner<'_> {
     }
 
     fn odd(&mut self, kind: OddityKind, text: &str) {
-        if self.scan.oddities.len() < ODDITIES {
+        if self.scan.oddities.iter().filter(|odd| odd.kind == kind).count() < ODDITIES {
             let pointer = self.pointer();
             self.scan.oddities.push(Oddity { kind, pointer, text: shown(text) });
         }
@@ -504,7 +501,7 @@ mod tests {
         assert_eq!((stopped.value, stopped.oddities[0].kind), (None, OddityKind::TooMany));
         let twins = format!("{{{}\"a\":0", "\"a\":0,".repeat(500));
         let scan = scan(twins.as_bytes(), 10_000);
-        assert_eq!(scan.oddities.len(), ODDITIES);
+        assert_eq!(scan.oddities.len(), ODDITIES + 1);
         assert_eq!(scan.oddities.last().unwrap().kind, OddityKind::Malformed);
     }
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::image::json::fold;
 
-use super::json_scan::join;
+use super::json_scan::{join, shown};
 
 /// Strange keys and values of a document that are listed: 100.
 const LISTED: usize = 100;
@@ -148,15 +148,36 @@ const EXECUTION: Shape = Object(&[
 
 /// Everything in a document that its shape does not foresee. Recurses as deep as the shape, no deeper.
 pub(super) fn strange(value: &Value, shape: &Shape) -> Vec<Strange> {
-    let mut found = Vec::new();
+    let mut found = Strangers::default();
     look(value, shape, "", &mut found);
-    found
+    found.wrong.append(&mut found.unknown);
+    found.wrong
 }
 
-fn look(value: &Value, shape: &Shape, pointer: &str, found: &mut Vec<Strange>) {
-    if found.len() >= LISTED {
-        return;
+/// Counted apart. Attack: a hundred unknown keys before the one that Go takes for `User`.
+#[derive(Default)]
+struct Strangers {
+    wrong: Vec<Strange>,
+    unknown: Vec<Strange>,
+}
+
+impl Strangers {
+    fn push(&mut self, strange: Strange) {
+        let list = match strange {
+            Strange::Unknown { .. } => &mut self.unknown,
+            Strange::Variant { .. } | Strange::Kind { .. } => &mut self.wrong,
+        };
+        if list.len() < LISTED {
+            list.push(strange);
+        }
     }
+
+    fn full(&self) -> bool {
+        self.wrong.len() >= LISTED
+    }
+}
+
+fn look(value: &Value, shape: &Shape, pointer: &str, found: &mut Strangers) {
     // Go takes `null` for absent whatever is expected, and so do we.
     match (shape, value) {
         (Any, _)
@@ -167,55 +188,59 @@ fn look(value: &Value, shape: &Shape, pointer: &str, found: &mut Vec<Strange>) {
         | (Free, Value::Object(_)) => {}
         (List(item), Value::Array(items)) => {
             for (index, value) in items.iter().enumerate() {
+                if found.full() {
+                    return;
+                }
+                let at = join(pointer, &index.to_string());
                 // In a list `null` is an element, not an absence.
                 if value.is_null() {
-                    mismatch(item, &join(pointer, &index.to_string()), found);
+                    mismatch(item, &at, found);
                 }
-                look(value, item, &join(pointer, &index.to_string()), found);
+                look(value, item, &at, found);
             }
         }
         (Texts, Value::Object(texts)) => {
-            for (key, value) in texts.iter().filter(|(_, value)| !value.is_string()) {
-                let _ = value;
+            for (key, _) in texts.iter().filter(|(_, value)| !value.is_string()).take(LISTED) {
                 mismatch(&Text, &join(pointer, key), found);
             }
         }
         (Object(keys), Value::Object(object)) => {
             for (key, value) in object {
-                let at = join(pointer, key);
+                if found.full() {
+                    return;
+                }
                 if let Some((_, below)) = keys.iter().find(|(known, _)| known == key) {
-                    look(value, below, &at, found);
+                    look(value, below, &join(pointer, key), found);
                     continue;
                 }
                 let folded = fold(key);
-                let variant = keys.iter().find(|(known, _)| fold(known) == folded);
-                if found.len() < LISTED {
-                    found.push(match variant {
-                        Some((known, _)) => Strange::Variant { pointer: at, key: key.clone(), known },
-                        None => Strange::Unknown { pointer: at, key: key.clone() },
-                    });
+                let variant = keys.iter().find(|(known, _)| known.eq_ignore_ascii_case(&folded));
+                if variant.is_none() && found.unknown.len() >= LISTED {
+                    continue;
                 }
+                let at = join(pointer, key);
+                found.push(match variant {
+                    Some((known, _)) => Strange::Variant { pointer: at, key: shown(key), known },
+                    None => Strange::Unknown { pointer: at, key: shown(key) },
+                });
             }
         }
         (Text | Flag | Number | Free | Texts | List(_) | Object(_), _) => mismatch(shape, pointer, found),
     }
 }
 
-fn mismatch(shape: &Shape, pointer: &str, found: &mut Vec<Strange>) {
+fn mismatch(shape: &Shape, pointer: &str, found: &mut Strangers) {
     let expected = match shape {
         Any => return,
         Text => "a string",
         Flag => "true or false",
         Number => "a number",
-        Free | Texts if pointer.is_empty() => "an object",
         Free => "a map",
         Texts => "a map of strings",
         List(_) => "a list",
         Object(_) => "an object",
     };
-    if found.len() < LISTED {
-        found.push(Strange::Kind { pointer: pointer.to_owned(), expected });
-    }
+    found.push(Strange::Kind { pointer: pointer.to_owned(), expected });
 }
 
 #[cfg(test)]
@@ -245,8 +270,8 @@ mod tests {
                     known: "size"
                 },
                 Strange::Kind { pointer: "/layers/0/size".into(), expected: "a number" },
-                Strange::Unknown { pointer: "/layers/0/x".into(), key: "x".into() },
                 Strange::Kind { pointer: "/annotations/a".into(), expected: "a string" },
+                Strange::Unknown { pointer: "/layers/0/x".into(), key: "x".into() },
             ]
         );
         assert_eq!(found(r#"{"layers":[null]}"#, &DOCUMENT).len(), 1);
@@ -256,5 +281,7 @@ mod tests {
             (0..500).map(|i| format!("\"k{i}\":0,")).collect::<String>()
         );
         assert_eq!(found(&many, &CONFIG).len(), LISTED);
+        let hidden = many.replace("\"z\"", "\"user\"");
+        assert!(matches!(found(&hidden, &CONFIG).first(), Some(Strange::Variant { known: "User", .. })));
     }
 }

@@ -5,7 +5,10 @@ pub(super) fn in_text(text: &str) -> Option<&'static str> {
     let starts = |prefix: &str, least: usize| {
         text.match_indices(prefix).any(|(at, _)| {
             let rest = text.get(at + prefix.len()..).unwrap_or_default();
-            rest.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_' || *b == b'-').count()
+            rest.bytes()
+                .take(least)
+                .take_while(|b| b.is_ascii_alphanumeric() || *b == b'_' || *b == b'-')
+                .count()
                 >= least
         })
     };
