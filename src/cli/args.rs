@@ -102,6 +102,8 @@ pub(super) enum Command {
     Scan(ScanArgs),
     /// Check manifests, indexes, configurations and layers, without a policy
     Validate(ValidateArgs),
+    /// Copy an image, all platforms, with everything that hangs on it
+    Copy(CopyArgs),
     /// Say what a check or a rule is about, and how to fix what it finds; without an id, list all
     Explain {
         /// The id, such as MAN-004
@@ -208,6 +210,20 @@ pub(super) struct SbomArgs {
     /// A document: cyclonedx, inventory, text; repeatable, =FILE writes it there [default: cyclonedx]
     #[arg(short, long = "output", env = "PORTCULLIS_OUTPUT", value_name = "FORMAT[=FILE]", action = ArgAction::Append)]
     pub(super) output: Vec<Output>,
+}
+
+/// Options of `copy`.
+#[derive(Debug, Args)]
+pub(super) struct CopyArgs {
+    /// The image: a reference, oci:DIR[:TAG] or oci-archive:FILE[:TAG]
+    #[arg(value_name = "SOURCE")]
+    pub(super) from: Location,
+    /// Where it goes: a reference or oci:DIR[:TAG]
+    #[arg(value_name = "DESTINATION")]
+    pub(super) to: Location,
+    /// Leave signatures, attestations and other referrers behind
+    #[arg(long, env = "PORTCULLIS_NO_REFERRERS", value_parser = switch())]
+    pub(super) no_referrers: bool,
 }
 
 /// Options of `validate`.

@@ -3,6 +3,7 @@
 mod args;
 mod clock;
 pub mod compare_versions;
+mod copy;
 mod db;
 pub mod exit;
 mod explain;
@@ -52,6 +53,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Sbom(args) => sbom::run(args, &context, &mut out),
         Command::Scan(args) => scan::run(args, &context, &mut out),
         Command::Validate(args) => validate::run(args, &context, &mut out),
+        Command::Copy(args) => copy::run(args, &context, &mut out),
         Command::Explain { id } => explain::run(id.as_deref(), &mut out),
         Command::Db(args) => db::run(args, &context, &mut out),
         Command::Policy(args) => policy::run(args, &context, &mut out),

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::image::limits::Limits;
-use crate::image::resolve::{BlobName, Image};
+use crate::image::resolve::{self, BlobName, Image};
 use crate::layout;
 use crate::model::descriptor::Descriptor;
 use crate::model::digest::Digest;
@@ -13,6 +13,7 @@ use crate::model::location::Location;
 use crate::model::platform::Platform;
 use crate::registry::{self, Registry};
 
+use super::copy::CopyError;
 use super::inspect::Error;
 
 /// A store, opened.
@@ -102,6 +103,28 @@ impl Source {
                 lies: error.kind == registry::ErrorKind::Mismatch,
                 cause: error.message,
             }),
+        }
+    }
+
+    /// A manifest or index, its size and digest verified.
+    pub(super) fn manifest(&self, descriptor: &Descriptor, limits: &Limits) -> Result<Vec<u8>, Unread> {
+        let at = format!("manifest {}", descriptor.digest);
+        let unread =
+            |lies: bool, cause: String| Unread { missing: false, lies, cause: format!("{at}: {cause}") };
+        if descriptor.size > limits.manifest {
+            return Err(unread(false, format!("larger than the limit of {} bytes", limits.manifest)));
+        }
+        let bytes = self.document(descriptor, limits.manifest)?;
+        resolve::verify(&bytes, descriptor, &at).map_err(|fault| unread(true, fault.message))?;
+        Ok(bytes)
+    }
+
+    /// A blob as it is stored, unverified.
+    pub(super) fn raw(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>, CopyError> {
+        let name = BlobName::Descriptor(descriptor.clone());
+        match self {
+            Self::Layout(store) => Ok(store.blob(&name)?),
+            Self::Registry(store) => Ok(store.blob(&name)?),
         }
     }
 }

@@ -78,6 +78,12 @@ impl Store {
         }
     }
 
+    /// The client that it was opened with.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     /// The repository that it is in.
     #[must_use]
     pub fn repository(&self) -> &Repository {

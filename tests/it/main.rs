@@ -9,6 +9,7 @@
 
 mod architecture;
 mod broken;
+mod copying;
 mod demo;
 mod documents;
 mod fuzzing;
