@@ -4,6 +4,7 @@ mod absence;
 mod attaching;
 mod blobs;
 mod credentials;
+mod interop;
 mod peers;
 mod pulling;
 mod pushing;
