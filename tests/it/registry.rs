@@ -6,6 +6,7 @@ mod blobs;
 mod credentials;
 mod interop;
 mod peers;
+mod processes;
 mod pulling;
 mod pushing;
 mod referrers;

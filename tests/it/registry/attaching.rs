@@ -11,7 +11,7 @@ use crate::support::registry::{EMPTY, Fault, Hint, MANIFEST, Referrers, Registry
 const KIND: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 
 /// An artifact on `subject`; its empty config is pushed.
-fn artifact(client: &Client, repository: &Repository, subject: &str, name: &str) -> Artifact {
+pub fn artifact(client: &Client, repository: &Repository, subject: &str, name: &str) -> Artifact {
     let empty = Digest::sha256(b"{}");
     client.run(repository.push_blob(&descriptor(b"{}"), BlobSource::Bytes("{}".into()), None)).unwrap();
     let manifest = json!({
