@@ -238,7 +238,7 @@ pub(super) enum Precondition<'a> {
 }
 
 /// Whether a registry refuses a manifest because it does not see a part of it.
-fn is_missing_part(error: &Error) -> bool {
+pub(super) fn is_missing_part(error: &Error) -> bool {
     matches!(error.code.as_deref(), Some("MANIFEST_BLOB_UNKNOWN" | "BLOB_UNKNOWN" | "MANIFEST_UNKNOWN"))
 }
 

@@ -29,7 +29,7 @@ mod settings;
 mod store;
 mod token;
 
-pub use attach::{Artifact, Attached, Listed};
+pub use attach::{Artifact, Attached, Detached, Listed};
 pub use blob::BlobStream;
 pub use blocking::{BlobReader, Registry};
 pub use client::{Client, Repository, Target};

@@ -11,6 +11,7 @@ mod pulling;
 mod pushing;
 mod referrers;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis::model::descriptor::Descriptor;
