@@ -53,5 +53,8 @@ pub(super) const MESSAGE: usize = 300;
 /// Bytes of a credentials file or of the settings file: 1 MiB.
 pub(super) const CONFIG_FILE: u64 = 1 << 20;
 
+/// Bytes that a credential helper may print: 64 KiB, as a token.
+pub(super) const HELPER: u64 = 64 << 10;
+
 /// Tokens kept for one registry: 1,000 repositories and what was wanted of them.
 pub(super) const TOKENS: usize = 1000;

@@ -18,6 +18,7 @@ mod client;
 mod credentials;
 mod error;
 mod guard;
+mod helper;
 mod http;
 mod limits;
 mod link;

@@ -113,6 +113,8 @@ pub struct Times {
     pub lag: Duration,
     /// How long after an entry was written to a fallback tag it is looked at again.
     pub recheck: Duration,
+    /// For a credential helper; some ask a person.
+    pub helper: Duration,
     /// The end of everything, counted from when the client was made.
     pub deadline: Option<Duration>,
 }
@@ -126,6 +128,7 @@ impl Default for Times {
             document: Duration::from_secs(60),
             lag: Duration::from_secs(60),
             recheck: Duration::from_secs(2),
+            helper: Duration::from_secs(60),
             deadline: None,
         }
     }

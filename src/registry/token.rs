@@ -23,8 +23,8 @@ const LIFE: Duration = Duration::from_secs(60);
 /// The longest that a token is kept, whatever it says.
 const LONGEST_LIFE: Duration = Duration::from_secs(60 * 60);
 
-/// The longest that a credential helper may take; some ask a person.
-const HELPER: Duration = Duration::from_secs(60);
+/// How long after its time the search for credentials is given up: a file may be on a disk that hangs.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// How a registry lets us in. Learned from its first answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -265,9 +265,11 @@ impl Host {
         }
         let (settings, registry) = (Arc::clone(&self.settings), self.registry.clone());
         let wanted = repository.to_owned();
-        let finding =
-            tokio::task::spawn_blocking(move || credentials::find(&settings.credentials, &registry, &wanted));
-        let found = match tokio::time::timeout(HELPER, finding).await {
+        let patience = self.settings.times.helper;
+        let finding = tokio::task::spawn_blocking(move || {
+            credentials::find(&settings.credentials, &registry, &wanted, patience)
+        });
+        let found = match tokio::time::timeout(patience + GRACE, finding).await {
             Ok(Ok(found)) => found?,
             Ok(Err(_)) => {
                 return Err(Error::new(
@@ -280,7 +282,7 @@ impl Host {
                 return Err(Error::new(
                     ErrorKind::Settings,
                     &self.registry,
-                    "the credential helper does not answer",
+                    "the search for credentials does not end",
                 ));
             }
         };

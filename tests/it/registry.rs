@@ -4,6 +4,7 @@ mod absence;
 mod attaching;
 mod blobs;
 mod credentials;
+mod helpers;
 mod interop;
 mod peers;
 mod processes;
