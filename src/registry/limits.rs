@@ -21,6 +21,12 @@ pub(super) const LARGEST_CHUNK: usize = 32 << 20;
 /// Redirects followed for one request: 5; a pull needs one.
 pub(super) const REDIRECTS: usize = 5;
 
+/// How long a connection to a mirror may take: 3 seconds; it is there to be nearer than the registry.
+pub(super) const MIRROR_CONNECT: Duration = Duration::from_secs(3);
+
+/// How long a mirror may think before it answers: 10 seconds.
+pub(super) const MIRROR_ANSWER: Duration = Duration::from_secs(10);
+
 /// Pages of a listing: 1,000.
 pub(super) const PAGES: usize = 1000;
 

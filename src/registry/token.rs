@@ -191,7 +191,7 @@ impl Host {
             );
             return Err(Error::new(ErrorKind::Refused, at, message));
         }
-        let call = token_call(realm, service, need, credential.as_ref(), at)?;
+        let mut call = token_call(realm, service, need, credential.as_ref(), at)?;
         let mut budget = Budget::new(self.settings.retry);
         loop {
             let error = match self.ask_token(&call, credential.is_some()).await {
@@ -202,6 +202,7 @@ impl Host {
                 Some(wait) => tokio::time::sleep(wait).await,
                 None => return Err(error),
             }
+            call.attempt += 1;
         }
     }
 

@@ -20,6 +20,9 @@ fn asker() {
         Ok(pulled) => println!("\npulled {}", pulled.digest),
         Err(error) => println!("\nfailed {}: {}", error.kind, error.message),
     }
+    for line in trace::lines() {
+        println!("trace {line}");
+    }
 }
 
 /// What an anonymous reader may have, so that it is seen where a failure becomes anonymous access.
@@ -45,6 +48,7 @@ fn ask(registry: &Registry, script: Option<&str>, config: &str) -> String {
     let path = format!("{}:/usr/bin:/bin", folder.path().display());
     let output = process("registry::helpers::asker", &task).env("PATH", path).output().unwrap();
     let output = String::from_utf8(output.stdout).unwrap();
+    assert!(!told(&output, "trace").concat().contains(PASSWORD), "{output}");
     let told = [told(&output, "pulled"), told(&output, "failed")].concat();
     let [told] = told.as_slice() else { panic!("{output}") };
     told.clone()
