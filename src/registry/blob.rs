@@ -277,6 +277,10 @@ impl BlobStream {
             }
         };
         answer.release();
+        // Attack, or a login page in between, whose length must not be taken for a lie of the registry's.
+        if answer.response.content_length() != Some(self.size - self.offset) {
+            answer.refuse_web_page("no blob")?;
+        }
         self.skip = 0;
         match answer.status() {
             StatusCode::OK => {

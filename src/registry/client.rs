@@ -176,6 +176,7 @@ impl Repository {
             let call = self.call(Method::GET, url.clone(), "pull", self.name());
             let mut answer = self.host.send(&call.header(ACCEPT, "application/json")?).await?;
             let at = answer.at.clone();
+            answer.refuse_web_page("no list of tags")?;
             let patience = self.host.settings.times.document;
             let bytes = answer.read(limits::MANIFEST, "the list of tags", patience).await?;
             let page: Tags = serde_json::from_slice(&bytes)

@@ -122,6 +122,12 @@ impl Answer {
         media_type(&self.response)
     }
 
+    /// # Errors
+    /// `Invalid` where the answer is a web page, and `no_what` was asked for.
+    pub(super) fn refuse_web_page(&self, no_what: &str) -> Result<(), Error> {
+        refuse_web_page(&self.response, no_what, &self.at)
+    }
+
     pub(super) async fn read(
         &mut self,
         limit: u64,
@@ -209,7 +215,10 @@ impl Host {
             return Ok(Answer { response, at: call.at.clone(), permit: Some(permit) });
         }
         let body = read_error_body(&mut response).await;
-        Err(Error::of_answer(&call.at, &call.method, status, response.headers(), &body))
+        let error = Error::of_answer(&call.at, &call.method, status, response.headers(), &body);
+        // Else it is the answer of a host of blobs, which was shown nothing.
+        let own = guard::is_same_origin(&url, &self.base);
+        Err(if own { self.explained(error, &call.need, authorization.as_ref()).await } else { error })
     }
 
     /// Sends a request with what lets it in; learns that from the first answer, and once more where it is
@@ -301,7 +310,7 @@ impl Host {
         let error = match tokio::time::timeout(self.settings.times.answer, sent).await {
             Ok(Ok(response)) => return Ok(Reply::new(response, note)),
             Ok(Err(error)) => Error::of_network(at, error),
-            Err(_) => Error::new(ErrorKind::Unavailable, at, "the host does not answer in time"),
+            Err(_) => Error::late(at, self.settings.times.answer),
         };
         if let Some(note) = &mut note {
             note.failed(error.kind);
@@ -382,6 +391,21 @@ fn media_type(response: &Reply) -> Option<String> {
     let value = response.headers().get(reqwest::header::CONTENT_TYPE)?.to_str().ok()?;
     let media_type = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     (!media_type.is_empty()).then_some(media_type)
+}
+
+/// Attack, or a login page in between: 200 with HTML, for clients that look at the status alone.
+pub(super) fn refuse_web_page(response: &Reply, no_what: &str, at: &str) -> Result<(), Error> {
+    match media_type(response).filter(|media_type| media_type.contains("html")) {
+        None => Ok(()),
+        Some(other) => {
+            let message = format!(
+                "the answer is a web page (`{}`) and {no_what}: a proxy or a login page stands in between; \
+                 check the registry's name and the proxy",
+                crate::model::path::escape(other.as_bytes())
+            );
+            Err(Error::invalid(at, message))
+        }
+    }
 }
 
 pub(super) fn is_redirect(status: StatusCode) -> bool {

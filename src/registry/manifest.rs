@@ -84,14 +84,7 @@ impl Repository {
         let mut answer = self.ask(Method::GET, target).await?;
         let at = answer.at.clone();
         let media_type = answer.media_type();
-        // Attack, or a login page in between: 200 with HTML.
-        if let Some(other) = media_type.as_deref().filter(|it| it.contains("html")) {
-            let message = format!(
-                "the answer is a web page (`{}`) and no manifest: a proxy or a login page stands in between",
-                crate::model::path::escape(other.as_bytes())
-            );
-            return Err(Error::invalid(at, message));
-        }
+        answer.refuse_web_page("no manifest")?;
         if answer.status() != StatusCode::OK {
             let message = format!("the registry answers {} to a pull", answer.status().as_u16());
             return Err(Error::invalid(at, message));
@@ -131,6 +124,26 @@ impl Repository {
         };
         let size = answer.header(reqwest::header::CONTENT_LENGTH).and_then(|text| text.parse().ok());
         Ok(Head { digest, media_type: answer.media_type(), size })
+    }
+
+    /// Pulls a manifest that [`Repository::head`] was asked about before. Whoever acted on what that said
+    /// must not go on with another one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] where the tag moved in between; else as [`Repository::manifest`].
+    pub async fn manifest_after(&self, head: &Head, target: &Target) -> Result<Pulled, Error> {
+        let pulled = self.manifest(target).await?;
+        match &head.digest {
+            Some(stated) if stated.algorithm() == pulled.digest.algorithm() && *stated != pulled.digest => {
+                let message = format!(
+                    "the tag moved while it was read, from {stated} to {}: somebody pushed it; name the image \
+                     by its digest, or try again",
+                    pulled.digest
+                );
+                Err(Error::invalid(self.at(target), message))
+            }
+            Some(_) | None => Ok(pulled),
+        }
     }
 
     async fn ask(&self, method: Method, target: &Target) -> Result<Answer, Error> {

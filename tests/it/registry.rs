@@ -6,6 +6,7 @@ mod blobs;
 mod credentials;
 mod helpers;
 mod interop;
+mod messages;
 mod patience;
 mod peers;
 mod processes;
