@@ -12,6 +12,10 @@ pub(super) const ERROR_BODY: u64 = 64 << 10;
 /// specification asks registries to take (spec.md, "Pushing Manifests").
 pub const MANIFEST: u64 = 4 << 20;
 
+/// Braces, brackets, commas and colons of a manifest: 200,000. One of 4 MiB that is full of descriptors has
+/// 160,000; parsed they take 16 MiB.
+pub(super) const STRUCTURE: usize = 200_000;
+
 /// Bytes of a piece of an upload: 4 MiB. GHCR answers 416 to more in one `PATCH`.
 pub(super) const CHUNK: usize = 4 << 20;
 

@@ -91,6 +91,7 @@ impl Repository {
         }
         let patience = self.host.settings.times.document;
         let bytes = answer.read(limits::MANIFEST, "the manifest", patience).await?;
+        check_structure(&bytes, &at)?;
         let digest = match target {
             Target::Digest(wanted) => {
                 let found = digest_of(wanted.algorithm(), &bytes);
@@ -248,6 +249,26 @@ pub(super) enum Precondition<'a> {
     Is(&'a str),
     /// It does not exist (RFC 9110 §13.1.2).
     Absent,
+}
+
+/// Attack: a manifest of four mebibytes of `{"a":0},{"a":0},…`, which takes a hundred times that once it is
+/// parsed. Counted is what begins or parts values, outside of strings.
+fn check_structure(bytes: &[u8], at: &str) -> Result<(), Error> {
+    let (mut count, mut quoted, mut escaped) = (0_usize, false, false);
+    for byte in bytes {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'{' | b'[' | b',' | b':' if !quoted => count += 1,
+            _ => {}
+        }
+    }
+    if count <= limits::STRUCTURE {
+        return Ok(());
+    }
+    let message = format!("the manifest has more than {} values (limit `structure`)", limits::STRUCTURE);
+    Err(Error::new(ErrorKind::TooLarge, at, message))
 }
 
 /// Whether a registry refuses a manifest because it does not see a part of it.

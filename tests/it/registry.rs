@@ -5,6 +5,7 @@ mod attaching;
 mod blobs;
 mod credentials;
 mod helpers;
+mod hostile;
 mod interop;
 mod messages;
 mod patience;
