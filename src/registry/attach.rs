@@ -1,12 +1,16 @@
-//! Referrers pushed, and the fallback tag kept for registries that do not list them.
+//! Referrers pushed and deleted, and the fallback tag kept for registries that do not list them.
 //!
 //! A tag can only be replaced whole. Two writers that read the same index, each add an entry and write it
 //! back, lose one of them. Three things stand against it: a conditional write where the registry has
 //! `ETag`; writing back whatever was seen and is gone; and a look some time after the last write. Without
 //! conditional writes a window remains: a writer that reads before our write and writes after our last
 //! look. [`Times::recheck`](super::Times::recheck) says how wide it is.
+//!
+//! An entry is taken out in the same way. There the third of these works against us: a writer elsewhere
+//! that saw the entry before it was taken out may put it back. It then points to a manifest that is gone,
+//! and no reader counts it; where the registry refuses it for that, the writer leaves it out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,7 +23,7 @@ use crate::model::digest::Digest;
 use super::client::{Repository, Target};
 use super::error::{Error, ErrorKind};
 use super::limits;
-use super::manifest::Precondition;
+use super::manifest::{Precondition, is_missing_part};
 use super::referrers::{facts, fallback_tag};
 use super::retry::jitter;
 
@@ -49,6 +53,13 @@ pub struct Attached {
     pub digest: Digest,
     /// Where it is listed.
     pub listed: Listed,
+}
+
+/// What became of a referrer that was to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Detached {
+    /// Its manifest is gone. If not, the registry has no deleting (GHCR): it is there and not listed.
+    pub deleted: bool,
 }
 
 /// Who lists a referrer.
@@ -116,6 +127,46 @@ impl Repository {
         Ok(attached)
     }
 
+    /// Takes a referrer off `subject`: deletes its manifest, and then its entry under the fallback tag, where
+    /// there is one (distribution-spec, "Deleting Manifests"). Whoever is stopped in between leaves an entry
+    /// that no reader counts; the same call again takes it out. Blobs stay: others may need them.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] where the manifest has another subject: nothing is touched then. Else what kept
+    /// it from being read, deleted or taken out of the list.
+    pub async fn detach(&self, subject: &Digest, referrer: &Digest) -> Result<Detached, Error> {
+        let target = Target::Digest(referrer.clone());
+        let deleted = match self.manifest(&target).await {
+            Ok(pulled) => {
+                let facts = facts(&pulled.bytes).map_err(|cause| Error::invalid(self.at(&target), cause))?;
+                // Attack: a list that names the image itself, or what hangs on another one, to have it deleted.
+                if facts.subject.as_ref() != Some(subject) {
+                    let message = format!("it does not hang on {subject}: it is not deleted");
+                    return Err(Error::invalid(self.at(&target), message));
+                }
+                match self.delete_manifest(&target).await {
+                    Ok(()) => true,
+                    Err(error) if error.kind == ErrorKind::NotFound => true,
+                    Err(error) if error.kind == ErrorKind::Unsupported => false,
+                    Err(error) => return Err(error),
+                }
+            }
+            Err(error) if error.kind == ErrorKind::NotFound => true,
+            Err(error) => return Err(error),
+        };
+        let tag = fallback_tag(subject);
+        let unwanted = BTreeSet::from([referrer.to_string()]);
+        let ledger = self.client.ledgers().of(&format!("{}:{tag}", self.name()));
+        let _writing = ledger.writing.lock().await;
+        ledger
+            .wanted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|digest, _| !unwanted.contains(digest));
+        self.settle(&tag, &BTreeMap::new(), &unwanted).await?;
+        Ok(Detached { deleted })
+    }
+
     /// Sees to it that entries are listed under a fallback tag, together with those of other tasks of this
     /// process.
     async fn list(&self, tag: &str, entries: BTreeMap<String, Value>) -> Result<(), Error> {
@@ -129,7 +180,7 @@ impl Repository {
         if !own.iter().any(|digest| wanted.contains_key(digest)) {
             return Ok(());
         }
-        let listed = self.settle(tag, &wanted).await;
+        let listed = self.settle(tag, &wanted, &BTreeSet::new()).await;
         // Whoever waits and finds its entries here still, tries again and tells its own error.
         if listed.is_ok() {
             lock().retain(|digest, _| !wanted.contains_key(digest));
@@ -139,9 +190,16 @@ impl Repository {
         listed
     }
 
-    /// Reads, merges and writes the index until it holds everything wanted, also some time later.
-    async fn settle(&self, tag: &str, wanted: &BTreeMap<String, Value>) -> Result<(), Error> {
+    /// Reads, merges and writes the index until it holds everything wanted and nothing unwanted, also some
+    /// time later.
+    async fn settle(
+        &self,
+        tag: &str,
+        wanted: &BTreeMap<String, Value>,
+        unwanted: &BTreeSet<String>,
+    ) -> Result<(), Error> {
         let mut kept = wanted.clone();
+        let mut unwanted = unwanted.clone();
         let mut written: Option<Written> = None;
         let mut writes = 0;
         let mut pause = PAUSE;
@@ -162,6 +220,7 @@ impl Repository {
                 }
             }
             let held: Vec<&str> = current.entries.iter().filter_map(digest_of).collect();
+            let is_right = !held.iter().any(|digest| unwanted.contains(*digest));
             let missing: Vec<Value> = kept
                 .iter()
                 .filter(|(digest, _)| !held.contains(&digest.as_str()))
@@ -169,8 +228,8 @@ impl Repository {
                 .collect();
             // Another writer that does not see this entry for its lag must not lose it: it is written back.
             let seen = current.entries.iter().filter_map(|e| Some((digest_of(e)?.to_owned(), e.clone())));
-            kept.extend(seen.collect::<Vec<_>>());
-            if missing.is_empty() {
+            kept.extend(seen.filter(|(digest, _)| !unwanted.contains(digest)).collect::<Vec<_>>());
+            if missing.is_empty() && is_right {
                 if written.is_none() || looked_again {
                     return Ok(());
                 }
@@ -182,18 +241,50 @@ impl Repository {
             looked_again = false;
             writes += 1;
             if writes > WRITES {
-                return Err(lost(self.at(&Target::Tag(tag.to_owned())), &missing));
+                return Err(lost(self.at(&Target::Tag(tag.to_owned())), &missing, &unwanted));
             }
             let before = current.digest.clone();
-            match self.write_index(tag, current, missing).await {
+            match self.write_index(tag, current, missing, &unwanted).await {
                 Ok(after) => written = Some(Written { before, after, at: Instant::now() }),
                 // Another writer was first, and the registry said so.
                 Err(error) if error.status == Some(412) => {}
+                Err(error) if is_missing_part(&error) => {
+                    let others = kept.keys().filter(|digest| !wanted.contains_key(*digest));
+                    let gone = self.gone(others).await?;
+                    if gone.is_empty() {
+                        if !self.was_just_pushed(None) {
+                            return Err(error);
+                        }
+                        // What was pushed a moment ago is not seen yet.
+                        self.wait_for_lag().await;
+                        writes -= 1;
+                    }
+                    kept.retain(|digest, _| !gone.contains(digest));
+                    unwanted.extend(gone);
+                }
                 Err(error) => return Err(error),
             }
             pause = PAUSE;
             tokio::time::sleep(jitter(PAUSE * writes.min(10))).await;
         }
+    }
+
+    /// Which of these manifests are certainly not there any more. Registries that look at what an index
+    /// points to take none with such an entry: whoever deletes a referrer and leaves its entry would keep
+    /// everybody from adding another one.
+    async fn gone(&self, digests: impl Iterator<Item = &String>) -> Result<BTreeSet<String>, Error> {
+        let mut gone = BTreeSet::new();
+        for digest in digests {
+            let Ok(parsed) = digest.parse() else { continue };
+            match self.head(&Target::Digest(parsed)).await {
+                Ok(_) => {}
+                Err(error) if error.kind == ErrorKind::NotFound => {
+                    gone.insert(digest.clone());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(gone)
     }
 
     async fn read_index(&self, tag: &str) -> Result<Current, Error> {
@@ -228,9 +319,16 @@ impl Repository {
         Ok(Current { index, entries, digest: Some(pulled.digest), etag: pulled.etag })
     }
 
-    async fn write_index(&self, tag: &str, current: Current, missing: Vec<Value>) -> Result<Digest, Error> {
+    async fn write_index(
+        &self,
+        tag: &str,
+        current: Current,
+        missing: Vec<Value>,
+        unwanted: &BTreeSet<String>,
+    ) -> Result<Digest, Error> {
         let target = Target::Tag(tag.to_owned());
         let Current { mut index, mut entries, digest, etag } = current;
+        entries.retain(|entry| !digest_of(entry).is_some_and(|digest| unwanted.contains(digest)));
         entries.extend(missing);
         if entries.len() > limits::REFERRERS {
             let message = format!("more than {} referrers (limit `referrers`)", limits::REFERRERS);
@@ -259,11 +357,14 @@ impl Ledgers {
     }
 }
 
-fn lost(at: String, missing: &[Value]) -> Error {
-    let digests: Vec<&str> = missing.iter().filter_map(digest_of).collect();
+fn lost(at: String, missing: &[Value], unwanted: &BTreeSet<String>) -> Error {
+    let digests =
+        |digests: Vec<&str>| if digests.is_empty() { "nothing".to_owned() } else { digests.join(", ") };
     let message = format!(
-        "other writers kept replacing the list of referrers: after {WRITES} attempts it does not hold {}",
-        digests.join(", ")
+        "other writers kept replacing the list of referrers: after {WRITES} attempts it lacks {}, and was to \
+         lose {}; try again when they are done",
+        digests(missing.iter().filter_map(digest_of).collect()),
+        digests(unwanted.iter().map(String::as_str).collect())
     );
     Error::new(ErrorKind::Unavailable, at, message)
 }

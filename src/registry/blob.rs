@@ -209,6 +209,13 @@ impl BlobStream {
     /// Waits before the blob is taken up again, or gives up.
     async fn interrupted(&mut self, error: &Error) -> Result<(), Error> {
         self.body = None;
+        // The mirror broke off: the registry itself has the rest.
+        if let Some(origin) = self.origin.take() {
+            self.repository = origin;
+            self.etag = None;
+            self.waited = Duration::ZERO;
+            return Ok(());
+        }
         self.resumes += 1;
         // Attack: a connection that breaks after every byte.
         if self.resumes > limits::RESUMES {
@@ -270,6 +277,10 @@ impl BlobStream {
             }
         };
         answer.release();
+        // Attack, or a login page in between, whose length must not be taken for a lie of the registry's.
+        if answer.response.content_length() != Some(self.size - self.offset) {
+            answer.refuse_web_page("no blob")?;
+        }
         self.skip = 0;
         match answer.status() {
             StatusCode::OK => {

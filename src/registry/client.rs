@@ -1,6 +1,7 @@
 //! The client, and the handle on one repository through which everything is done.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -16,6 +17,7 @@ use super::error::{Error, ErrorKind};
 use super::http::{Call, Host};
 use super::limits;
 use super::link::Pages;
+use super::pace::Paces;
 use super::settings::Settings;
 use super::token::Need;
 
@@ -33,6 +35,9 @@ pub struct Client {
 struct Shared {
     settings: Arc<Settings>,
     hosts: Mutex<BTreeMap<String, Arc<Host>>>,
+    /// The same in the role of a mirror: with less patience, and left alone once they did not answer.
+    mirrors: Mutex<BTreeMap<String, Arc<Host>>>,
+    paces: Arc<Paces>,
     pushed: Mutex<BTreeMap<String, Instant>>,
     ledgers: Ledgers,
 }
@@ -74,6 +79,8 @@ impl Client {
             shared: Arc::new(Shared {
                 settings: Arc::new(settings),
                 hosts: Mutex::default(),
+                mirrors: Mutex::default(),
+                paces: Arc::default(),
                 pushed: Mutex::default(),
                 ledgers: Ledgers::default(),
             }),
@@ -89,17 +96,25 @@ impl Client {
     }
 
     pub(super) fn open(&self, registry: &str, name: &str) -> Result<Repository, Error> {
-        let mut hosts = self.shared.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        let registry = registry.to_ascii_lowercase();
-        let host = match hosts.get(&registry) {
-            Some(host) => Arc::clone(host),
-            None => {
-                let host = Arc::new(Host::new(&registry, Arc::clone(&self.shared.settings))?);
-                hosts.insert(registry, Arc::clone(&host));
-                host
-            }
-        };
+        let settings = || Arc::clone(&self.shared.settings);
+        let host = self.host(&self.shared.hosts, registry, settings)?;
         Ok(Repository { client: self.clone(), host, name: name.to_owned() })
+    }
+
+    fn host(
+        &self,
+        hosts: &Mutex<BTreeMap<String, Arc<Host>>>,
+        registry: &str,
+        settings: impl FnOnce() -> Arc<Settings>,
+    ) -> Result<Arc<Host>, Error> {
+        let mut hosts = hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        let registry = registry.to_ascii_lowercase();
+        if let Some(host) = hosts.get(&registry) {
+            return Ok(Arc::clone(host));
+        }
+        let host = Arc::new(Host::new(&registry, settings(), Arc::clone(&self.shared.paces))?);
+        hosts.insert(registry, Arc::clone(&host));
+        Ok(host)
     }
 
     pub(super) fn ledgers(&self) -> &Ledgers {
@@ -161,6 +176,7 @@ impl Repository {
             let call = self.call(Method::GET, url.clone(), "pull", self.name());
             let mut answer = self.host.send(&call.header(ACCEPT, "application/json")?).await?;
             let at = answer.at.clone();
+            answer.refuse_web_page("no list of tags")?;
             let patience = self.host.settings.times.document;
             let bytes = answer.read(limits::MANIFEST, "the list of tags", patience).await?;
             let page: Tags = serde_json::from_slice(&bytes)
@@ -187,10 +203,14 @@ impl Repository {
         }
     }
 
-    /// The mirror that is asked first for what has a digest.
+    /// The mirror that is asked first for what has a digest; none once it did not answer.
     pub(super) fn mirror(&self) -> Option<Self> {
         let mirror = self.host.own.mirror.as_deref()?;
-        self.client.open(mirror, &self.name).ok().filter(|mirror| mirror.host.base != self.host.base)
+        let shared = &self.client.shared;
+        let settings = || Arc::new(shared.settings.for_mirror());
+        let host = self.client.host(&shared.mirrors, mirror, settings).ok()?;
+        let usable = host.base != self.host.base && !host.is_unreachable.load(Ordering::Relaxed);
+        usable.then(|| Self { client: self.client.clone(), host, name: self.name.clone() })
     }
 
     /// Remembers that we pushed something, so that its absence may be the registry's lag.

@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use docker_credential::{CredentialRetrievalError, DockerCredential};
 use serde_json::{Map, Value};
 
 use super::error::Error;
+use super::helper;
 use super::settings::{read_bounded, settings};
 
 /// The host whose packages `GITHUB_TOKEN` opens. It is given to no other.
@@ -68,7 +70,8 @@ pub(super) enum Credential {
     Identity(Secret),
 }
 
-/// Finds the credentials for a repository. Runs programs and reads files: it blocks.
+/// Finds the credentials for a repository. Runs programs, each no longer than `patience`, and reads files:
+/// it blocks.
 ///
 /// # Errors
 /// `Settings` where a file or helper fails: a credential that could not be had is an error, and never
@@ -77,15 +80,19 @@ pub(super) fn find(
     sources: &[Source],
     registry: &str,
     repository: &str,
+    patience: Duration,
 ) -> Result<Option<Credential>, Error> {
     for source in sources {
         let found = match source {
             Source::File(path) => match read_bounded(path)? {
-                Some(bytes) => in_config(&bytes, registry, repository, true, &path.display().to_string())?,
+                Some(bytes) => {
+                    let at = path.display().to_string();
+                    in_config(&bytes, registry, repository, Some(patience), &at)?
+                }
                 None => None,
             },
             Source::Text(text) => {
-                in_config(text.reveal().as_bytes(), registry, repository, false, "the pull secret")?
+                in_config(text.reveal().as_bytes(), registry, repository, None, "the pull secret")?
             }
             Source::GithubToken(token) => {
                 (registry == GITHUB).then(|| Credential::Login("x-access-token".to_owned(), token.clone()))
@@ -103,45 +110,45 @@ pub(super) fn find(
 
 /// Looks into one document. Podman's keys may name a repository or a part of its path: the longest that
 /// fits is meant (containers-auth.json(5)). `docker_credential` knows hosts only and takes any key of the
-/// host, so it is shown the one that was chosen.
+/// host, so it is shown the one that was chosen. Helpers are run here, as Docker does: that of the registry
+/// before everything else, the store of all after it. None are run without `helpers`.
 fn in_config(
     bytes: &[u8],
     registry: &str,
     repository: &str,
-    helpers: bool,
+    helpers: Option<Duration>,
     at: &str,
 ) -> Result<Option<Credential>, Error> {
     let malformed = || settings(at, "not a file of credentials: it is no JSON object");
     let value: Value = serde_json::from_slice(bytes).map_err(|_| malformed())?;
     let mut config = value.as_object().cloned().ok_or_else(malformed)?;
     let server = if registry == "docker.io" { DOCKER_HUB } else { registry };
+    let named = |helper: Option<&Value>| {
+        helper.and_then(Value::as_str).filter(|name| !name.is_empty()).map(str::to_owned)
+    };
+    let of_registry = config.get("credHelpers").and_then(Value::as_object);
+    let of_registry = named(of_registry.and_then(|all| all.get(server).or_else(|| all.get(registry))));
+    let of_all = named(config.get("credsStore"));
+    if let (Some(patience), Some(name)) = (helpers, of_registry) {
+        return helper::ask(&name, server, patience, at);
+    }
     let auths = config.get("auths").and_then(Value::as_object);
     let chosen = auths.and_then(|auths| choose(auths, registry, repository));
     let mut only = Map::new();
     only.extend(chosen.map(|entry| (server.to_owned(), entry.clone())));
     config.insert("auths".to_owned(), Value::Object(only));
-    if !helpers {
-        config.remove("credHelpers");
-        config.remove("credsStore");
-    }
+    config.remove("credHelpers");
+    config.remove("credsStore");
     let config = serde_json::to_vec(&Value::Object(config)).map_err(|_| malformed())?;
     match docker_credential::get_credential_from_reader(config.as_slice(), server) {
         Ok(DockerCredential::IdentityToken(token)) => Ok(Some(Credential::Identity(Secret(token)))),
         Ok(DockerCredential::UsernamePassword(user, password)) => {
             Ok(Some(Credential::Login(user, Secret(password))))
         }
-        Err(CredentialRetrievalError::NoCredentialConfigured) => Ok(None),
-        // How helpers say that they have none (docker-credential-helpers, `errCredentialsNotFoundMessage`).
-        Err(CredentialRetrievalError::HelperFailure { stdout, .. })
-            if stdout.contains("credentials not found") =>
-        {
-            Ok(None)
-        }
-        // What the helper printed may be a secret: it is not repeated.
-        Err(CredentialRetrievalError::HelperFailure { helper, .. }) => {
-            let helper = crate::model::path::escape(helper.as_bytes());
-            Err(settings(at, format!("the credential helper `{helper}` failed for `{server}`")))
-        }
+        Err(CredentialRetrievalError::NoCredentialConfigured) => match (helpers, of_all) {
+            (Some(patience), Some(name)) => helper::ask(&name, server, patience, at),
+            (None, _) | (_, None) => Ok(None),
+        },
         Err(error) => Err(settings(at, format!("credentials for `{server}`: {error}"))),
     }
 }
@@ -174,7 +181,7 @@ mod tests {
     }
 
     fn user(sources: &[Source], registry: &str, repository: &str) -> Option<String> {
-        match find(sources, registry, repository).unwrap()? {
+        match find(sources, registry, repository, Duration::ZERO).unwrap()? {
             Credential::Login(user, _) => Some(user),
             Credential::Identity(token) => Some(format!("token {}", token.reveal())),
         }
@@ -215,7 +222,11 @@ mod tests {
     #[test]
     fn credentials_that_cannot_be_read_are_an_error_and_not_anonymous() {
         for json in ["", "[]", "{", r#"{"auths": {"ghcr.io": {"auth": "%%%"}}}"#] {
-            assert_eq!(find(&text(json), "ghcr.io", "a").unwrap_err().kind, ErrorKind::Settings, "{json}");
+            assert_eq!(
+                find(&text(json), "ghcr.io", "a", Duration::ZERO).unwrap_err().kind,
+                ErrorKind::Settings,
+                "{json}"
+            );
         }
     }
 }

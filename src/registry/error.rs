@@ -124,9 +124,14 @@ impl Error {
                     "authentication required{text}: log in, or check that the credentials are not expired"
                 )
             }
-            ErrorKind::Denied => format!("access denied{text}"),
-            ErrorKind::RateLimited => format!("the registry limits how often it is asked{text}"),
-            ErrorKind::Unavailable => format!("the registry answers {number}{text}"),
+            ErrorKind::Denied => format!(
+                "access denied{text}: log in, or check what the account or token may do with this repository"
+            ),
+            ErrorKind::RateLimited => format!(
+                "the registry limits how often it is asked{text}: log in, try again later, or set \
+                 `requests-per-second` for it"
+            ),
+            ErrorKind::Unavailable => format!("the registry answers {number}{text}: try again later"),
             ErrorKind::TooLarge => {
                 format!("the registry takes nothing that large: it answers {number}{text}")
             }
@@ -135,7 +140,10 @@ impl Error {
             }
             ErrorKind::Mismatch | ErrorKind::Invalid | ErrorKind::Refused | ErrorKind::Settings => {
                 match number {
-                    404 => format!("the registry answers 404 without saying what is missing{text}"),
+                    404 => format!(
+                        "the registry answers 404 without saying what is missing{text}: check its name, and \
+                         whether a proxy stands in between"
+                    ),
                     _ => format!("the registry answers {number}{text}"),
                 }
             }
@@ -146,6 +154,15 @@ impl Error {
             retry_after: retry::hint(headers, &told.message),
             ..Self::new(kind, at, message)
         }
+    }
+
+    /// The error of a host that does not answer.
+    pub(super) fn late(at: &str, patience: Duration) -> Self {
+        let message = format!(
+            "the host does not answer within {} s: check the network and the proxy, or try again later",
+            patience.as_secs_f64()
+        );
+        Self::new(ErrorKind::Unavailable, at, message)
     }
 
     /// The error of a request that got no answer.
@@ -172,11 +189,17 @@ impl Error {
                  a registry without TLS must be listed as insecure"
             )
         } else if error.is_dns() {
-            format!("the name of the host cannot be resolved: {cause}")
+            format!(
+                "the name of the host cannot be resolved: {cause}; check the name of the registry, and whether \
+                 this machine resolves names or needs a proxy"
+            )
+        } else if error.is_timeout() && error.is_connect() {
+            "no connection comes about in time: check the name, the port and the network, or name a proxy"
+                .to_owned()
         } else if error.is_timeout() {
-            "the host does not answer in time".to_owned()
+            "the host does not answer in time: check the network and the proxy, or try again later".to_owned()
         } else if error.is_connect() {
-            format!("no connection: {cause}")
+            format!("no connection: {cause}; check the name, the port and the network, or name a proxy")
         } else {
             format!("the connection failed: {cause}")
         };

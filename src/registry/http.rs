@@ -2,22 +2,24 @@
 //! bounded answer.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION};
-use reqwest::{Certificate, Client, Identity, Method, NoProxy, Proxy, Response, StatusCode, Url};
+use reqwest::{Certificate, Client, Identity, Method, NoProxy, Proxy, StatusCode, Url};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::challenge;
 use super::error::{Error, ErrorKind};
 use super::guard::{self, Guard, Resolver};
 use super::limits;
+use super::pace::Paces;
 use super::retry::Budget;
 use super::settings::{HostSettings, Settings, read_bounded, settings};
 use super::token::{Access, Need, Scheme};
+use super::trace::{Note, Reply};
 
 /// What we call ourselves.
 const USER_AGENT: &str = concat!("portcullis/", env!("CARGO_PKG_VERSION"));
@@ -43,7 +45,10 @@ pub(super) struct Host {
     /// Streams of blobs are counted apart: whoever holds one while it asks for something else, as a copy
     /// does, would otherwise wait for itself.
     pub(super) streams: Arc<Semaphore>,
+    /// Whether a request got no answer: a mirror is left alone from then on.
+    pub(super) is_unreachable: AtomicBool,
     requests: Arc<Semaphore>,
+    paces: Arc<Paces>,
     guard: Arc<Guard>,
     clients: Mutex<BTreeMap<(String, u16), Client>>,
 }
@@ -62,6 +67,8 @@ pub(super) struct Call {
     pub(super) follow: bool,
     /// Whether it may be sent again when nobody knows what became of it.
     pub(super) repeatable: bool,
+    /// Which attempt this is, for whoever watches.
+    pub(super) attempt: u32,
 }
 
 impl Call {
@@ -75,6 +82,7 @@ impl Call {
             body: Bytes::new(),
             at: at.into(),
             repeatable: true,
+            attempt: 1,
         }
     }
 
@@ -90,7 +98,7 @@ impl Call {
 /// An answer of success, or a redirect that was not to be followed.
 #[derive(Debug)]
 pub(super) struct Answer {
-    pub(super) response: Response,
+    pub(super) response: Reply,
     pub(super) at: String,
     permit: Option<OwnedSemaphorePermit>,
 }
@@ -111,9 +119,13 @@ impl Answer {
 
     /// The media type of the body, in lower case and without parameters.
     pub(super) fn media_type(&self) -> Option<String> {
-        let value = self.header(reqwest::header::CONTENT_TYPE)?;
-        let media_type = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        (!media_type.is_empty()).then_some(media_type)
+        media_type(&self.response)
+    }
+
+    /// # Errors
+    /// `Invalid` where the answer is a web page, and `no_what` was asked for.
+    pub(super) fn refuse_web_page(&self, no_what: &str) -> Result<(), Error> {
+        refuse_web_page(&self.response, no_what, &self.at)
     }
 
     pub(super) async fn read(
@@ -129,7 +141,7 @@ impl Answer {
 impl Host {
     /// # Errors
     /// `Settings` where the name makes no URL.
-    pub(super) fn new(registry: &str, settings: Arc<Settings>) -> Result<Self, Error> {
+    pub(super) fn new(registry: &str, settings: Arc<Settings>, paces: Arc<Paces>) -> Result<Self, Error> {
         // Docker's own registry answers under another name than its references say.
         let name = if registry == "docker.io" { "registry-1.docker.io" } else { registry };
         let parse = |scheme: &str| {
@@ -152,6 +164,8 @@ impl Host {
             streams: Arc::new(Semaphore::new(own.concurrency())),
             access: Access::default(),
             lists_referrers: AtomicBool::new(false),
+            is_unreachable: AtomicBool::new(false),
+            paces,
             clients: Mutex::default(),
             base,
             own,
@@ -163,8 +177,9 @@ impl Host {
     /// to see it.
     pub(super) async fn send(&self, call: &Call) -> Result<Answer, Error> {
         let mut budget = Budget::new(self.settings.retry);
+        let mut call = call.clone();
         loop {
-            let error = match self.attempt(call).await {
+            let error = match self.attempt(&call).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
@@ -174,6 +189,7 @@ impl Host {
                 Some(wait) if call.repeatable || refused => tokio::time::sleep(wait).await,
                 Some(_) | None => return Err(error),
             }
+            call.attempt += 1;
         }
     }
 
@@ -199,12 +215,15 @@ impl Host {
             return Ok(Answer { response, at: call.at.clone(), permit: Some(permit) });
         }
         let body = read_error_body(&mut response).await;
-        Err(Error::of_answer(&call.at, &call.method, status, response.headers(), &body))
+        let error = Error::of_answer(&call.at, &call.method, status, response.headers(), &body);
+        // Else it is the answer of a host of blobs, which was shown nothing.
+        let own = guard::is_same_origin(&url, &self.base);
+        Err(if own { self.explained(error, &call.need, authorization.as_ref()).await } else { error })
     }
 
     /// Sends a request with what lets it in; learns that from the first answer, and once more where it is
     /// refused.
-    async fn authorized(&self, call: &Call) -> Result<(Response, Option<HeaderValue>), Error> {
+    async fn authorized(&self, call: &Call) -> Result<(Reply, Option<HeaderValue>), Error> {
         let began = Instant::now();
         let mut learned = self.access.learned.lock().await;
         if learned.scheme.is_none() {
@@ -262,7 +281,7 @@ impl Host {
         call: &Call,
         url: &Url,
         authorization: Option<&HeaderValue>,
-    ) -> Result<Response, Error> {
+    ) -> Result<Reply, Error> {
         let at = call.at.as_str();
         self.guard.check(url).map_err(|blocked| Error::new(ErrorKind::Refused, at, blocked.to_string()))?;
         let mut request = reqwest::Request::new(call.method.clone(), url.clone());
@@ -277,11 +296,27 @@ impl Host {
             // Some registries and proxies answer 411 to a PUT without a length.
             request.headers_mut().insert(reqwest::header::CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
-        let sent = self.client(url)?.execute(request);
-        match tokio::time::timeout(self.settings.times.answer, sent).await {
-            Ok(answered) => answered.map_err(|error| Error::of_network(at, error)),
-            Err(_) => Err(Error::new(ErrorKind::Unavailable, at, "the host does not answer in time")),
+        let client = self.client(url)?;
+        let (host, port) = guard::authority(url);
+        if let Some((name, rate)) = self.settings.rate(&host, port) {
+            self.paces.of(name, rate).wait().await;
         }
+        let mut note = self.settings.trace.as_ref().map(|trace| {
+            let what = (&call.method, url, *url != call.url);
+            let counts = (call.attempt, call.body.len());
+            Note::new(Arc::clone(trace), &self.registry, what, authorization, counts)
+        });
+        let sent = client.execute(request);
+        let error = match tokio::time::timeout(self.settings.times.answer, sent).await {
+            Ok(Ok(response)) => return Ok(Reply::new(response, note)),
+            Ok(Err(error)) => Error::of_network(at, error),
+            Err(_) => Error::late(at, self.settings.times.answer),
+        };
+        if let Some(note) = &mut note {
+            note.failed(error.kind);
+        }
+        self.is_unreachable.store(true, Ordering::Relaxed);
+        Err(error)
     }
 
     /// The HTTP client for the host of a URL: each has its own certificates.
@@ -352,12 +387,33 @@ fn certificates(path: &std::path::Path) -> Result<Vec<Certificate>, Error> {
     if found.is_empty() { Err(settings(at, "it holds no PEM certificate")) } else { Ok(found) }
 }
 
+fn media_type(response: &Reply) -> Option<String> {
+    let value = response.headers().get(reqwest::header::CONTENT_TYPE)?.to_str().ok()?;
+    let media_type = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    (!media_type.is_empty()).then_some(media_type)
+}
+
+/// Attack, or a login page in between: 200 with HTML, for clients that look at the status alone.
+pub(super) fn refuse_web_page(response: &Reply, no_what: &str, at: &str) -> Result<(), Error> {
+    match media_type(response).filter(|media_type| media_type.contains("html")) {
+        None => Ok(()),
+        Some(other) => {
+            let message = format!(
+                "the answer is a web page (`{}`) and {no_what}: a proxy or a login page stands in between; \
+                 check the registry's name and the proxy",
+                crate::model::path::escape(other.as_bytes())
+            );
+            Err(Error::invalid(at, message))
+        }
+    }
+}
+
 pub(super) fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }
 
 /// Where a redirect leads.
-fn target(from: &Url, response: &Response, at: &str) -> Result<Url, Error> {
+fn target(from: &Url, response: &Reply, at: &str) -> Result<Url, Error> {
     let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
     let location = location.ok_or_else(|| Error::invalid(at, "a redirect without a target"))?;
     from.join(location).map_err(|_| Error::invalid(at, "a redirect whose target is no URL"))
@@ -368,7 +424,7 @@ fn target(from: &Url, response: &Response, at: &str) -> Result<Url, Error> {
 /// # Errors
 /// `TooLarge` as soon as it is longer than `limit`: one byte more is read, no matter how many there are.
 pub(super) async fn read_body(
-    response: &mut Response,
+    response: &mut Reply,
     limit: u64,
     what: &str,
     at: &str,
@@ -396,7 +452,7 @@ pub(super) async fn read_body(
 }
 
 /// The beginning of the body of an answer that is an error; what can be had of it.
-pub(super) async fn read_error_body(response: &mut Response) -> Vec<u8> {
+pub(super) async fn read_error_body(response: &mut Reply) -> Vec<u8> {
     let mut bytes = Vec::new();
     let reading = async {
         while let Ok(Some(chunk)) = response.chunk().await {
@@ -419,7 +475,7 @@ mod tests {
     fn ask(url: &str) -> Error {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let host = Host::new("registry.example", Arc::default()).unwrap();
+            let host = Host::new("registry.example", Arc::default(), Arc::default()).unwrap();
             let need = Need::new("acme/app", "pull");
             let call = Call::new(Method::GET, Url::parse(url).unwrap(), need, "it");
             host.exchange(&call, &call.url, None).await.unwrap_err()
@@ -445,7 +501,10 @@ mod tests {
             ("a.example:5001", "https://a.example:5001/"),
             ("docker.io", "https://registry-1.docker.io/"),
         ] {
-            assert_eq!(Host::new(registry, Arc::clone(&settings)).unwrap().base.as_str(), want);
+            assert_eq!(
+                Host::new(registry, Arc::clone(&settings), Arc::default()).unwrap().base.as_str(),
+                want
+            );
         }
     }
 }

@@ -12,6 +12,10 @@ pub(super) const ERROR_BODY: u64 = 64 << 10;
 /// specification asks registries to take (spec.md, "Pushing Manifests").
 pub const MANIFEST: u64 = 4 << 20;
 
+/// Braces, brackets, commas and colons of a manifest: 200,000. One of 4 MiB that is full of descriptors has
+/// 160,000; parsed they take 16 MiB.
+pub(super) const STRUCTURE: usize = 200_000;
+
 /// Bytes of a piece of an upload: 4 MiB. GHCR answers 416 to more in one `PATCH`.
 pub(super) const CHUNK: usize = 4 << 20;
 
@@ -20,6 +24,12 @@ pub(super) const LARGEST_CHUNK: usize = 32 << 20;
 
 /// Redirects followed for one request: 5; a pull needs one.
 pub(super) const REDIRECTS: usize = 5;
+
+/// How long a connection to a mirror may take: 3 seconds; it is there to be nearer than the registry.
+pub(super) const MIRROR_CONNECT: Duration = Duration::from_secs(3);
+
+/// How long a mirror may think before it answers: 10 seconds.
+pub(super) const MIRROR_ANSWER: Duration = Duration::from_secs(10);
 
 /// Pages of a listing: 1,000.
 pub(super) const PAGES: usize = 1000;
@@ -52,6 +62,9 @@ pub(super) const MESSAGE: usize = 300;
 
 /// Bytes of a credentials file or of the settings file: 1 MiB.
 pub(super) const CONFIG_FILE: u64 = 1 << 20;
+
+/// Bytes that a credential helper may print: 64 KiB, as a token.
+pub(super) const HELPER: u64 = 64 << 10;
 
 /// Tokens kept for one registry: 1,000 repositories and what was wanted of them.
 pub(super) const TOKENS: usize = 1000;

@@ -84,20 +84,14 @@ impl Repository {
         let mut answer = self.ask(Method::GET, target).await?;
         let at = answer.at.clone();
         let media_type = answer.media_type();
-        // Attack, or a login page in between: 200 with HTML.
-        if let Some(other) = media_type.as_deref().filter(|it| it.contains("html")) {
-            let message = format!(
-                "the answer is a web page (`{}`) and no manifest: a proxy or a login page stands in between",
-                crate::model::path::escape(other.as_bytes())
-            );
-            return Err(Error::invalid(at, message));
-        }
+        answer.refuse_web_page("no manifest")?;
         if answer.status() != StatusCode::OK {
             let message = format!("the registry answers {} to a pull", answer.status().as_u16());
             return Err(Error::invalid(at, message));
         }
         let patience = self.host.settings.times.document;
         let bytes = answer.read(limits::MANIFEST, "the manifest", patience).await?;
+        check_structure(&bytes, &at)?;
         let digest = match target {
             Target::Digest(wanted) => {
                 let found = digest_of(wanted.algorithm(), &bytes);
@@ -131,6 +125,26 @@ impl Repository {
         };
         let size = answer.header(reqwest::header::CONTENT_LENGTH).and_then(|text| text.parse().ok());
         Ok(Head { digest, media_type: answer.media_type(), size })
+    }
+
+    /// Pulls a manifest that [`Repository::head`] was asked about before. Whoever acted on what that said
+    /// must not go on with another one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] where the tag moved in between; else as [`Repository::manifest`].
+    pub async fn manifest_after(&self, head: &Head, target: &Target) -> Result<Pulled, Error> {
+        let pulled = self.manifest(target).await?;
+        match &head.digest {
+            Some(stated) if stated.algorithm() == pulled.digest.algorithm() && *stated != pulled.digest => {
+                let message = format!(
+                    "the tag moved while it was read, from {stated} to {}: somebody pushed it; name the image \
+                     by its digest, or try again",
+                    pulled.digest
+                );
+                Err(Error::invalid(self.at(target), message))
+            }
+            Some(_) | None => Ok(pulled),
+        }
     }
 
     async fn ask(&self, method: Method, target: &Target) -> Result<Answer, Error> {
@@ -237,8 +251,28 @@ pub(super) enum Precondition<'a> {
     Absent,
 }
 
+/// Attack: a manifest of four mebibytes of `{"a":0},{"a":0},…`, which takes a hundred times that once it is
+/// parsed. Counted is what begins or parts values, outside of strings.
+fn check_structure(bytes: &[u8], at: &str) -> Result<(), Error> {
+    let (mut count, mut quoted, mut escaped) = (0_usize, false, false);
+    for byte in bytes {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'{' | b'[' | b',' | b':' if !quoted => count += 1,
+            _ => {}
+        }
+    }
+    if count <= limits::STRUCTURE {
+        return Ok(());
+    }
+    let message = format!("the manifest has more than {} values (limit `structure`)", limits::STRUCTURE);
+    Err(Error::new(ErrorKind::TooLarge, at, message))
+}
+
 /// Whether a registry refuses a manifest because it does not see a part of it.
-fn is_missing_part(error: &Error) -> bool {
+pub(super) fn is_missing_part(error: &Error) -> bool {
     matches!(error.code.as_deref(), Some("MANIFEST_BLOB_UNKNOWN" | "BLOB_UNKNOWN" | "MANIFEST_UNKNOWN"))
 }
 

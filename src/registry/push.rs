@@ -161,7 +161,9 @@ impl Repository {
     ) -> Result<Url, Error> {
         let mut budget = Budget::new(self.host.settings.retry);
         let end = offset + piece.len() as u64;
+        let mut attempt = 0;
         loop {
+            attempt += 1;
             let mut call = self.upload_call(Method::PATCH, location.clone(), descriptor);
             call.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
             call = call
@@ -169,6 +171,7 @@ impl Repository {
                 .header(CONTENT_LENGTH, &piece.len().to_string())?;
             call.body = piece.clone();
             call.repeatable = false;
+            call.attempt = attempt;
             let error = match self.host.send(&call).await {
                 Ok(answer) => return self.location(&answer, &call.url),
                 Err(error) => error,

@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::Read as _;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -14,6 +16,7 @@ use serde::Deserialize;
 use super::credentials::{Secret, Source};
 use super::error::{Error, ErrorKind};
 use super::limits;
+use super::trace::Trace;
 
 /// Everything that the client is told. It reads no environment of its own; helpers for credentials are
 /// programs, and inherit it.
@@ -31,6 +34,8 @@ pub struct Settings {
     pub retry: Retry,
     /// How long is waited.
     pub times: Times,
+    /// Who is told of every exchange.
+    pub trace: Option<Arc<dyn Trace>>,
 }
 
 /// Settings of one host.
@@ -52,6 +57,10 @@ pub struct HostSettings {
     pub mirror: Option<String>,
     /// Requests at a time, and as many streams of blobs: [`HostSettings::CONCURRENCY`] where it is not set.
     pub concurrency: Option<usize>,
+    /// Requests a second that are sent to this host by all tasks of a client together, tries and answers to
+    /// challenges counted; after a pause as many at once as a second allows. No bound where it is not set.
+    #[serde(rename = "requests-per-second")]
+    pub rate: Option<NonZeroU32>,
     /// Further hosts, `host` or `host:port`, whose token service may be given the credentials of this one.
     #[serde(default)]
     pub token_hosts: Vec<String>,
@@ -113,6 +122,8 @@ pub struct Times {
     pub lag: Duration,
     /// How long after an entry was written to a fallback tag it is looked at again.
     pub recheck: Duration,
+    /// For a credential helper; some ask a person.
+    pub helper: Duration,
     /// The end of everything, counted from when the client was made.
     pub deadline: Option<Duration>,
 }
@@ -126,6 +137,7 @@ impl Default for Times {
             document: Duration::from_secs(60),
             lag: Duration::from_secs(60),
             recheck: Duration::from_secs(2),
+            helper: Duration::from_secs(60),
             deadline: None,
         }
     }
@@ -211,7 +223,27 @@ impl Settings {
 
     /// The settings of a host: of `host:port` before those of `host`.
     pub(super) fn host(&self, host: &str, port: u16) -> Option<&HostSettings> {
-        self.hosts.get(&format!("{host}:{port}")).or_else(|| self.hosts.get(host))
+        self.named(host, port).map(|(_, settings)| settings)
+    }
+
+    fn named(&self, host: &str, port: u16) -> Option<(&str, &HostSettings)> {
+        let found = self.hosts.get_key_value(&format!("{host}:{port}"));
+        found.or_else(|| self.hosts.get_key_value(host)).map(|(name, settings)| (name.as_str(), settings))
+    }
+
+    /// How often a host is asked, and under which name that is set: what has one name has one rate.
+    pub(super) fn rate(&self, host: &str, port: u16) -> Option<(&str, NonZeroU32)> {
+        self.named(host, port).and_then(|(name, settings)| settings.rate.map(|rate| (name, rate)))
+    }
+
+    /// The same for a host in the role of a mirror. A mirror that fails costs as little as can be: the
+    /// registry itself has everything.
+    pub(super) fn for_mirror(&self) -> Self {
+        let mut settings = self.clone();
+        settings.retry.attempts = 1;
+        settings.times.connect = settings.times.connect.min(limits::MIRROR_CONNECT);
+        settings.times.answer = settings.times.answer.min(limits::MIRROR_ANSWER);
+        settings
     }
 
     pub(super) fn is_insecure(&self, host: &str, port: u16) -> bool {
@@ -247,12 +279,12 @@ mod tests {
     #[test]
     fn the_file_is_read_with_paths_beside_it() {
         let mut settings = Settings::default();
-        let text =
-            "[host.\"Registry.internal:5000\"]\nca = \"ca.pem\"\nmirror = \"m.internal\"\nconcurrency = 0\n";
+        let text = "[host.\"Registry.internal:5000\"]\nca = \"ca.pem\"\nmirror = \"m.internal\"\nconcurrency = 0\nrequests-per-second = 5\n";
         settings.add(text, Path::new("/etc/portcullis"), "it").unwrap();
         let host = settings.host("registry.internal", 5000).unwrap();
         assert_eq!(host.ca.as_deref(), Some(Path::new("/etc/portcullis/ca.pem")));
         assert_eq!(host.concurrency(), 1);
+        assert_eq!(settings.rate("registry.internal", 5000).map(|(_, rate)| rate.get()), Some(5));
         assert_eq!(settings.host("registry.internal", 443), None);
     }
 
@@ -263,6 +295,8 @@ mod tests {
             "[host.a]\ninsecure = true\n[host.a]\ninsecure = false\n",
             "[host.a]\nclient-cert = \"c.pem\"\n",
             "[hosts.a]\n",
+            "[host.a]\nrequests-per-second = 0\n",
+            "[host.a]\nrequests-per-second = 0.5\n",
         ] {
             let error = Settings::default().add(text, Path::new(""), "it").unwrap_err();
             assert_eq!(error.kind, ErrorKind::Settings, "{text}");

@@ -23,8 +23,8 @@ const LIFE: Duration = Duration::from_secs(60);
 /// The longest that a token is kept, whatever it says.
 const LONGEST_LIFE: Duration = Duration::from_secs(60 * 60);
 
-/// The longest that a credential helper may take; some ask a person.
-const HELPER: Duration = Duration::from_secs(60);
+/// How long after its time the search for credentials is given up: a file may be on a disk that hangs.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// How a registry lets us in. Learned from its first answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,14 +130,17 @@ impl Host {
     ) -> Result<Option<HeaderValue>, Error> {
         match scheme {
             Scheme::Open => Ok(None),
-            Scheme::Basic => match self.credential(&need.repository, stale.is_some()).await? {
-                Some(Credential::Login(user, password)) => basic(&user, password.reveal(), at).map(Some),
-                Some(Credential::Identity(_)) => Err(self.unauthorized(
-                    at,
-                    "the registry wants a user and a password, and there is only an identity token",
-                )),
-                None => Err(self.unauthorized(at, "the registry asks for a user and a password")),
-            },
+            Scheme::Basic => {
+                match self.credential(&need.repository, stale.is_some()).await? {
+                    Some(Credential::Login(user, password)) => basic(&user, password.reveal(), at).map(Some),
+                    Some(Credential::Identity(_)) => Err(self.unauthorized(
+                        at,
+                        "the registry wants a user and a password, and there is only an identity token",
+                    )),
+                    None => Err(self
+                        .unauthorized(at, "the registry asks for a user and a password, and there are none")),
+                }
+            }
             Scheme::Bearer { realm, service } => {
                 let need = need.with(asked.filter(|_| stale.is_some()));
                 self.token(realm, service.as_deref(), &need, stale, at).await.map(Some)
@@ -191,10 +194,10 @@ impl Host {
             );
             return Err(Error::new(ErrorKind::Refused, at, message));
         }
-        let call = token_call(realm, service, need, credential.as_ref(), at)?;
+        let mut call = token_call(realm, service, need, credential.as_ref(), at)?;
         let mut budget = Budget::new(self.settings.retry);
         loop {
-            let error = match self.ask_token(&call, credential.is_some()).await {
+            let error = match self.ask_token(&call, credential.as_ref()).await {
                 Ok(token) => return Ok(token),
                 Err(error) => error,
             };
@@ -202,10 +205,11 @@ impl Host {
                 Some(wait) => tokio::time::sleep(wait).await,
                 None => return Err(error),
             }
+            call.attempt += 1;
         }
     }
 
-    async fn ask_token(&self, call: &http::Call, known: bool) -> Result<Token, Error> {
+    async fn ask_token(&self, call: &http::Call, shown: Option<&Credential>) -> Result<Token, Error> {
         let asked = Instant::now();
         let at = call.at.as_str();
         let mut response = self.exchange(call, &call.url, call.headers.get(AUTHORIZATION)).await?;
@@ -214,19 +218,17 @@ impl Host {
             let body = http::read_error_body(&mut response).await;
             let mut error = Error::of_answer(at, &Method::GET, status, response.headers(), &body);
             error.message = match error.kind {
-                ErrorKind::Unauthorized if known => self.rejected("401"),
-                ErrorKind::Denied if known => self.rejected("403"),
-                ErrorKind::Unauthorized | ErrorKind::Denied => {
-                    return Err(Error {
-                        message: self.unauthorized(at, "no token without credentials").message,
-                        ..error
-                    });
-                }
+                ErrorKind::Unauthorized | ErrorKind::Denied => match shown {
+                    Some(credential) => self.rejected(credential, status),
+                    None => self.private_or_missing(),
+                },
                 // 404 of a token service says nothing of an image.
                 ErrorKind::NotFound => {
                     return Err(Error {
                         kind: ErrorKind::Invalid,
-                        message: "there is no token service".into(),
+                        message: "there is no token service where the registry says (404): check the \
+                                  registry's name"
+                            .into(),
                         ..error
                     });
                 }
@@ -241,6 +243,7 @@ impl Host {
             };
             return Err(error);
         }
+        http::refuse_web_page(&response, "no token", at)?;
         let bytes =
             http::read_body(&mut response, limits::TOKEN, "the token", at, self.settings.times.document)
                 .await?;
@@ -265,9 +268,11 @@ impl Host {
         }
         let (settings, registry) = (Arc::clone(&self.settings), self.registry.clone());
         let wanted = repository.to_owned();
-        let finding =
-            tokio::task::spawn_blocking(move || credentials::find(&settings.credentials, &registry, &wanted));
-        let found = match tokio::time::timeout(HELPER, finding).await {
+        let patience = self.settings.times.helper;
+        let finding = tokio::task::spawn_blocking(move || {
+            credentials::find(&settings.credentials, &registry, &wanted, patience)
+        });
+        let found = match tokio::time::timeout(patience + GRACE, finding).await {
             Ok(Ok(found)) => found?,
             Ok(Err(_)) => {
                 return Err(Error::new(
@@ -280,7 +285,7 @@ impl Host {
                 return Err(Error::new(
                     ErrorKind::Settings,
                     &self.registry,
-                    "the credential helper does not answer",
+                    "the search for credentials does not end",
                 ));
             }
         };
@@ -292,19 +297,62 @@ impl Host {
         Ok(found)
     }
 
+    /// An error of a registry, with what can be done where it is one of who we are.
+    pub(super) async fn explained(
+        &self,
+        error: Error,
+        need: &Need,
+        authorization: Option<&HeaderValue>,
+    ) -> Error {
+        if error.kind != ErrorKind::Unauthorized {
+            return error;
+        }
+        let message = match (authorization, self.credential(&need.repository, false).await) {
+            (Some(_), Ok(None)) => self.private_or_missing(),
+            (Some(header), Ok(Some(credential))) if header.as_bytes().starts_with(b"Basic ") => {
+                self.rejected(&credential, StatusCode::UNAUTHORIZED)
+            }
+            (Some(_), Ok(Some(_))) => format!(
+                "`{}` refuses the token that its token service just gave (401): the token has expired, or the \
+                 account may not do this, or the repository does not exist; check the name and the account, \
+                 log in anew, or compare the clocks of the two",
+                self.registry
+            ),
+            (None, _) | (_, Err(_)) => return error,
+        };
+        Error { message, ..error }
+    }
+
     fn unauthorized(&self, at: &str, what: &str) -> Error {
-        // GHCR answers the same for what is private and for what is not there.
-        let missing = "; a registry need not tell a private repository from one that does not exist";
-        let message = format!("{what}: log in to `{}`{missing}", self.registry);
+        let message = format!("{what}: {}", self.log_in());
         Error { status: Some(401), ..Error::new(ErrorKind::Unauthorized, at, message) }
     }
 
-    fn rejected(&self, status: &str) -> String {
+    fn log_in(&self) -> String {
+        format!("log in with `docker login {}`", self.registry)
+    }
+
+    /// GHCR answers the same for what is private and for what is not there.
+    fn private_or_missing(&self) -> String {
         format!(
-            "the credentials for `{}` are rejected ({status}): wrong, expired, or without access to this \
-             repository",
-            self.registry
+            "the repository is private or does not exist: `{}` does not say which; {}, or check the name",
+            self.registry,
+            self.log_in()
         )
+    }
+
+    fn rejected(&self, credential: &Credential, status: StatusCode) -> String {
+        let (registry, status, log_in) = (&self.registry, status.as_u16(), self.log_in());
+        match credential {
+            Credential::Login(..) => format!(
+                "the credentials for `{registry}` are rejected ({status}): the password or token is wrong or \
+                 expired, or has no access to this repository; {log_in} again, or check the name"
+            ),
+            Credential::Identity(_) => format!(
+                "the identity token for `{registry}` is rejected ({status}): it has expired or was revoked; \
+                 {log_in} again"
+            ),
+        }
     }
 }
 

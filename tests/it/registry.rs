@@ -4,11 +4,19 @@ mod absence;
 mod attaching;
 mod blobs;
 mod credentials;
+mod helpers;
+mod hostile;
+mod interop;
+mod messages;
+mod patience;
 mod peers;
+mod processes;
 mod pulling;
 mod pushing;
 mod referrers;
+mod trace;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis::model::descriptor::Descriptor;
@@ -32,6 +40,7 @@ pub fn settings() -> Settings {
     settings.times.idle = Duration::from_secs(2);
     settings.times.document = Duration::from_secs(5);
     settings.times.recheck = Duration::from_millis(100);
+    settings.trace = Some(Arc::new(trace::Everything));
     settings
 }
 

@@ -9,6 +9,42 @@ use crate::support::registry::{
     Auth, Bearer, Blobs, Fault, Location, Realm, Registry, Switches, TokenShape, on,
 };
 
+/// Every test here, for the one that runs them all and looks at the trace.
+pub const ALL: &[(&str, fn())] = &[
+    (
+        "a_token_service_that_fails_is_an_error_and_not_anonymous_access",
+        a_token_service_that_fails_is_an_error_and_not_anonymous_access,
+    ),
+    ("a_token_with_a_line_break", a_token_with_a_line_break),
+    ("tokens_in_every_shape", tokens_in_every_shape),
+    ("a_realm_on_another_host_gets_no_password", a_realm_on_another_host_gets_no_password),
+    ("a_realm_where_no_token_service_is", a_realm_where_no_token_service_is),
+    (
+        "blobs_from_another_host_are_read_without_the_token",
+        blobs_from_another_host_are_read_without_the_token,
+    ),
+    ("an_upload_that_is_led_to_another_host", an_upload_that_is_led_to_another_host),
+    (
+        "tokens_that_are_revoked_or_expire_are_renewed_once",
+        tokens_that_are_revoked_or_expire_are_renewed_once,
+    ),
+    ("a_wrong_password_is_said_to_be_one", a_wrong_password_is_said_to_be_one),
+    (
+        "a_private_repository_is_not_told_from_a_missing_one",
+        a_private_repository_is_not_told_from_a_missing_one,
+    ),
+    ("an_identity_token_is_changed_for_a_token", an_identity_token_is_changed_for_a_token),
+    ("a_registry_with_passwords_alone", a_registry_with_passwords_alone),
+];
+
+#[test]
+fn every_test_is_in_the_list() {
+    let own = include_str!("credentials.rs");
+    let tests = own.lines().filter_map(|line| line.strip_prefix("fn ")?.strip_suffix("() {"));
+    let missing: Vec<&str> = tests.filter(|name| !ALL.iter().any(|(listed, _)| listed == name)).collect();
+    assert_eq!(missing, ["every_test_is_in_the_list"]);
+}
+
 fn bearer(bearer: Bearer) -> Registry {
     let registry = Registry::start(Switches { auth: Auth::Bearer(bearer), ..Switches::default() });
     small_image(&registry);
