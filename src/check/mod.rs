@@ -3,12 +3,17 @@
 
 mod ann;
 mod art;
+pub mod base;
 mod cfg;
 pub mod documents;
 mod idx;
 mod lyr;
 mod man;
 mod opt;
+pub mod secrets;
+
+#[cfg(test)]
+mod fixture;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,6 +21,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::image::layer::Verified;
+use crate::model::base::KnownBase;
 use crate::model::config::ImageConfig;
 use crate::model::digest::Digest;
 use crate::model::fault::Fault;
@@ -123,6 +129,8 @@ pub struct Expected {
     pub revision: Option<String>,
     /// Most bytes of all layers of a platform, as stored.
     pub size: Option<u64>,
+    /// Images that are recognised as bases.
+    pub bases: Vec<KnownBase>,
 }
 
 /// Violations of one check that are listed one by one: 200. The rest is one violation that counts them.
