@@ -2,7 +2,6 @@
 
 mod build;
 mod execution;
-mod standin;
 mod table;
 
 use jiff::{Timestamp, ToSpan};

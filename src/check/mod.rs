@@ -3,6 +3,7 @@
 
 mod ann;
 mod art;
+pub mod base;
 mod cfg;
 pub mod documents;
 mod faults;
@@ -11,6 +12,8 @@ mod fixture;
 mod idx;
 mod json_scan;
 mod keys;
+#[cfg(test)]
+mod layer_fixture;
 mod look;
 mod lyr;
 mod man;
@@ -22,6 +25,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::image::layer::Verified;
+use crate::model::base::KnownBase;
 use crate::model::config::ImageConfig;
 use crate::model::digest::Digest;
 use crate::model::fault::Fault;
@@ -141,6 +145,8 @@ pub struct Expected {
     pub revision: Option<String>,
     /// Most bytes of all layers of a platform, as stored.
     pub size: Option<u64>,
+    /// Images that are recognised as bases.
+    pub bases: Vec<KnownBase>,
 }
 
 /// Violations of one check that are listed one by one: 200. The rest is one violation that counts them.

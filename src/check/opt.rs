@@ -1,16 +1,247 @@
-//! OPT.
+//! OPT: size and hygiene, by what the layers store and what of it the final file system shows.
 
-use super::{Check, Family, Found, Subject};
+mod table;
+mod tally;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::image::compression::Compression;
+use crate::inventory::{Merged, Stored};
+use crate::model::path::ImagePath;
+use crate::model::violation::{CheckSeverity, Place, Violation};
+
+use super::{Check, Family, Found, PlatformLayers, Subject, base};
+use table::CHECKS;
 
 /// The family.
 pub(super) struct Size;
+
+/// Bytes below which nothing is said of waste: 10 MiB.
+const WASTE: u64 = 10 << 20;
+
+/// Bytes from which on a file, or files of a kind, are worth a line: 1 MiB.
+const WORTH: u64 = 1 << 20;
+
+/// Hidden files that are named.
+const TOP: usize = 10;
+
+/// Layers beyond which some could merge: 40.
+const LAYERS: usize = 40;
 
 impl Family for Size {
     fn checks(&self) -> &'static [Check] {
         CHECKS
     }
 
-    fn look(&self, _: &Subject<'_>, _: &mut Found) {}
+    fn look(&self, subject: &Subject<'_>, found: &mut Found) {
+        for image in subject.images {
+            let inventories: Vec<_> = image.layers.iter().map(|layer| Arc::clone(&layer.inventory)).collect();
+            let merged = Merged::new(&inventories);
+            let stored = merged.stored();
+            let mut at = At { image, stored: &stored, found };
+            at.budget(subject.expected.size);
+            at.waste();
+            at.kinds();
+            at.again();
+            at.base(subject, &merged);
+            at.layers();
+        }
+        skew(subject, found);
+    }
 }
 
-static CHECKS: &[Check] = &[];
+/// An image, being looked at.
+struct At<'a, 'f> {
+    image: &'a PlatformLayers,
+    stored: &'a [Stored<'a>],
+    found: &'f mut Found,
+}
+
+impl At<'_, '_> {
+    fn add(&mut self, check: &'static Check, severity: CheckSeverity, place: Place, message: String) {
+        self.found.push(Violation {
+            check: check.id,
+            severity,
+            message,
+            place,
+            evidence: None,
+            platform: Some(self.image.platform.clone()),
+        });
+    }
+
+    /// A layer, or a file in it; the image where there is no such layer.
+    fn place(&self, index: usize, path: Option<&ImagePath>) -> Place {
+        self.image.layers.get(index).map_or(Place::Image, |layer| Place::Layer {
+            index,
+            digest: layer.verified.digest.clone(),
+            path: path.cloned(),
+            created_by: layer.created_by.clone(),
+        })
+    }
+
+    fn step(&self, index: usize) -> String {
+        let step = self.image.layers.get(index).and_then(|layer| layer.created_by.as_deref());
+        let step = step.map(|step| format!(" ({})", step.chars().take(80).collect::<String>()));
+        format!("layer {index}{}", step.unwrap_or_default())
+    }
+
+    fn budget(&mut self, budget: Option<u64>) {
+        let size = compressed(self.image);
+        if let Some(budget) = budget.filter(|budget| size > *budget) {
+            let message =
+                format!("{size} bytes of all layers as stored, more than the {budget} that are allowed");
+            self.add(&table::BUDGET, CheckSeverity::Medium, Place::Image, message);
+        }
+    }
+
+    fn waste(&mut self) {
+        let total: u64 = self.stored.iter().map(|file| file.size).sum();
+        let mut hidden: Vec<(&Stored<'_>, usize)> =
+            self.stored.iter().filter_map(|file| Some((file, file.hidden_by?))).collect();
+        let bytes: u64 = hidden.iter().map(|(file, _)| file.size).sum();
+        if bytes < WASTE.max(total / 10) {
+            return;
+        }
+        let mut by_layer: BTreeMap<(usize, usize), u64> = BTreeMap::new();
+        for (file, by) in &hidden {
+            *by_layer.entry((file.layer, *by)).or_default() += file.size;
+        }
+        let mut by_layer: Vec<_> = by_layer.into_iter().collect();
+        by_layer.sort_by_key(|(layers, bytes)| (std::cmp::Reverse(*bytes), *layers));
+        let parts: Vec<String> = by_layer
+            .iter()
+            .take(3)
+            .map(|((layer, by), bytes)| {
+                format!("{} of {} hidden by {}", mib(*bytes), self.step(*layer), self.step(*by))
+            })
+            .collect();
+        let message =
+            format!("{} of {} cannot be seen in the end: {}", mib(bytes), mib(total), parts.join("; "));
+        self.add(&table::WASTE, CheckSeverity::Medium, Place::Image, message);
+        hidden.sort_by_key(|(file, by)| (std::cmp::Reverse(file.size), file.layer, file.path, *by));
+        for (file, by) in hidden.into_iter().take(TOP).filter(|(file, _)| file.size >= WORTH) {
+            let message = format!("{} that {} hides", mib(file.size), self.step(by));
+            let place = self.place(file.layer, Some(file.path));
+            self.add(&table::SHADOWED, CheckSeverity::Info, place, message);
+        }
+    }
+
+    /// What is visible of caches, tools, and documentation.
+    fn kinds(&mut self) {
+        let visible = self.stored.iter().filter(|file| file.hidden_by.is_none());
+        for (kind, tally) in tally::tally(visible) {
+            let (check, severity) = match kind {
+                tally::Kind::Cache(_) if tally.bytes >= WORTH => (&table::CACHE, CheckSeverity::Low),
+                tally::Kind::Tool => (&table::TOOLCHAIN, CheckSeverity::Medium),
+                tally::Kind::Headers if tally.files >= tally::HEADERS => {
+                    (&table::TOOLCHAIN, CheckSeverity::Medium)
+                }
+                tally::Kind::Extra(_) if tally.bytes >= WORTH => (&table::EXTRA, CheckSeverity::Info),
+                tally::Kind::Cache(_) | tally::Kind::Headers | tally::Kind::Extra(_) => continue,
+            };
+            let message = format!(
+                "{}: {} files, {}, such as `{}`",
+                kind.word(),
+                tally.files,
+                mib(tally.bytes),
+                tally.first
+            );
+            let place = self.place(tally.layer, Some(tally.first));
+            self.add(check, severity, place, message);
+        }
+    }
+
+    /// Layers that store again what a lower one has under the same path, of the same size.
+    fn again(&mut self) {
+        let mut held: Vec<BTreeMap<&ImagePath, u64>> = vec![BTreeMap::new(); self.image.layers.len()];
+        for file in self.stored {
+            if let Some(layer) = held.get_mut(file.layer) {
+                layer.insert(file.path, file.size);
+            }
+        }
+        let mut again: BTreeMap<usize, (u64, u64)> = BTreeMap::new();
+        for file in self.stored {
+            let Some(by) = file.hidden_by.filter(|by| *by > file.layer) else { continue };
+            if held.get(by).and_then(|layer| layer.get(file.path)) == Some(&file.size) {
+                let (files, bytes) = again.entry(by).or_default();
+                (*files, *bytes) = (*files + 1, *bytes + file.size);
+            }
+        }
+        for (index, (files, bytes)) in again {
+            let all: u64 = held.get(index).into_iter().flat_map(BTreeMap::values).sum();
+            // Nine tenths: what else a step writes is small.
+            if bytes >= WORTH && bytes >= all / 10 * 9 {
+                let message = format!(
+                    "stores {files} files of lower layers again ({}), of the same path and size, as a recursive \
+                     chown or chmod does; the contents were not compared",
+                    mib(bytes)
+                );
+                let place = self.place(index, None);
+                self.add(&table::AGAIN, CheckSeverity::Low, place, message);
+            }
+        }
+    }
+
+    fn base(&mut self, subject: &Subject<'_>, merged: &Merged<'_>) {
+        let distro = merged.distro();
+        let execution = self.image.config.config.as_ref();
+        let labels = execution.and_then(|execution| execution.labels.clone()).unwrap_or_default();
+        let base = base::base(self.image, distro.as_ref(), &subject.expected.bases, &labels);
+        let Some(distro) = distro else { return };
+        let name =
+            distro.pretty_name.clone().unwrap_or_else(|| format!("{} {}", distro.id, distro.version_id));
+        let today = jiff::tz::TimeZone::UTC.to_datetime(subject.now).date();
+        if let Some(end) = base.and_then(|base| base.eol).filter(|end| *end < today) {
+            let message = format!("{name} gets no free security updates since {end}");
+            self.add(&table::BASE, CheckSeverity::High, Place::Image, message);
+        }
+        let is_minimal = matches!(distro.id.as_str(), "alpine" | "wolfi" | "chainguard")
+            || distro.pretty_name.is_some_and(|name| name.contains("Distroless"));
+        if !is_minimal {
+            self.add(&table::MINIMAL, CheckSeverity::Info, Place::Image, format!("the base is {name}"));
+        }
+    }
+
+    fn layers(&mut self) {
+        let count = self.image.layers.len();
+        if count > LAYERS {
+            let message = format!("{count} layers, more than {LAYERS}");
+            self.add(&table::LAYERS, CheckSeverity::Low, Place::Image, message);
+        }
+        for (index, layer) in self.image.layers.iter().enumerate() {
+            let compression = layer.media_type.as_deref().and_then(Compression::of_media_type);
+            if compression == Some(Compression::None) && layer.verified.size >= WORTH {
+                let message = format!("{} stored uncompressed", mib(layer.verified.size));
+                let place = self.place(index, None);
+                self.add(&table::PACKING, CheckSeverity::Info, place, message);
+            }
+        }
+    }
+}
+
+/// Bytes of all layers as stored.
+fn compressed(image: &PlatformLayers) -> u64 {
+    image.layers.iter().map(|layer| layer.verified.size).sum()
+}
+
+/// Platforms of one image that differ by more than a factor of two.
+fn skew(subject: &Subject<'_>, found: &mut Found) {
+    let sizes = || subject.images.iter().map(|image| (compressed(image), &image.platform));
+    if let (Some((least, small)), Some((most, large))) = (sizes().min(), sizes().max())
+        && most > least.saturating_mul(2)
+        && most >= WORTH
+    {
+        let message = format!("{large} has {}, {small} only {}", mib(most), mib(least));
+        found.add(&table::SKEW, Place::Image, message);
+    }
+}
+
+/// `12.3 MiB`.
+fn mib(bytes: u64) -> String {
+    let tenths = bytes.saturating_mul(10) >> 20;
+    format!("{}.{} MiB", tenths / 10, tenths % 10)
+}
+
+#[cfg(test)]
+mod tests;

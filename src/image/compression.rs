@@ -116,6 +116,7 @@ impl<R: Read> Read for Input<R> {
 pub struct Decompressed<R: Read> {
     state: State<R>,
     trailing: bool,
+    members: u64,
 }
 
 #[expect(clippy::large_enum_variant, reason = "one exists a layer, and it is never moved in a loop")]
@@ -140,7 +141,21 @@ impl<R: Read> Decompressed<R> {
             let message = format!("declared as {}, but its bytes are {}", compression.word(), found.word());
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
         }
-        Ok(Self { state: State::start(input, compression)?, trailing: false })
+        let mut new = Self { state: State::Done, trailing: false, members: 0 };
+        new.start(input, compression)?;
+        Ok(new)
+    }
+
+    fn start(&mut self, mut input: Input<R>, compression: Compression) -> io::Result<()> {
+        let is_skippable = matches!(input.peek(4)?, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..]);
+        self.members += u64::from(compression != Compression::None && !is_skippable);
+        self.state = State::start(input, compression)?;
+        Ok(())
+    }
+
+    /// How many gzip members or zstd frames with content were begun; 0 where nothing is compressed.
+    pub fn members(&self) -> u64 {
+        self.members
     }
 
     /// Whether bytes other than zero padding follow the last member or frame: no runtime reads them,
@@ -157,8 +172,7 @@ impl<R: Read> Decompressed<R> {
             State::Plain(_) | State::Done => return Ok(()),
         };
         if Compression::of_magic(input.peek(4)?) == compression {
-            self.state = State::start(input, compression)?;
-            return Ok(());
+            return self.start(input, compression);
         }
         loop {
             let rest = input.fill_buf()?;
@@ -229,6 +243,21 @@ mod tests {
         let skippable = [0x50, 0x2a, 0x4d, 0x18, 2, 0, 0, 0, 9, 9];
         let two = [frame(b"one "), skippable.to_vec(), frame(b"two")].concat();
         assert_eq!(read(&two, None).unwrap(), (b"one two".to_vec(), false));
+    }
+
+    #[test]
+    fn members_are_counted() {
+        let count = |bytes: &[u8]| {
+            let mut decompressed = Decompressed::new(bytes, None).unwrap();
+            io::copy(&mut decompressed, &mut io::sink()).unwrap();
+            decompressed.members()
+        };
+        let skippable = [0x50, 0x2a, 0x4d, 0x18, 2, 0, 0, 0, 9, 9];
+        let frame = zstd::encode_all(&b"x"[..], 1).unwrap();
+        assert_eq!(count(b"plain"), 0);
+        assert_eq!(count(&gzip(b"x")), 1);
+        assert_eq!(count(&[gzip(b"x"), gzip(b"y"), vec![0; 9]].concat()), 2);
+        assert_eq!(count(&[&frame[..], &skippable, &frame].concat()), 2);
     }
 
     #[test]

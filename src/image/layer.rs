@@ -27,6 +27,8 @@ pub struct Verified {
     pub size: u64,
     /// Whether bytes follow the compressed stream or the archive that no runtime reads: causes.
     pub trailing: Vec<&'static str>,
+    /// How many gzip members or zstd frames with content there are; 0 where nothing is compressed.
+    pub members: u64,
 }
 
 /// Reads a layer once, calling `visit` for every entry, and verifies size, digest and diff ID. `at`
@@ -65,14 +67,14 @@ pub fn read<R: Read>(
             return Err(Fault::lie(at, format!("digest mismatch: its bytes have {digest}")).breaks("LYR-001"));
         }
     }
-    let (diff_id, trailing) = walked.map_err(|error| fault_of(error, at))?;
+    let (diff_id, trailing, members) = walked.map_err(|error| fault_of(error, at))?;
     drained.map_err(|error| fault_of(error.into(), at))?;
     if diff_id != layer.diff_id {
         let stated = &layer.diff_id;
         let message = format!("diff ID mismatch: the config says {stated}, its bytes have {diff_id}");
         return Err(Fault::lie(at, message).breaks("LYR-003"));
     }
-    Ok(Verified { digest, size: found_size, trailing })
+    Ok(Verified { digest, size: found_size, trailing, members })
 }
 
 type Visit<'a> = dyn FnMut(&Header, &mut dyn Read) -> Result<(), tar::Error> + 'a;
@@ -83,7 +85,7 @@ fn walk<R: Read>(
     compressed: &Cell<u64>,
     limits: &Limits,
     visit: &mut Visit<'_>,
-) -> Result<(Digest, Vec<&'static str>), tar::Error> {
+) -> Result<(Digest, Vec<&'static str>, u64), tar::Error> {
     let hasher = Hasher::new(layer.diff_id.algorithm());
     let inner = Decompressed::new(blob, layer.compression)?;
     let source = Uncompressed { inner, hasher, written: 0, compressed, limits };
@@ -102,7 +104,7 @@ fn walk<R: Read>(
     if source.inner.has_trailing_bytes() {
         trailing.push("bytes follow the end of the compressed stream; no reader of layers takes them");
     }
-    Ok((source.hasher.finish(), trailing))
+    Ok((source.hasher.finish(), trailing, source.inner.members()))
 }
 
 /// The blob as stored: counted, hashed, and never read beyond its size.

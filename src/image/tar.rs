@@ -18,6 +18,33 @@ pub struct Header {
     pub size: u64,
     /// Permission bits.
     pub mode: u32,
+    /// User id of the owner; 0 where it cannot be read, which is then among the oddities.
+    pub uid: u64,
+    /// Group id of the owner; as `uid`.
+    pub gid: u64,
+    /// Time of the last change in whole seconds since 1970; none where it cannot be read.
+    pub mtime: Option<i64>,
+    /// What a [`Kind::Special`] is.
+    pub node: Option<Node>,
+    /// The value of the extended attribute `security.capability` (capabilities(7)), at most
+    /// [`CAPABILITY`] bytes of it.
+    pub capability: Option<Box<[u8]>>,
+    /// What readers of archives may disagree on, and what is not refused for it: causes.
+    pub oddities: Vec<&'static str>,
+}
+
+/// Bytes of a `security.capability` that are kept: 24 is the longest that Linux defines.
+pub const CAPABILITY: usize = 24;
+
+/// A special file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Node {
+    /// A character device, by major and minor number. 0 and 0 is how overlayfs writes a whiteout.
+    Character(u64, u64),
+    /// A block device, by major and minor number.
+    Block(u64, u64),
+    /// A FIFO.
+    Fifo,
 }
 
 /// What an entry is.
@@ -85,6 +112,11 @@ struct Extensions {
     sparse: bool,
     /// The name that a sparse file really has; `path` is one for readers that know nothing of it.
     sparse_name: Option<Vec<u8>>,
+    uid: Option<u64>,
+    gid: Option<u64>,
+    mtime: Option<i64>,
+    capability: Option<Box<[u8]>>,
+    oddities: Vec<&'static str>,
     /// Kinds of extended headers seen: each may stand once, and the two families not together.
     seen: Vec<u8>,
 }
@@ -149,8 +181,13 @@ impl<R: Source> Archive<R> {
         block: &[u8; BLOCK],
         kind: u8,
         size: u64,
-        extensions: Extensions,
+        mut extensions: Extensions,
     ) -> Result<Header, Error> {
+        extensions.compare(block, size);
+        let uid = extensions.uid.unwrap_or_else(|| extensions.owner(field(block, 108, 8)));
+        let gid = extensions.gid.unwrap_or_else(|| extensions.owner(field(block, 116, 8)));
+        let time = || number(field(block, 136, 12), "time").ok().and_then(|time| time.try_into().ok());
+        let mtime = extensions.mtime.or_else(time);
         let size = extensions.size.unwrap_or(size);
         let plain = plain_name(block)?;
         let name = extensions.sparse_name.or(extensions.name).unwrap_or(plain);
@@ -161,6 +198,7 @@ impl<R: Source> Archive<R> {
         }
         let link = extensions.link.unwrap_or_else(|| until_nul(field(block, 157, 100)).to_vec());
         let mode = u32::try_from(number(field(block, 100, 8), "mode")? & 0o7777).unwrap_or_default();
+        let node = node(block, kind);
         let kind = match kind {
             _ if extensions.sparse => Kind::Sparse,
             b'0' | 0 | b'7' if name.ends_with(b"/") => Kind::Directory,
@@ -182,7 +220,11 @@ impl<R: Source> Archive<R> {
             Kind::Directory | Kind::Symlink(_) | Kind::HardLink(_) | Kind::Special => 0,
         };
         self.begin_content(stored);
-        Ok(Header { name, kind, size: stored, mode })
+        let Extensions { capability, mut oddities, .. } = extensions;
+        if size > 0 && matches!(kind, Kind::Symlink(_) | Kind::HardLink(_) | Kind::Special) {
+            oddities.push("a link or special file that states a size");
+        }
+        Ok(Header { name, kind, size: stored, mode, uid, gid, mtime, node, capability, oddities })
     }
 
     fn begin_content(&mut self, size: u64) {
@@ -303,6 +345,16 @@ impl Extensions {
                 b"linkpath" => self.link = Some(value.to_vec()).filter(|link| !link.is_empty()),
                 b"size" if value.is_empty() => self.size = None,
                 b"size" => self.size = Some(decimal(value)?),
+                b"uid" => self.uid = self.pax_number(value),
+                b"gid" => self.gid = self.pax_number(value),
+                // Fractions of a second are of no use here.
+                b"mtime" => {
+                    let whole = value.split(|b| *b == b'.').next().unwrap_or_default();
+                    self.mtime = self.pax_number(whole);
+                }
+                b"SCHILY.xattr.security.capability" if !value.is_empty() => {
+                    self.capability = Some(value.get(..CAPABILITY).unwrap_or(value).into());
+                }
                 b"GNU.sparse.name" if !value.is_empty() => {
                     self.sparse = true;
                     self.sparse_name = Some(value.to_vec());
@@ -312,6 +364,66 @@ impl Extensions {
             }
         }
         Ok(())
+    }
+}
+
+/// What is compared and remembered, and never refused.
+impl Extensions {
+    fn pax_number<T: std::str::FromStr>(&mut self, value: &[u8]) -> Option<T> {
+        if value.is_empty() {
+            return None;
+        }
+        let number = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+        if number.is_none() {
+            self.oddities.push("an owner or a time that is no number");
+        }
+        number
+    }
+
+    fn owner(&mut self, field: &[u8]) -> u64 {
+        if is_needless_base_256(field) {
+            self.oddities.push(NEEDLESS);
+        }
+        number(field, "owner").unwrap_or_else(|_| {
+            self.oddities.push("an owner or a time that is no number");
+            0
+        })
+    }
+
+    /// Compares a header with what extends it.
+    fn compare(&mut self, block: &[u8; BLOCK], size: u64) {
+        if is_needless_base_256(field(block, 124, 12)) {
+            self.oddities.push(NEEDLESS);
+        }
+        // Writers leave 0 where the size does not fit the field. Attack: another size, so that readers
+        // without pax see other entries.
+        if self.size.is_some_and(|stated| stated != size && size != 0) {
+            self.oddities.push("an extended header that states another size than the header");
+        }
+        if self.seen.contains(&b'x') && field(block, 257, 8) == b"ustar  \0" {
+            self.oddities.push("a pax header before an entry in GNU's format");
+        }
+    }
+}
+
+const NEEDLESS: &str = "a number in base-256 that octal digits would hold";
+
+/// Whether a number field is in base-256 although its value fits octal digits, which no writer does.
+fn is_needless_base_256(field: &[u8]) -> bool {
+    let Some((first, rest)) = field.split_first() else { return false };
+    // A digit has three bits, and the last byte of the field is no digit.
+    let most = 1_u64.checked_shl(u32::try_from(rest.len() * 3).unwrap_or(u32::MAX)).unwrap_or(u64::MAX);
+    first & 0xc0 == 0x80 && number(field, "number").is_ok_and(|value| value < most)
+}
+
+fn node(block: &[u8; BLOCK], kind: u8) -> Option<Node> {
+    // A number that cannot be read is not that of a whiteout.
+    let device = |at| number(field(block, at, 8), "device").unwrap_or(u64::MAX);
+    match kind {
+        b'3' => Some(Node::Character(device(329), device(337))),
+        b'4' => Some(Node::Block(device(329), device(337))),
+        b'6' => Some(Node::Fifo),
+        _ => None,
     }
 }
 

@@ -11,7 +11,9 @@ use crate::model::fault::{Fault, Gap};
 use crate::model::layer::{Alias, Entry, LayerInventory};
 use crate::model::path::{ImagePath, escape};
 
+use super::observe::{self, Observer};
 use super::{CATALOGERS, Cataloger, HEAD_LEN, Reads, content};
+use crate::model::observed::{NameFault, What};
 
 /// The id under which gaps of the archive itself are recorded.
 const ARCHIVE: &str = "tar";
@@ -59,7 +61,7 @@ pub fn catalog_aliases(
             .copied()
             .filter(|c| here.iter().any(|alias| alias.cataloger == c.id()))
             .collect();
-        let read = content::read(bytes, header.size, &[], &catalogers)?;
+        let read = content::read(bytes, header.size, &[], &catalogers, 0)?;
         for alias in here {
             let Some(cataloger) = catalogers.iter().find(|c| c.id() == alias.cataloger) else { continue };
             let facts = match read.give(*cataloger, &alias.seen_as, header.size) {
@@ -99,6 +101,7 @@ struct Pass<'a> {
     packages: usize,
     /// Bytes of names and link targets so far.
     names: usize,
+    observer: Observer,
     limits: &'a Limits,
 }
 
@@ -112,6 +115,7 @@ impl<'a> Pass<'a> {
             unnamed: 0,
             packages: 0,
             names: 0,
+            observer: Observer::default(),
             limits,
         }
     }
@@ -123,6 +127,7 @@ impl<'a> Pass<'a> {
         let gapped = self.gaps.keys().filter(is_file).cloned().collect();
         let mut inventory = self.inventory;
         inventory.gapped = gapped;
+        inventory.observed = self.observer.finish();
         inventory.gaps = self.gaps.into_values().flatten().collect();
         if self.unnamed > 0 {
             let cause = format!("{} more gaps than the limit of {MAX_GAPS}", self.unnamed);
@@ -145,12 +150,18 @@ impl<'a> Pass<'a> {
     fn entry(&mut self, header: &Header, bytes: &mut dyn Read) -> Result<(), tar::Error> {
         let shown = || escape(header.name.get(..200).unwrap_or(&header.name));
         if let Some(cause) = self.too_long(header) {
+            self.observer.name(NameFault::TooLong, header);
             self.archive_gap(format!("{cause}: `{}`", shown()));
             return Ok(());
         }
         // Attack: a name with `..`, to write or to be read outside of the image.
         let Ok(path) = ImagePath::normalise(&header.name) else {
+            self.observer.name(NameFault::LeadsOut, header);
             if header.name.rsplit(|b| *b == b'/').next().is_some_and(|name| name.starts_with(b".wh.")) {
+                self.observer.note(
+                    &ImagePath::root(),
+                    What::Whiteout("a whiteout outside of the image hides nothing"),
+                );
                 let cause = format!("a whiteout outside of the image hides nothing: `{}`", shown());
                 self.odd(&ImagePath::root(), &cause);
                 return Ok(());
@@ -158,7 +169,11 @@ impl<'a> Pass<'a> {
             self.archive_gap(format!("an entry's name leads out of the image: `{}`", shown()));
             return Ok(());
         };
+        self.observer.header(&path, header);
         if let Some(name) = path.file_name().strip_prefix(b".wh.") {
+            if header.kind != Kind::File || header.size > 0 {
+                self.observer.note(&path, What::Whiteout("a whiteout that is no empty file"));
+            }
             self.whiteout(&path, name);
             return Ok(());
         }
@@ -169,6 +184,7 @@ impl<'a> Pass<'a> {
             Kind::HardLink(target) => match ImagePath::normalise(target) {
                 Ok(target) => Entry::HardLink { target },
                 Err(_) => {
+                    self.observer.note(&path, What::LinkOut(observe::cut(target)));
                     let cause = format!("a hard link to `{}`, which leads out of the image", escape(target));
                     self.gap(path, ARCHIVE, cause);
                     return Ok(());
@@ -235,10 +251,15 @@ impl<'a> Pass<'a> {
         let directory = path.parent().unwrap_or_default();
         match name {
             b".wh..opq" => self.inventory.entries.push((directory, Entry::Opaque)),
-            b"" | b"." | b".." => self.odd(path, "a whiteout without a name hides nothing"),
-            name if name.starts_with(b".wh.") => self.odd(path, "a leftover of aufs, ignored"),
+            b"" | b"." | b".." => self.odd_whiteout(path, "a whiteout without a name hides nothing"),
+            name if name.starts_with(b".wh.") => self.odd_whiteout(path, "a leftover of aufs, ignored"),
             name => self.inventory.entries.push((directory.join(name), Entry::Whiteout)),
         }
+    }
+
+    fn odd_whiteout(&mut self, path: &ImagePath, cause: &'static str) {
+        self.observer.note(path, What::Whiteout(cause));
+        self.odd(path, cause);
     }
 
     /// Of entries with one name the last wins, as at runtimes.
@@ -247,8 +268,11 @@ impl<'a> Pass<'a> {
         match earlier {
             None => return,
             Some((_, Entry::Directory)) if *entry == Entry::Directory => return,
-            Some((_, earlier @ Entry::File { .. })) => *earlier = Entry::Overwritten,
-            Some(_) => {}
+            Some((_, earlier)) => {
+                if let Entry::File { size } = *earlier {
+                    *earlier = Entry::Overwritten { size };
+                }
+            }
         }
         self.odd(path, "stands twice in the archive; the last one counts");
         let facts = self.inventory.facts.range((path.clone(), "")..).map(|(key, _)| key);
@@ -267,10 +291,15 @@ impl<'a> Pass<'a> {
         (&mut *bytes).take(HEAD_LEN as u64).read_to_end(&mut head)?;
         let wanting: Vec<&'static dyn Cataloger> =
             CATALOGERS.iter().copied().filter(|cataloger| cataloger.wants(path, &head)).collect();
-        if wanting.is_empty() {
+        let watch = observe::watch(path);
+        if wanting.is_empty() && watch.is_none() {
             return Ok(());
         }
-        let read = content::read(bytes, size, &head, &wanting)?;
+        let keep = watch.map_or(0, observe::Watch::keep);
+        let read = content::read(bytes, size, &head, &wanting, keep)?;
+        if let Some(watch) = watch {
+            self.observer.content(path, watch, read.first(), size);
+        }
         for cataloger in wanting {
             match read.give(cataloger, path, size) {
                 // That a program holds no marker is nothing to remember.

@@ -17,33 +17,34 @@ pub(super) struct Content {
     markers: BTreeSet<&'static [u8]>,
 }
 
-/// Reads the rest of a file for the catalogers that want it; `head` was read already.
+/// Reads the rest of a file for the catalogers that want it; `head` was read already. At least the first
+/// `keep` bytes are kept.
 pub(super) fn read(
     content: &mut dyn Read,
     size: u64,
     head: &[u8],
     wanting: &[&'static dyn Cataloger],
+    keep: usize,
 ) -> io::Result<Content> {
     let whole = wanting.iter().filter(|cataloger| cataloger.reads() == Reads::Whole);
     let hold = whole.map(|cataloger| cataloger.limit()).max().is_some_and(|limit| size <= limit);
     let markers: Vec<&'static [u8]> =
         wanting.iter().flat_map(|cataloger| markers(*cataloger)).copied().collect();
     let mut kept = Content { whole: Vec::new(), markers: BTreeSet::new() };
-    if hold {
+    if hold || keep > 0 {
         kept.whole.extend_from_slice(head);
     }
     let overlap = markers.iter().map(|marker| marker.len()).max().unwrap_or(1) - 1;
     let mut window = head.to_vec();
     let mut chunk = vec![0; CHUNK];
-    while hold || kept.markers.len() < markers.len() {
+    while hold || kept.whole.len() < keep || kept.markers.len() < markers.len() {
         let read = content.read(&mut chunk)?;
         if read == 0 {
             break;
         }
         let bytes = chunk.get(..read).unwrap_or_default();
-        if hold {
-            kept.whole.extend_from_slice(bytes);
-        }
+        let wanted = if hold { bytes.len() } else { keep.saturating_sub(kept.whole.len()).min(bytes.len()) };
+        kept.whole.extend_from_slice(bytes.get(..wanted).unwrap_or_default());
         if !markers.is_empty() {
             window.extend_from_slice(bytes);
             kept.markers.extend(markers.iter().filter(|marker| contains(&window, marker)));
@@ -54,6 +55,11 @@ pub(super) fn read(
 }
 
 impl Content {
+    /// The first bytes of the file, as many as were asked for, or more.
+    pub(super) fn first(&self) -> &[u8] {
+        &self.whole
+    }
+
     /// What a cataloger says of the file, or why it cannot.
     pub(super) fn give(
         &self,

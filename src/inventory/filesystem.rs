@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -65,6 +65,11 @@ pub(super) struct FileSystem<'a> {
     hidden: HashSet<ImagePath>,
     /// The directories of lower layers that the layer at hand has hidden themselves.
     gone: HashSet<ImagePath>,
+    /// In which layer each content last lost a name.
+    removed: HashMap<Content<'a>, usize>,
+    /// Hard links to nothing, and whiteouts that hide nothing, by layer.
+    dangling: Vec<(usize, &'a ImagePath)>,
+    idle: Vec<(usize, &'a ImagePath)>,
     /// What is left of [`WORK`].
     work: Cell<usize>,
     /// What is left of [`MADE`].
@@ -117,6 +122,9 @@ impl<'a> FileSystem<'a> {
             parent: None,
             hidden: HashSet::new(),
             gone: HashSet::new(),
+            removed: HashMap::new(),
+            dangling: Vec::new(),
+            idle: Vec::new(),
             work: Cell::new(WORK),
             made: MADE,
         };
@@ -176,6 +184,21 @@ impl<'a> FileSystem<'a> {
         let spent = (self.work.get() == 0)
             .then(|| (0, "links lead too far and too often (limit `link work`)".to_owned()));
         doubts.chain(first).chain(spent)
+    }
+
+    /// The layer in which a content last lost a name; `None` where it never had one.
+    pub(super) fn removed(&self, content: Content<'a>) -> Option<usize> {
+        self.removed.get(&content).copied()
+    }
+
+    /// Hard links to what no layer has by then: layer and path.
+    pub(super) fn dangling(&self) -> &[(usize, &'a ImagePath)] {
+        &self.dangling
+    }
+
+    /// Whiteouts of what no lower layer has: layer and path.
+    pub(super) fn idle(&self) -> &[(usize, &'a ImagePath)] {
+        &self.idle
     }
 
     /// Paths that a cataloger read in some layer, with their events in layer order.
@@ -268,7 +291,7 @@ impl<'a> FileSystem<'a> {
                 Entry::Directory => Node::Directory,
                 Entry::Symlink { target } => Node::Symlink { layer: index, target },
                 Entry::Special => Node::Special,
-                Entry::Overwritten => Node::Overwritten,
+                Entry::Overwritten { .. } => Node::Overwritten,
             };
             self.add(path, node, index);
         }
@@ -313,14 +336,18 @@ impl<'a> FileSystem<'a> {
                 !made
             });
             if late.len() == before {
-                return;
+                break;
             }
         }
+        self.dangling.extend(late.iter().map(|(path, _)| (index, *path)));
     }
 
     /// Hides a path of lower layers, never an entry of this layer, whatever their order (OCI layer.md).
     fn whiteout(&mut self, path: &'a ImagePath, index: usize) {
         let Some(place) = self.place(path) else { return self.doubt(doubt::LOST, path, index) };
+        if !self.nodes.contains_key(&*place) && !self.hidden.contains(&*place) {
+            self.idle.push((index, path));
+        }
         let Some(own) = self.own_below(&place, index, path) else { return };
         let own_link = matches!(self.nodes.get(&*place), Some(Placed { node: Node::Symlink { .. }, layer }) if *layer == index);
         if own_link || own.links {
@@ -483,6 +510,9 @@ impl<'a> FileSystem<'a> {
         let Some(gone) = self.nodes.remove(path) else { return };
         if matches!(gone.node, Node::Symlink { .. }) {
             self.parent = None;
+        }
+        if let Node::File { content, .. } = gone.node {
+            self.removed.insert(content, layer);
         }
         if self.history.contains_key(path) {
             self.record(path, layer, None);

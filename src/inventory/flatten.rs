@@ -1,5 +1,7 @@
 //! Layers joined to one inventory: what is visible in the end, which layer brought it, who owns it.
 
+pub(super) mod stored;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -116,7 +118,8 @@ impl<'a> Merged<'a> {
 
     /// os-release(5): `/etc/os-release` takes precedence. Either may be a link, and in another layer
     /// than the package database.
-    fn distro(&self) -> Option<Distro> {
+    #[must_use]
+    pub fn distro(&self) -> Option<Distro> {
         ["etc/os-release", "usr/lib/os-release"].into_iter().find_map(|name| {
             let (_, Node::File { content, .. }) = self.files.resolve(&name.into())? else { return None };
             let layer = self.layers.get(content.layer)?;

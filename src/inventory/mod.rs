@@ -9,13 +9,16 @@ mod filesystem;
 mod flatten;
 mod links;
 mod npm;
+mod observe;
 mod os_release;
 mod purls;
 mod pypi;
+pub(crate) mod secrets;
 mod uncataloged;
 
 pub use catalog::{catalog_aliases, catalog_layer};
 pub use flatten::Merged;
+pub use flatten::stored::Stored;
 
 use crate::model::layer::Facts;
 use crate::model::path::ImagePath;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::fault::Gap;
+use super::observed::Observed;
 use super::path::ImagePath;
 
 /// Everything that later stages need of one layer.
@@ -22,6 +23,8 @@ pub struct LayerInventory {
     pub gaps: Vec<Gap>,
     /// Oddities that hide no package, such as a whiteout without a name.
     pub warnings: Vec<Gap>,
+    /// What the checks of layers judge.
+    pub observed: Observed,
 }
 
 /// A file that a cataloger wants under another name than the one it has in its layer's archive.
@@ -59,7 +62,10 @@ pub enum Entry {
     Special,
     /// A regular file whose name a later entry of the archive has again: what catalogers read from it
     /// was not kept. It may still be there, under the name of a hard link.
-    Overwritten,
+    Overwritten {
+        /// Length of its content.
+        size: u64,
+    },
     /// Hides that path of lower layers.
     Whiteout,
     /// Hides what lower layers have in that directory.

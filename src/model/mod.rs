@@ -1,5 +1,6 @@
 //! The nouns: plain data that every stage speaks, without I/O, clock or log.
 
+pub mod base;
 pub mod config;
 pub mod descriptor;
 pub mod digest;
@@ -10,6 +11,7 @@ pub mod finding;
 pub mod inventory;
 pub mod layer;
 pub mod location;
+pub mod observed;
 pub mod path;
 pub mod platform;
 pub mod purl;

@@ -6,8 +6,8 @@ use crate::check::json_scan::join;
 use crate::check::look::Look;
 use crate::model::violation::CheckSeverity;
 
-use super::standin as secrets;
 use super::table::{CFG_007, CFG_008, CFG_009, CFG_010, CFG_012, CFG_013};
+use crate::inventory::secrets;
 
 /// Paths that a container must not have as a volume.
 const SENSITIVE: &[&str] = &[

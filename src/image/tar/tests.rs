@@ -206,6 +206,64 @@ fn names_that_readers_disagree_on_are_refused() {
     }
 }
 
+fn headers(bytes: &[u8]) -> Vec<Header> {
+    let mut archive = Archive::new(Slice(bytes), &Limits::default());
+    std::iter::from_fn(|| archive.next_entry().unwrap()).collect()
+}
+
+#[test]
+fn owner_time_device_and_capability_are_told() {
+    let mut device = tar::Header::new_gnu();
+    device.set_path("dev/null").unwrap();
+    device.set_entry_type(tar::EntryType::Char);
+    device.set_mode(0o4755);
+    (device.set_uid(7), device.set_gid(8), device.set_mtime(9));
+    device.set_size(0);
+    (device.set_device_major(1).unwrap(), device.set_device_minor(3).unwrap());
+    device.set_cksum();
+    let found = &headers(device.as_bytes())[0];
+    assert_eq!((found.uid, found.gid, found.mtime, found.mode), (7, 8, Some(9), 0o4755));
+    assert_eq!((found.node, &found.oddities), (Some(Node::Character(1, 3)), &vec![]));
+
+    let records =
+        [("uid", "3000000000"), ("mtime", "-5.5"), ("SCHILY.xattr.security.capability", "\u{1}caps")];
+    for (key, value) in records {
+        let found = headers(&[pax(key, value), raw(b"f", b'0', 0, POSIX, b"")].concat()).remove(0);
+        assert_eq!(found.uid == 3_000_000_000, key == "uid");
+        assert_eq!(found.mtime, Some(if key == "mtime" { -5 } else { 0 }));
+        assert_eq!(found.capability.is_some_and(|bytes| *bytes == *b"\x01caps"), key.starts_with("SCHILY"));
+        assert_eq!(found.oddities, [""; 0], "{key}");
+    }
+}
+
+#[test]
+fn what_readers_may_disagree_on_is_told() {
+    let mut needless = header("f", 0, tar::EntryType::Regular);
+    needless.as_mut_bytes()[108..116].copy_from_slice(&[0x80, 0, 0, 0, 0, 0, 0, 1]);
+    needless.set_cksum();
+    let mut needed = header("f", 0, tar::EntryType::Regular);
+    needed.as_mut_bytes()[108..116].copy_from_slice(&[0x80, 0, 0, 0, 0x80, 0, 0, 0]);
+    needed.set_cksum();
+    assert_eq!(headers(needed.as_bytes())[0].uid, 1 << 31);
+    let link = header("l", 9, tar::EntryType::Link);
+    let file = |size: u64, magic| [raw(b"f", b'0', size, magic, b""), vec![0; 1024]].concat();
+    let cases: &[(&[u8], &[&str])] = &[
+        (needed.as_bytes(), &[]),
+        (needless.as_bytes(), &[NEEDLESS]),
+        (&[pax("size", "2"), file(0, POSIX)].concat(), &[]),
+        (
+            &[pax("size", "2"), file(1, POSIX)].concat(),
+            &["an extended header that states another size than the header"],
+        ),
+        (&[pax("mtime", "2"), file(1, GNU)].concat(), &["a pax header before an entry in GNU's format"]),
+        (&[pax("gid", "root"), file(1, POSIX)].concat(), &["an owner or a time that is no number"]),
+        (link.as_bytes(), &["a link or special file that states a size"]),
+    ];
+    for (archive, want) in cases {
+        assert_eq!(headers(archive)[0].oddities, *want);
+    }
+}
+
 #[test]
 fn a_sparse_file_has_its_own_name() {
     let archive = [pax("GNU.sparse.name", "evil"), raw(b"decoy", b'0', 0, POSIX, b"")].concat();

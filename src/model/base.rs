@@ -1,0 +1,46 @@
+//! The image that an image was built upon.
+
+use jiff::civil::Date;
+use serde::Serialize;
+
+use super::digest::Digest;
+
+/// A base image, as far as it can be told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Base {
+    /// Its name: a reference, or the distribution's name and release.
+    pub name: String,
+    /// Digest of its manifest, where that is known or claimed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// How it was told.
+    pub by: By,
+    /// The last day on which its distribution's release gets security updates that are free for everybody;
+    /// none where that is not known, or the release has no end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub eol: Option<Date>,
+}
+
+/// How a base image was told, the most certain first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum By {
+    /// Its layers are the first ones of the image, by diff ID.
+    DiffIds,
+    /// The image claims it, by annotation or label.
+    Annotation,
+    /// Its os-release is in the image.
+    OsRelease,
+}
+
+/// An image whose layers are known, to be recognised as a base.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownBase {
+    /// Its reference.
+    pub name: String,
+    /// Digest of its manifest.
+    pub digest: Option<Digest>,
+    /// Digests of its uncompressed layers, the first at the bottom. One without layers is no base.
+    pub diff_ids: Vec<Digest>,
+}
