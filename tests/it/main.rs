@@ -12,6 +12,7 @@ mod broken;
 mod demo;
 mod fuzzing;
 mod gate;
+mod layer_checks;
 mod layers;
 mod matching;
 mod purls;
