@@ -217,9 +217,12 @@ fn owner_time_device_and_capability_are_told() {
     device.set_path("dev/null").unwrap();
     device.set_entry_type(tar::EntryType::Char);
     device.set_mode(0o4755);
-    (device.set_uid(7), device.set_gid(8), device.set_mtime(9));
+    device.set_uid(7);
+    device.set_gid(8);
+    device.set_mtime(9);
     device.set_size(0);
-    (device.set_device_major(1).unwrap(), device.set_device_minor(3).unwrap());
+    device.set_device_major(1).unwrap();
+    device.set_device_minor(3).unwrap();
     device.set_cksum();
     let found = &headers(device.as_bytes())[0];
     assert_eq!((found.uid, found.gid, found.mtime, found.mode), (7, 8, Some(9), 0o4755));
