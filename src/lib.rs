@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Each stage is one module with one entry function, plain data in and plain data out. Pure stages
-//! ([`image`], [`inventory`], [`check`], [`version`], [`sbom`], [`osv`], [`policy`], [`report`]) do no I/O and
+//! ([`image`], [`inventory`], [`check`], [`signature`], [`version`], [`sbom`], [`osv`], [`policy`], [`report`]) do no I/O and
 //! read neither clock nor environment; the adapters ([`layout`], [`registry`], [`feed`]) own disk and
 //! network; [`gate`] alone knows the order; the doors ([`cli`]) parse their input, call `gate` and
 //! render its output.
@@ -23,6 +23,7 @@ pub mod osv;
 pub mod policy;
 pub mod report;
 pub mod sbom;
+pub mod signature;
 pub mod version;
 
 pub mod feed;

@@ -102,6 +102,8 @@ pub(super) enum Command {
     Scan(ScanArgs),
     /// Check manifests, indexes, configurations and layers, without a policy
     Validate(ValidateArgs),
+    /// Show what hangs on an image: platforms, attestations, signatures, and who claims to have signed
+    Tree(TreeArgs),
     /// Copy an image, all platforms, with everything that hangs on it
     Copy(CopyArgs),
     /// Say what a check or a rule is about, and how to fix what it finds; without an id, list all
@@ -208,6 +210,17 @@ pub(super) struct SbomArgs {
     #[arg(long = "as", env = "PORTCULLIS_AS", value_name = "REFERENCE")]
     pub(super) stands_for: Option<Reference>,
     /// A document: cyclonedx, inventory, text; repeatable, =FILE writes it there [default: cyclonedx]
+    #[arg(short, long = "output", env = "PORTCULLIS_OUTPUT", value_name = "FORMAT[=FILE]", action = ArgAction::Append)]
+    pub(super) output: Vec<Output>,
+}
+
+/// Options of `tree`.
+#[derive(Debug, Args)]
+pub(super) struct TreeArgs {
+    /// The image
+    #[arg(value_name = "IMAGE")]
+    pub(super) image: Location,
+    /// A report: text, json; repeatable, =FILE writes it there [default: text]
     #[arg(short, long = "output", env = "PORTCULLIS_OUTPUT", value_name = "FORMAT[=FILE]", action = ArgAction::Append)]
     pub(super) output: Vec<Output>,
 }

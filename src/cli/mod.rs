@@ -15,6 +15,7 @@ mod progress;
 mod registries;
 mod sbom;
 mod scan;
+mod tree;
 mod validate;
 
 use std::ffi::OsString;
@@ -53,6 +54,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Sbom(args) => sbom::run(args, &context, &mut out),
         Command::Scan(args) => scan::run(args, &context, &mut out),
         Command::Validate(args) => validate::run(args, &context, &mut out),
+        Command::Tree(args) => tree::run(args, &context, &mut out),
         Command::Copy(args) => copy::run(args, &context, &mut out),
         Command::Explain { id } => explain::run(id.as_deref(), &mut out),
         Command::Db(args) => db::run(args, &context, &mut out),

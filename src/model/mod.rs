@@ -17,6 +17,7 @@ pub mod platform;
 pub mod purl;
 pub mod reference;
 pub mod severity;
+pub mod tree;
 pub mod verdict;
 pub mod violation;
 

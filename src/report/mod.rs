@@ -6,9 +6,11 @@
 
 mod json;
 mod text;
+mod tree;
 mod unknown;
 mod validate;
 
+pub use tree::{TREE_FORMATS, TreeFormat};
 pub use validate::{VALIDATE_FORMATS, ValidateFormat, Validated};
 
 use crate::model::evidence::Evidence;

@@ -10,6 +10,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("inventory", &["model", "image"]),
     ("check", &["model", "image", "inventory"]),
     ("version", &["model"]),
+    ("signature", &["model"]),
     ("sbom", &["model"]),
     ("osv", &["model", "version"]),
     ("policy", &["model", "version"]),
@@ -19,13 +20,26 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("feed", &["model", "osv"]),
     (
         "gate",
-        &["model", "image", "inventory", "check", "sbom", "osv", "policy", "layout", "registry", "feed"],
+        &[
+            "model",
+            "image",
+            "inventory",
+            "check",
+            "signature",
+            "sbom",
+            "osv",
+            "policy",
+            "layout",
+            "registry",
+            "feed",
+        ],
     ),
     ("cli", &["model", "gate", "image", "check", "sbom", "report", "policy", "version", "feed", "registry"]),
 ];
 
 /// Modules that neither do I/O nor read the clock or the environment.
-const PURE: &[&str] = &["model", "image", "inventory", "check", "version", "sbom", "osv", "policy", "report"];
+const PURE: &[&str] =
+    &["model", "image", "inventory", "check", "signature", "version", "sbom", "osv", "policy", "report"];
 
 /// Words that only adapters, gate and doors may say.
 const WORLD: &[&str] = &[

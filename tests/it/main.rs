@@ -23,6 +23,7 @@ mod remote;
 mod sbom;
 mod sim;
 mod support;
+mod tree;
 mod truth;
 mod validate;
 mod versions;

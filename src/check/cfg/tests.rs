@@ -63,7 +63,10 @@ fn a_secret_is_found_and_its_value_not_shown() {
         ("PATH=", "API_KEY=hunter2hunter2\",\"PATH=".to_owned()),
         ("PATH=", "DSN=postgres://app:hunter2hunter2@db/x\",\"PATH=".to_owned()),
         ("\"/app\"]", "\"/app\",\"--token=hunter2hunter2\"]".to_owned()),
-        ("\"org.opencontainers.image.title\":\"t\"", format!("\"org.opencontainers.image.title\":\"{token}\"")),
+        (
+            "\"org.opencontainers.image.title\":\"t\"",
+            format!("\"org.opencontainers.image.title\":\"{token}\""),
+        ),
         ("COPY app", "RUN |1 NPM_TOKEN=hunter2hunter2 npm ci #".to_owned()),
         ("USER 1000", "ENV SECRET_KEY=hunter2hunter2".to_owned()),
         ("COPY app", "RUN git clone https://me:hunter2hunter2@git.example/x #".to_owned()),
