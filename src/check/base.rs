@@ -25,6 +25,7 @@ pub fn base(
     claims: &BTreeMap<String, String>,
 ) -> Option<Base> {
     let eol = distro.and_then(end_of_life);
+    let rolling = distro.is_some_and(|distro| ROLLING.contains(&distro.id.as_str()));
     let is_below = |known: &&KnownBase| {
         !known.diff_ids.is_empty()
             && known.diff_ids.len() <= image.layers.len()
@@ -32,7 +33,7 @@ pub fn base(
     };
     if let Some(known) = bases.iter().filter(is_below).max_by_key(|known| known.diff_ids.len()) {
         let digest = known.digest.as_ref().map(ToString::to_string);
-        return Some(Base { name: known.name.clone(), digest, by: By::DiffIds, eol });
+        return Some(Base { name: known.name.clone(), digest, by: By::DiffIds, eol, rolling });
     }
     if let Some(name) = claims.get(NAME).filter(|name| !name.is_empty()) {
         return Some(Base {
@@ -40,12 +41,16 @@ pub fn base(
             digest: claims.get(DIGEST).cloned(),
             by: By::Annotation,
             eol,
+            rolling,
         });
     }
     let distro = distro?;
     let name = distro.pretty_name.clone().unwrap_or_else(|| format!("{} {}", distro.id, distro.version_id));
-    Some(Base { name: name.trim().to_owned(), digest: None, by: By::OsRelease, eol })
+    Some(Base { name: name.trim().to_owned(), digest: None, by: By::OsRelease, eol, rolling })
 }
+
+/// Distributions that are kept up without releases.
+const ROLLING: [&str; 3] = ["wolfi", "chainguard", "arch"];
 
 /// Releases of a distribution, each with the last day of its free security updates.
 struct Releases {

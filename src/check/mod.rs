@@ -32,7 +32,7 @@ use crate::model::fault::Fault;
 use crate::model::layer::LayerInventory;
 use crate::model::platform::Platform;
 use crate::model::reference::Reference;
-use crate::model::violation::{CheckSeverity, Checked, Place, Unseen, Violation};
+use crate::model::violation::{CheckSeverity, Checked, Place, PlatformChecked, Unseen, Violation};
 
 use documents::Documents;
 
@@ -160,6 +160,7 @@ const TEXT: usize = 400;
 pub struct Found {
     violations: Vec<Violation>,
     counts: BTreeMap<(&'static str, CheckSeverity), usize>,
+    platforms: Vec<PlatformChecked>,
     unseen: Vec<Unseen>,
 }
 
@@ -210,7 +211,7 @@ impl Found {
         self.violations.dedup();
         self.unseen.sort();
         self.unseen.dedup();
-        Checked { violations: self.violations, unseen: self.unseen }
+        Checked { violations: self.violations, platforms: self.platforms, unseen: self.unseen }
     }
 }
 

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use crate::image::compression::Compression;
 use crate::inventory::{Merged, Stored};
+use crate::model::base::Base;
 use crate::model::path::ImagePath;
-use crate::model::violation::{CheckSeverity, Place, Violation};
+use crate::model::violation::{CheckSeverity, Place, PlatformChecked, Violation};
 
 use super::{Check, Family, Found, PlatformLayers, Subject, base};
 use table::CHECKS;
@@ -41,11 +42,12 @@ impl Family for Size {
             let stored = merged.stored();
             let mut at = At { image, stored: &stored, found };
             at.budget(subject.expected.size);
-            at.waste();
+            let wasted = at.waste();
             at.kinds();
             at.again();
-            at.base(subject, &merged);
+            let base = at.base(subject, &merged);
             at.layers();
+            found.platforms.push(PlatformChecked { platform: image.platform.clone(), base, wasted });
         }
         skew(subject, found);
     }
@@ -95,13 +97,14 @@ impl At<'_, '_> {
         }
     }
 
-    fn waste(&mut self) {
+    /// The bytes that are hidden in the end.
+    fn waste(&mut self) -> u64 {
         let total: u64 = self.stored.iter().map(|file| file.size).sum();
         let mut hidden: Vec<(&Stored<'_>, usize)> =
             self.stored.iter().filter_map(|file| Some((file, file.hidden_by?))).collect();
         let bytes: u64 = hidden.iter().map(|(file, _)| file.size).sum();
         if bytes < WASTE.max(total / 10) {
-            return;
+            return bytes;
         }
         let mut by_layer: BTreeMap<(usize, usize), u64> = BTreeMap::new();
         for (file, by) in &hidden {
@@ -125,6 +128,7 @@ impl At<'_, '_> {
             let place = self.place(file.layer, Some(file.path));
             self.add(&table::SHADOWED, CheckSeverity::Info, place, message);
         }
+        bytes
     }
 
     /// What is visible of caches, tools, and documentation.
@@ -183,16 +187,16 @@ impl At<'_, '_> {
         }
     }
 
-    fn base(&mut self, subject: &Subject<'_>, merged: &Merged<'_>) {
+    fn base(&mut self, subject: &Subject<'_>, merged: &Merged<'_>) -> Option<Base> {
         let distro = merged.distro();
         let execution = self.image.config.config.as_ref();
         let labels = execution.and_then(|execution| execution.labels.clone()).unwrap_or_default();
         let base = base::base(self.image, distro.as_ref(), &subject.expected.bases, &labels);
-        let Some(distro) = distro else { return };
+        let Some(distro) = distro else { return base };
         let name =
             distro.pretty_name.clone().unwrap_or_else(|| format!("{} {}", distro.id, distro.version_id));
         let today = jiff::tz::TimeZone::UTC.to_datetime(subject.now).date();
-        if let Some(end) = base.and_then(|base| base.eol).filter(|end| *end < today) {
+        if let Some(end) = base.as_ref().and_then(|base| base.eol).filter(|end| *end < today) {
             let message = format!("{name} gets no free security updates since {end}");
             self.add(&table::BASE, CheckSeverity::High, Place::Image, message);
         }
@@ -201,6 +205,7 @@ impl At<'_, '_> {
         if !is_minimal {
             self.add(&table::MINIMAL, CheckSeverity::Info, Place::Image, format!("the base is {name}"));
         }
+        base
     }
 
     fn layers(&mut self) {

@@ -75,6 +75,9 @@ pub(super) struct Global {
     /// in the user's configuration directory, where it exists]
     #[arg(long, global = true, env = "PORTCULLIS_REGISTRY_SETTINGS", value_name = "FILE")]
     pub(super) registry_settings: Option<PathBuf>,
+    /// Print every exchange with a registry on standard error, secrets left out
+    #[arg(long, global = true, env = "PORTCULLIS_TRACE_HTTP", value_parser = switch())]
+    pub(super) trace_http: bool,
     /// When registries are no longer waited for, such as 90s or 5m: what is missing then is undecided
     #[arg(long, global = true, env = "PORTCULLIS_TIMEOUT", value_name = "TIME", value_parser = parse_duration)]
     pub(super) timeout: Option<Duration>,

@@ -1,9 +1,12 @@
 //! How registries are reached: flags, environment and the settings file, put together.
 
 use std::cell::OnceCell;
+use std::io::Write as _;
+use std::sync::Arc;
 
 use crate::model::location::Location;
-use crate::registry::{Registry, Settings};
+use crate::model::path::escape;
+use crate::registry::{Exchange, Registry, Settings, Trace};
 
 use super::args::Global;
 use super::{Failure, user_directory};
@@ -45,5 +48,17 @@ fn settings(global: &Global) -> Result<Settings, Failure> {
         settings.allow_insecure(host);
     }
     settings.times.deadline = global.timeout;
+    settings.trace = global.trace_http.then(|| Arc::new(Printed) as Arc<dyn Trace>);
     Ok(settings)
+}
+
+/// Prints exchanges as they end.
+#[derive(Debug)]
+struct Printed;
+
+impl Trace for Printed {
+    fn exchange(&self, exchange: &Exchange) {
+        // Where standard error is closed there is nobody to tell.
+        let _ = writeln!(std::io::stderr(), "{}", escape(exchange.to_string().as_bytes()));
+    }
 }

@@ -20,6 +20,8 @@ pub struct Base {
     /// none where that is not known, or the release has no end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eol: Option<Date>,
+    /// Whether its distribution has no releases that could end.
+    pub rolling: bool,
 }
 
 /// How a base image was told, the most certain first.

@@ -1,5 +1,6 @@
 //! Evidence for tests: a small image of two platforms that every rule accepts.
 
+use super::base::{Base, By};
 use super::config::{Execution, ImageConfig, RootFs};
 use super::digest::Digest;
 use super::evidence::{Evidence, ImageIdentity, LayerEvidence, PlatformEvidence, SnapshotInfo};
@@ -10,7 +11,7 @@ use super::inventory::{Inventory, LayerRef, Package};
 use super::path::ImagePath;
 use super::purl::Purl;
 use super::severity::Severity;
-use super::violation::Checked;
+use super::violation::{Checked, PlatformChecked};
 
 /// The evaluation time where a test does not care.
 pub(crate) const NOW: &str = "2026-11-24T12:00:00Z";
@@ -71,9 +72,19 @@ pub(crate) fn evidence() -> Evidence {
             generated: Some("2026-11-24T06:00:00Z".parse().unwrap()),
             ecosystems: [].into(),
         }),
-        checked: Fact::Known(Checked::default()),
+        checked: Fact::Known(Checked {
+            platforms: ["linux/amd64", "linux/arm64"].map(measured).to_vec(),
+            ..Checked::default()
+        }),
         faults: Vec::new(),
     }
+}
+
+/// A platform that is built on Debian 12 and wastes nothing.
+fn measured(name: &str) -> PlatformChecked {
+    let eol = Some("2028-06-30".parse().unwrap());
+    let base = Base { name: "Debian 12".into(), digest: None, by: By::OsRelease, eol, rolling: false };
+    PlatformChecked { platform: name.parse().unwrap(), base: Some(base), wasted: 0 }
 }
 
 fn platform(name: &str) -> PlatformEvidence {

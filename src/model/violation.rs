@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::base::Base;
 use super::digest::Digest;
 use super::path::ImagePath;
 use super::platform::Platform;
@@ -101,8 +102,22 @@ pub enum Place {
 pub struct Checked {
     /// What is broken, the worst first.
     pub violations: Vec<Violation>,
+    /// What was measured of each platform whose layers were read whole.
+    pub platforms: Vec<PlatformChecked>,
     /// What a check should have looked at and could not: of it nothing is known.
     pub unseen: Vec<Unseen>,
+}
+
+/// What was measured of a platform.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlatformChecked {
+    /// The platform.
+    pub platform: Platform,
+    /// The base image; none where it cannot be told.
+    pub base: Option<Base>,
+    /// Bytes of files that the final file system does not show.
+    pub wasted: u64,
 }
 
 /// Something that could not be looked at.

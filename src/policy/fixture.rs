@@ -117,7 +117,8 @@ pub(crate) fn violation(check: &'static str, severity: CheckSeverity) -> Violati
 
 /// Sets what the checks found.
 pub(crate) fn checked<const N: usize>(violations: [Violation; N]) -> impl FnOnce(&mut Evidence) {
-    move |evidence| {
-        evidence.checked = Fact::Known(Checked { violations: violations.to_vec(), ..Checked::default() });
+    move |evidence| match &mut evidence.checked {
+        Fact::Known(checked) => checked.violations = violations.to_vec(),
+        Fact::Absent | Fact::Unknown(_) => panic!("the checks are not known"),
     }
 }

@@ -78,12 +78,13 @@ pub static RULES: &[&dyn Rule] = &[
     &rules::size::SizeRule,
     &rules::secrets::SecretsRule,
     &rules::manifest::ManifestRule,
+    &rules::base_image::BaseImageRule,
 ];
 
 /// Kinds of the schema that this version does not have yet. A policy that has one is refused: to
 /// ignore the rule would let images in unchecked.
 pub(crate) const LATER_KINDS: &[&str] =
-    &["signature", "attestation", "provenance", "sbom", "licenses", "baseImage", "verdict", "expr"];
+    &["signature", "attestation", "provenance", "sbom", "licenses", "verdict", "expr"];
 
 /// What a rule decides on.
 pub struct Subject<'a> {
@@ -266,7 +267,7 @@ mod tests {
     #[test]
     fn only_rules_that_look_at_a_date_or_the_advisories_are_timed() {
         let timed: Vec<&str> = RULES.iter().filter(|rule| rule.timed()).map(|rule| rule.kind()).collect();
-        assert_eq!(timed, ["vulnerabilities", "gaps", "packages", "age", "secrets", "manifest"]);
+        assert_eq!(timed, ["vulnerabilities", "gaps", "packages", "age", "secrets", "manifest", "baseImage"]);
     }
 
     #[test]

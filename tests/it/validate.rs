@@ -155,3 +155,92 @@ fn time_that_runs_out_is_told() {
     let ended = validate(&[&registry.reference(APP, "v1"), "--timeout", "1s"]).ended(3);
     assert!(ended.out().contains("time-out"), "{}", ended.out());
 }
+
+/// Exit code and ids of high or above, for every broken image of the shared data, at a date on which their
+/// base's release was kept up.
+const BROKEN: &[(&str, i32, &[&str])] = &[
+    ("01-layer-digest-wrong", 1, &["LYR-001"]),
+    ("02-gzip-truncated", 1, &["LYR-005"]),
+    ("03-diff-id-mismatch", 1, &["LYR-003"]),
+    ("04-layer-size-mismatch", 1, &["LYR-002"]),
+    ("05-layer-blob-missing", 3, &[]),
+    ("06-config-blob-missing", 1, &["CFG-001"]),
+    ("07-duplicate-json-key", 1, &["MAN-006"]),
+    ("08-manifest-and-index", 1, &["MAN-004"]),
+    ("09-index-points-to-itself", 1, &["IDX-002", "IDX-013", "MAN-001"]),
+    ("10-index-nested-500", 1, &["IDX-006"]),
+    ("11-path-traversal", 1, &["LYR-007", "LYR-008"]),
+    ("12-gzip-bomb", 1, &["LYR-006"]),
+    ("13-sparse-1TiB", 0, &[]),
+    ("14-tar-100k-empty-entries", 0, &[]),
+    ("15-symlink-loops", 0, &[]),
+    ("16-invalid-utf8-names", 1, &["LYR-007"]),
+    ("17-package-db-garbage", 0, &[]),
+    ("18-rpmdb-garbage", 0, &[]),
+    ("19-huge-and-deep-json", 0, &[]),
+    ("20-manifest-5MB", 1, &["MAN-009"]),
+    ("21-platform-disagrees", 1, &["CFG-005"]),
+    ("22-foreign-and-unknown-layers", 1, &["CFG-003", "MAN-015"]),
+    ("23-bad-digests", 1, &["CFG-003", "MAN-010"]),
+    ("24-odd-whiteouts", 1, &["LYR-007"]),
+    ("25-jar-bombs", 0, &[]),
+    ("26-gzip-two-members", 0, &[]),
+    ("27-gzip-trailing-garbage", 1, &["LYR-005"]),
+    ("28-tar-after-end-marker", 1, &["LYR-005"]),
+    ("29-index-json-bom-and-trailer", 1, &[]),
+    ("30-no-layers", 0, &[]),
+];
+
+#[test]
+fn every_broken_image_ends_as_it_must_and_for_the_right_reason() {
+    let Some(broken) = shared("data/images/broken") else { return };
+    for (name, code, ids) in BROKEN {
+        let image = format!("oci:{}", broken.join(name).display());
+        let ended = run(&["validate", &image, "--at", "2022-01-01T00:00:00Z", "-o", "json"]);
+        let document = ended.json();
+        let violations = document["violations"].as_array().unwrap();
+        let grave =
+            |violation: &&Value| ["high", "critical"].contains(&violation["severity"].as_str().unwrap());
+        let mut found: Vec<&str> =
+            violations.iter().filter(grave).map(|violation| violation["check"].as_str().unwrap()).collect();
+        found.sort_unstable();
+        found.dedup();
+        assert_eq!((ended.code(), found.as_slice()), (*code, *ids), "{name}: {document:#}");
+    }
+}
+
+/// What is high in images that are otherwise good, and true.
+const TRUE: &[(&str, &[&str])] = &[
+    // Alpine 3.12 and 3.14 get no updates since 2022 and 2023.
+    ("alpine-3.12-multiarch", &["OPT-008"]),
+    ("app-multi", &["OPT-008"]),
+    ("app-multi-plain", &["OPT-008"]),
+    ("app-multi-zstd", &["OPT-008"]),
+    // SLE 15 SP5, which ended with 2024.
+    ("rpm-sle15-bci-ndb", &["OPT-008"]),
+];
+
+#[test]
+fn a_good_image_has_no_finding_of_high_that_is_not_true() {
+    let Some(images) = shared("data/images") else { return };
+    let mut names: Vec<String> = std::fs::read_dir(&images)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| images.join(name).join("index.json").exists())
+        .collect();
+    names.sort();
+    assert!(names.len() >= 10, "{names:?}");
+    for name in names {
+        let image = format!("oci:{}", images.join(&name).display());
+        let document = run(&["validate", &image, "--at", "2025-03-01T00:00:00Z", "-o", "json"]).json();
+        let violations = document["violations"].as_array().unwrap();
+        let grave =
+            |violation: &&Value| ["high", "critical"].contains(&violation["severity"].as_str().unwrap());
+        let mut found: Vec<&str> =
+            violations.iter().filter(grave).map(|violation| violation["check"].as_str().unwrap()).collect();
+        found.dedup();
+        let want = TRUE.iter().find(|(of, _)| *of == name).map_or(&[][..], |(_, ids)| ids);
+        assert_eq!(found, want, "{name}: {document:#}");
+        assert_eq!(document["complete"], true, "{name}");
+    }
+}

@@ -1,6 +1,7 @@
 //! The kinds of rules, one a file.
 
 pub(crate) mod age;
+pub(crate) mod base_image;
 pub(crate) mod config;
 pub(crate) mod gaps;
 pub(crate) mod labels;

@@ -1,5 +1,6 @@
 //! `size`: how large the image is.
 
+use crate::policy::checked::checked;
 use crate::policy::fields::Fields;
 use crate::policy::quantity::{parse_count, parse_size, show_size};
 use crate::policy::rule::{Decided, Reading, Rule, Sealed, Settings, Subject};
@@ -25,6 +26,7 @@ impl Rule for SizeRule {
 struct Size {
     compressed_max: Option<u64>,
     layers_max: Option<u64>,
+    wasted_max: Option<u64>,
 }
 
 impl Sealed for SizeRule {
@@ -34,8 +36,9 @@ impl Sealed for SizeRule {
         let size = "a size such as `400MiB`";
         let compressed_max = fields.read("compressedMax", errors, |node| node.read(size, parse_size));
         let layers_max = fields.read("layersMax", errors, |node| node.read("a whole number", parse_count));
+        let wasted_max = fields.read("wastedMax", errors, |node| node.read(size, parse_size));
         fields.finish_some(&[], errors);
-        Some(Box::new(Size { compressed_max, layers_max }))
+        Some(Box::new(Size { compressed_max, layers_max, wasted_max }))
     }
 }
 
@@ -53,14 +56,40 @@ impl Settings for Size {
                 decided.violate(Some(&platform.platform), format!("{layers} layers, more than {max}"));
             }
         }
+        if let Some(max) = self.wasted_max {
+            check_wasted(max, subject, &mut decided);
+        }
         decided
+    }
+
+    fn needs_checks(&self) -> bool {
+        self.wasted_max.is_some()
+    }
+}
+
+/// Bytes that are pulled and that no container sees.
+fn check_wasted(max: u64, subject: &Subject<'_>, decided: &mut Decided) {
+    let Some(checked) = checked(subject, decided) else { return };
+    for platform in subject.platforms(decided) {
+        let place = &platform.platform;
+        match checked.platforms.iter().find(|measured| measured.platform == *place) {
+            Some(measured) if measured.wasted > max => {
+                let (wasted, max) = (show_size(measured.wasted), show_size(max));
+                decided
+                    .violate(Some(place), format!("{wasted} of its files cannot be seen, more than {max}"));
+            }
+            Some(_) => {}
+            None => decided.undecided(Some(place), "what of its files cannot be seen was not measured"),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use crate::model::evidence::Evidence;
     use crate::model::fact::Fact;
     use crate::model::verdict::Outcome::{Hold, Undecided, Violate};
+    use crate::model::violation::{Checked, PlatformChecked};
     use crate::policy::fixture::{Case, on_first};
 
     #[test]
@@ -81,6 +110,23 @@ mod tests {
         });
         let case = Case::rule("size: {compressedMax: 1GB, layersMax: 1}").with(grow);
         assert_eq!(case.texts().len(), 2, "{:?}", case.texts());
+    }
+
+    #[test]
+    fn bytes_that_nobody_sees_are_limited() {
+        let case = Case::rule("size: {wastedMax: 1MiB}");
+        let wasting = |wasted| {
+            move |evidence: &mut Evidence| {
+                let platforms = evidence.platforms_mut().iter().map(|platform| platform.platform.clone());
+                let platforms = platforms.map(|platform| PlatformChecked { platform, base: None, wasted });
+                let platforms = platforms.collect();
+                evidence.checked = Fact::Known(Checked { platforms, ..Checked::default() });
+            }
+        };
+        assert_eq!(case.clone().with(wasting(1 << 20)).outcome(), Hold);
+        assert_eq!(case.clone().with(wasting((1 << 20) + 1)).outcome(), Violate);
+        assert_eq!(case.clone().with(|e| e.checked = Fact::Absent).outcome(), Undecided);
+        assert_eq!(case.with(|e| e.checked = Fact::Known(Checked::default())).outcome(), Undecided);
     }
 
     #[test]

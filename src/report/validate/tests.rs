@@ -29,7 +29,7 @@ fn pointer(text: &str) -> Place {
 
 fn checked(violations: Vec<Violation>) -> Evidence {
     let mut evidence = evidence();
-    evidence.checked = Fact::Known(Checked { violations, unseen: Vec::new() });
+    evidence.checked = Fact::Known(Checked { violations, ..Checked::default() });
     evidence
 }
 
@@ -86,7 +86,7 @@ fn what_could_not_be_looked_at_is_never_complete() {
     unread.checked = Fact::Unknown("no blob".into());
     let mut part = evidence();
     let unseen = vec![Unseen { at: "document".into(), cause: "500".into() }];
-    part.checked = Fact::Known(Checked { violations: Vec::new(), unseen });
+    part.checked = Fact::Known(Checked { unseen, ..Checked::default() });
     let mut fault = checked(Vec::new());
     fault.faults.push(Fault::unreadable("layer 0", "no blob"));
     for evidence in [unread, part, fault] {

@@ -42,11 +42,13 @@ const POLICY: &str = "rules:
 - id: fresh
   age: {maxSinceBuild: 90d}
 - id: small
-  size: {compressedMax: 1MB}
+  size: {compressedMax: 1MB, wastedMax: 1MB}
 - id: sound
   manifest: {strict: true, allow: [{check: CFG-013, until: 2026-12-31, reason: x, owner: y}]}
 - id: secrets
   secrets: {in: [layers, env, history]}
+- id: base
+  baseImage: {eol: deny}
 scopes:
 - name: preview
   when: {tags: [pr]}
@@ -228,6 +230,16 @@ const FORGET: &[(&str, Change)] = &[
     }),
     ("checks unknown", |e| e.checked = Fact::Unknown("x".into())),
     ("checks absent", |e| e.checked = Fact::Absent),
+    ("platforms not measured", |e| {
+        if let Fact::Known(checked) = &mut e.checked {
+            checked.platforms.clear();
+        }
+    }),
+    ("end of the base", |e| {
+        if let Fact::Known(checked) = &mut e.checked {
+            checked.platforms.iter_mut().filter_map(|p| p.base.as_mut()).for_each(|base| base.eol = None);
+        }
+    }),
     ("a part that was not looked at", |e| {
         let unseen = vec![Unseen { at: "document".into(), cause: "x".into() }];
         e.checked = Fact::Known(Checked { unseen, ..Checked::default() });
