@@ -177,7 +177,7 @@ impl Found {
         })
     }
 
-    /// Adds a violation. Beyond [`LISTED`] of one check and severity they are only counted.
+    /// Adds a violation. Beyond 200 of one check and severity they are only counted.
     pub fn push(&mut self, mut violation: Violation) -> &mut Self {
         let count = self.counts.entry((violation.check, violation.severity)).or_default();
         *count += 1;

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use crate::model::evidence::Evidence;
 use crate::model::fact::Fact;
 use crate::model::verdict::{Message, Outcome, Verdict};
-use crate::model::violation::{CheckSeverity, Checked, Place, Violation};
+use crate::model::violation::{CheckSeverity, Place, Violation};
 
 pub(crate) use crate::model::fixture::{
     IMAGE_DIGEST, NOW, evidence, finding, gap, on_first, package, undetermined,
