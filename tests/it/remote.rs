@@ -256,6 +256,21 @@ fn settings_that_cannot_be_used_are_the_users_to_correct() {
 }
 
 #[test]
+fn the_wire_can_be_watched_without_its_secrets() {
+    let registry = Registry::start(Switches::ghcr());
+    registry.push_layout(APP, "v1", &two_platforms());
+    let home = logged_in(registry.address(), PASSWORD);
+    let run = run(home.path(), &["scan", &registry.reference(APP, "v1"), "--trace-http"]);
+    let lines: Vec<String> = run.err().lines().map(str::to_owned).collect();
+    assert!(
+        lines.iter().any(|line| line.contains("/manifests/v1") && line.contains("status=200")),
+        "{lines:?}"
+    );
+    assert!(lines.iter().any(|line| line.contains("authorization=bearer")), "{lines:?}");
+    assert!(!run.err().contains(PASSWORD), "{}", run.err());
+}
+
+#[test]
 fn time_that_runs_out_is_undecided() {
     let registry = Registry::start(Switches::default());
     registry.push_layout(APP, "v1", &two_platforms());
