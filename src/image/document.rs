@@ -38,8 +38,8 @@ pub enum Document {
 /// A [`Fault`]: a lie where the bytes contradict their grammar or `declared`, or could be read as two
 /// kinds at once; unreadable where they are a kind that portcullis does not know.
 pub fn parse(bytes: &[u8], declared: Option<&str>, at: &str) -> Result<Document, Fault> {
-    let value = json::parse(bytes).map_err(|error| Fault::lie(at, error.to_string()))?;
-    let object = value.as_object().ok_or_else(|| Fault::lie(at, "not a JSON object"))?;
+    let value = json::parse(bytes).map_err(|error| not_strict(at, &error))?;
+    let object = value.as_object().ok_or_else(|| Fault::lie(at, "not a JSON object").breaks("MAN-007"))?;
     refuse_variants(Some(&value), DOCUMENT_KEYS, at)?;
     let has = |key: &str| object.contains_key(key);
     // Attack: one document that a registry takes for an index and a runtime for a manifest
@@ -48,16 +48,18 @@ pub fn parse(bytes: &[u8], declared: Option<&str>, at: &str) -> Result<Document,
         return Err(Fault::lie(
             at,
             "is both a manifest and an index: it has `manifests` beside `config` or `layers`",
-        ));
+        )
+        .breaks("MAN-004"));
     }
     if object.get("schemaVersion").and_then(Value::as_u64) != Some(2) {
-        return Err(schema_version(object, at));
+        return Err(schema_version(object, at).breaks("MAN-008"));
     }
     let own = text(object, "mediaType", at)?;
     if let (Some(own), Some(declared)) = (own, declared)
         && own != declared
     {
-        return Err(Fault::lie(at, format!("its mediaType is `{own}`, but it is declared as `{declared}`")));
+        let message = format!("its mediaType is `{own}`, but it is declared as `{declared}`");
+        return Err(Fault::lie(at, message).breaks("MAN-003"));
     }
     let (fits, what, document) = if has("manifests") {
         (INDEX_TYPES, "an index", Document::Index(index(object, at)?))
@@ -84,14 +86,21 @@ pub fn parse(bytes: &[u8], declared: Option<&str>, at: &str) -> Result<Document,
 /// # Errors
 /// A [`Fault`] that says what contradicts the grammar.
 pub fn parse_config(bytes: &[u8], at: &str) -> Result<ImageConfig, Fault> {
-    let value = json::parse(bytes).map_err(|error| Fault::lie(at, error.to_string()))?;
-    refuse_config_variants(&value, at)?;
+    let config = |fault: Fault| fault.breaks("CFG-014");
+    let value = json::parse(bytes).map_err(|error| config(not_strict(at, &error)))?;
+    refuse_config_variants(&value, at).map_err(config)?;
     let config: ImageConfig = serde_json::from_value(value)
         .map_err(|error| Fault::lie(at, format!("no image configuration: {error}")))?;
     if config.rootfs.kind != "layers" {
-        return Err(Fault::lie(at, format!("rootfs.type is `{}`, not `layers`", config.rootfs.kind)));
+        let message = format!("rootfs.type is `{}`, not `layers`", config.rootfs.kind);
+        return Err(Fault::lie(at, message).breaks("CFG-002"));
     }
     Ok(config)
+}
+
+/// What parsers disagree on, by the check that names it.
+fn not_strict(at: &str, error: &json::NotStrict) -> Fault {
+    Fault::lie(at, error.to_string()).breaks(if error.is_about_keys() { "MAN-006" } else { "MAN-007" })
 }
 
 fn schema_version(object: &Map<String, Value>, at: &str) -> Fault {
@@ -132,9 +141,7 @@ const HISTORY_KEYS: &[&str] = &["created_by", "empty_layer"];
 /// `User`, others see an image without layers, or with another user.
 fn refuse_variants(value: Option<&Value>, known: &[&str], at: &str) -> Result<(), Fault> {
     match value.and_then(Value::as_object) {
-        Some(object) => {
-            json::refuse_variants(object, known).map_err(|error| Fault::lie(at, error.to_string()))
-        }
+        Some(object) => json::refuse_variants(object, known).map_err(|error| not_strict(at, &error)),
         None => Ok(()),
     }
 }
@@ -178,7 +185,7 @@ fn descriptor(value: &Value, pointer: &str, at: &str) -> Result<Descriptor, Faul
     let media_type = text(object, "mediaType", at)?.ok_or_else(|| lie("`mediaType` is missing".into()))?;
     let digest = text(object, "digest", at)?.ok_or_else(|| lie("`digest` is missing".into()))?;
     let digest = digest.parse().map_err(|error: InvalidDigest| match error {
-        InvalidDigest::Syntax(_) => lie(error.to_string()),
+        InvalidDigest::Syntax(_) => lie(error.to_string()).breaks("MAN-010"),
         InvalidDigest::Algorithm(_) => Fault::unreadable(at, format!("{pointer}: {error}")),
     })?;
     let size = object.get("size").and_then(Value::as_u64).filter(|size| i64::try_from(*size).is_ok());

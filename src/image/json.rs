@@ -12,6 +12,13 @@ use serde_json::{Map, Number, Value};
 #[error("{0}")]
 pub struct NotStrict(String);
 
+impl NotStrict {
+    /// Whether two keys are equal, or are taken for one by some parsers; else the text itself is at fault.
+    pub(crate) fn is_about_keys(&self) -> bool {
+        self.0.contains(" key `") || self.0.contains(" key \"") || self.0.contains(" keys ")
+    }
+}
+
 /// Objects whose keys are free text, so that `Foo` and `foo` may stand side by side.
 pub(crate) const FREE_MAPS: &[&str] = &["annotations", "Labels", "labels", "Volumes", "ExposedPorts"];
 

@@ -234,7 +234,7 @@ impl Resolution<'_, '_> {
             let message = format!(
                 "the manifest has {layers} layers, the config {ids} diff IDs: nothing to verify them by"
             );
-            return Err(Fault::unreadable(at, message));
+            return Err(Fault::unreadable(config_at, message).breaks("CFG-003"));
         }
         let layers = manifest.layers.iter().zip(compressions).zip(&config.rootfs.diff_ids);
         let layers = layers.map(|((layer, compression), diff_id)| LayerBlob {
@@ -263,7 +263,8 @@ fn platform_of(config: &ImageConfig, declared: Option<&Platform>, at: &str) -> R
         Some(declared) if own.os.is_empty() || own.architecture.is_empty() => Ok(declared.clone()),
         // Attack: an index that offers a harmless platform under the name of another.
         Some(declared) if !declared.matches(&own) => {
-            Err(Fault::unreadable(at, format!("its platform is {own}, but the index lists it as {declared}")))
+            let message = format!("its platform is {own}, but the index lists it as {declared}");
+            Err(Fault::unreadable(at, message).breaks("CFG-005"))
         }
         Some(declared) if own.variant.is_none() => Ok(declared.clone()),
         Some(_) => Ok(own),

@@ -187,7 +187,7 @@ const BROKEN: &[(&str, i32, &[&str])] = &[
     ("26-gzip-two-members", 0, &[]),
     ("27-gzip-trailing-garbage", 1, &["LYR-005"]),
     ("28-tar-after-end-marker", 1, &["LYR-005"]),
-    ("29-index-json-bom-and-trailer", 1, &[]),
+    ("29-index-json-bom-and-trailer", 1, &["MAN-007"]),
     ("30-no-layers", 0, &[]),
 ];
 
