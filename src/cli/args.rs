@@ -105,16 +105,16 @@ pub(super) enum Command {
     Scan(ScanArgs),
     /// Check manifests, indexes, configurations and layers, without a policy
     Validate(ValidateArgs),
-    /// Show what hangs on an image: platforms, attestations, signatures, and who claims to have signed
-    Tree(TreeArgs),
-    /// Copy an image, all platforms, with everything that hangs on it
-    Copy(CopyArgs),
     /// Say what a check or a rule is about, and how to fix what it finds; without an id, list all
     Explain {
         /// The id, such as MAN-004
         #[arg(value_name = "ID")]
         id: Option<String>,
     },
+    /// Copy an image with everything that hangs on it: platforms, attestations, signatures
+    Copy(CopyArgs),
+    /// Show what hangs on an image: platforms, attestations, signatures, and who is said to have signed
+    Tree(TreeArgs),
     /// The advisory snapshot
     #[command(subcommand)]
     Db(DbCommand),
@@ -217,31 +217,6 @@ pub(super) struct SbomArgs {
     pub(super) output: Vec<Output>,
 }
 
-/// Options of `tree`.
-#[derive(Debug, Args)]
-pub(super) struct TreeArgs {
-    /// The image
-    #[arg(value_name = "IMAGE")]
-    pub(super) image: Location,
-    /// A report: text, json; repeatable, =FILE writes it there [default: text]
-    #[arg(short, long = "output", env = "PORTCULLIS_OUTPUT", value_name = "FORMAT[=FILE]", action = ArgAction::Append)]
-    pub(super) output: Vec<Output>,
-}
-
-/// Options of `copy`.
-#[derive(Debug, Args)]
-pub(super) struct CopyArgs {
-    /// The image: a reference, oci:DIR[:TAG] or oci-archive:FILE[:TAG]
-    #[arg(value_name = "SOURCE")]
-    pub(super) from: Location,
-    /// Where it goes: a reference or oci:DIR[:TAG]
-    #[arg(value_name = "DESTINATION")]
-    pub(super) to: Location,
-    /// Leave signatures, attestations and other referrers behind
-    #[arg(long, env = "PORTCULLIS_NO_REFERRERS", value_parser = switch())]
-    pub(super) no_referrers: bool,
-}
-
 /// Options of `validate`.
 #[derive(Debug, Args)]
 pub(super) struct ValidateArgs {
@@ -269,6 +244,56 @@ pub(super) struct ValidateArgs {
     #[arg(long, env = "PORTCULLIS_AT", value_name = "TIME")]
     pub(super) at: Option<Timestamp>,
     /// A report: text, json, sarif; repeatable, =FILE writes it there [default: text]
+    #[arg(short, long = "output", env = "PORTCULLIS_OUTPUT", value_name = "FORMAT[=FILE]", action = ArgAction::Append)]
+    pub(super) output: Vec<Output>,
+}
+
+/// Options of `copy`.
+#[derive(Debug, Args)]
+pub(super) struct CopyArgs {
+    /// The image: in a registry, or an OCI layout
+    #[arg(value_name = "SOURCE")]
+    pub(super) source: Location,
+    /// Where it goes: an image in a registry, or oci:DIR[:TAG]
+    #[arg(value_name = "DESTINATION")]
+    pub(super) destination: Destination,
+    /// Copy the image alone, without what hangs on it
+    #[arg(long, env = "PORTCULLIS_NO_REFERRERS", value_parser = switch())]
+    pub(super) no_referrers: bool,
+}
+
+/// Where an image is copied to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Destination {
+    pub(super) location: Location,
+    /// Whether a tag was typed, and not only meant (`latest`).
+    pub(super) tagged: bool,
+}
+
+impl std::str::FromStr for Destination {
+    type Err = <Location as std::str::FromStr>::Err;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let location: Location = text.parse()?;
+        let tagged = match &location {
+            Location::Registry(reference) => reference
+                .tag
+                .as_ref()
+                .is_some_and(|tag| text.split('@').next().unwrap_or_default().ends_with(&format!(":{tag}"))),
+            Location::OciLayout { tag, .. } | Location::OciArchive { tag, .. } => tag.is_some(),
+            Location::DockerArchive { selector, .. } => selector.is_some(),
+        };
+        Ok(Self { location, tagged })
+    }
+}
+
+/// Options of `tree`.
+#[derive(Debug, Args)]
+pub(super) struct TreeArgs {
+    /// The image
+    #[arg(value_name = "IMAGE")]
+    pub(super) image: Location,
+    /// A report: text, json; repeatable, =FILE writes it there [default: text]
     #[arg(short, long = "output", env = "PORTCULLIS_OUTPUT", value_name = "FORMAT[=FILE]", action = ArgAction::Append)]
     pub(super) output: Vec<Output>,
 }

@@ -1,202 +1,252 @@
-//! What hangs on a manifest: referrers (by the API or the fallback tag, in a layout by `subject`), and
-//! cosign's legacy tags `sha256-HEX.sig`, `.att` and `.sbom`.
+//! What hangs on a manifest, wherever the image is: referrers, and the tags that cosign used before there
+//! were any.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
-use serde_json::Value;
-
-use crate::image::document;
-use crate::image::json as strict;
+use crate::image::document::{self, Document};
 use crate::image::limits::Limits;
+use crate::image::resolve::verify;
+use crate::layout;
 use crate::model::descriptor::Descriptor;
 use crate::model::digest::Digest;
-use crate::registry::{ErrorKind, REFERRERS_LIMIT, Target};
+use crate::registry::{self, Listed, RejectedReferrer, facts, fallback_tag};
 
-use super::copy::is_manifest;
+use super::cause::Cause;
 use super::source::Source;
 
-/// Referrers of referrers are followed so far: a signature of an attestation is the second.
-const DEPTH: usize = 3;
+/// How deep referrers of referrers are followed: 3; a signature on an attestation is 2.
+pub(super) const DEPTH: usize = 3;
 
-/// Suffixes of cosign's legacy tags.
-pub(super) const LEGACY: [&str; 3] = ["sig", "att", "sbom"];
+/// Entries of a layout's `index.json` that are opened to see what they refer to: 10,000.
+const ENTRIES: usize = 10_000;
 
-/// One thing that hangs on a manifest.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Hanging {
-    /// Its manifest.
-    pub(super) descriptor: Descriptor,
-    /// The manifest's bytes, verified by digest.
-    pub(super) manifest: Vec<u8>,
-    /// What it hangs on.
-    pub(super) subject: Digest,
-    /// Its artifact type; none for a legacy tag.
-    pub(super) artifact_type: Option<String>,
-    /// The legacy tag; none for a referrer.
-    pub(super) tag: Option<String>,
-    /// 0 where it hangs on the image itself, 1 where on something that does.
-    pub(super) depth: usize,
-}
+/// Suffixes of cosign's tags (cosign SPEC.md, "Storage"): signatures, attestations, an SBOM.
+pub(super) const LEGACY: &[&str] = &["sig", "att", "sbom"];
 
-/// Everything that hangs on a manifest. Nothing does only where `unknown` is empty as well.
-#[derive(Debug, Clone, Default)]
-pub(super) struct All {
-    /// What hangs on it, what is hung on before what hangs on that.
-    pub(super) entries: Vec<Hanging>,
-    /// Entries that certainly do not belong to it: causes.
-    pub(super) rejected: Vec<String>,
-    /// What could not be seen.
-    pub(super) unknown: Vec<String>,
-}
-
-/// Everything that hangs on the manifest with a digest, referrers of referrers included.
-pub(super) fn of(source: &Source, subject: &Digest, limits: &Limits) -> All {
-    let mut all = All::default();
-    let mut seen = BTreeSet::new();
-    let mut waiting = vec![(subject.clone(), 0)];
-    while let Some((subject, depth)) = waiting.pop() {
-        let before = all.entries.len();
-        match source {
-            Source::Registry(_) => registry(source, &subject, depth, &mut all),
-            Source::Layout(_) => layout(source, &subject, depth, limits, &mut all),
-        }
-        let new: Vec<Digest> =
-            all.entries.iter().skip(before).map(|entry| entry.descriptor.digest.clone()).collect();
-        if all.entries.len() > REFERRERS_LIMIT {
-            all.entries.truncate(REFERRERS_LIMIT);
-            all.unknown.push(format!("more than {REFERRERS_LIMIT} referrers (limit `referrers`)"));
-            return all;
-        }
-        for digest in new.into_iter().filter(|digest| seen.insert(digest.clone())) {
-            if depth + 1 < DEPTH {
-                waiting.push((digest, depth + 1));
-            }
-        }
-    }
-    all
-}
-
-fn registry(source: &Source, subject: &Digest, depth: usize, all: &mut All) {
-    let Source::Registry(store) = source else { return };
-    let (client, repository) = (store.registry(), store.repository());
-    match client.run(async { Ok(repository.referrers(subject, None).await) }) {
-        Ok(found) => {
-            all.rejected
-                .extend(found.rejected.iter().map(|entry| format!("{}: {}", entry.digest, entry.cause)));
-            all.unknown.extend(found.unknown.iter().map(ToString::to_string));
-            for referrer in found.entries {
-                match client.run(repository.open_referrer(subject, &referrer)) {
-                    Ok(manifest) => all.entries.push(Hanging {
-                        descriptor: Descriptor { size: manifest.len() as u64, ..referrer.descriptor },
-                        manifest,
-                        subject: subject.clone(),
-                        artifact_type: referrer.artifact_type,
-                        tag: None,
-                        depth,
-                    }),
-                    Err(error) if error.kind == ErrorKind::Mismatch => all.rejected.push(error.to_string()),
-                    Err(error) => all.unknown.push(error.to_string()),
-                }
-            }
-        }
-        Err(error) => all.unknown.push(error.to_string()),
-    }
-    for suffix in LEGACY {
-        let tag = legacy_tag(subject, suffix);
-        match client.run(repository.manifest(&Target::Tag(tag.clone()))) {
-            Ok(pulled) => legacy(subject, depth, (tag, pulled.media_type, pulled.bytes), all),
-            Err(error) if error.kind == ErrorKind::NotFound => {}
-            Err(error) => all.unknown.push(error.to_string()),
-        }
-    }
-}
-
-fn layout(source: &Source, subject: &Digest, depth: usize, limits: &Limits, all: &mut All) {
-    let Source::Layout(store) = source else { return };
-    let entries = match store.entries(limits) {
-        Ok(entries) => entries,
-        Err(error) => return all.unknown.push(error.to_string()),
-    };
-    if entries.len() > limits.manifests {
-        let message =
-            format!("index.json lists more than {} manifests (limit `manifests`)", limits.manifests);
-        return all.unknown.push(message);
-    }
-    let tags: Vec<String> = LEGACY.iter().map(|suffix| legacy_tag(subject, suffix)).collect();
-    for entry in entries.into_iter().filter(|entry| is_manifest(&entry.descriptor.media_type)) {
-        let tag = entry.tag.filter(|tag| tags.contains(tag));
-        let manifest = match source.manifest(&entry.descriptor, limits) {
-            Ok(manifest) => manifest,
-            Err(unread) => {
-                all.unknown.push(format!("manifest {}: {}", entry.descriptor.digest, unread.cause));
-                continue;
-            }
-        };
-        if let Some(tag) = tag {
-            let media_type = Some(entry.descriptor.media_type.clone());
-            legacy(subject, depth, (tag, media_type, manifest), all);
-            continue;
-        }
-        let Some(facts) = Facts::read(&manifest) else { continue };
-        if facts.subject.as_deref() == Some(&subject.to_string()) {
-            all.entries.push(Hanging {
-                descriptor: entry.descriptor,
-                manifest,
-                subject: subject.clone(),
-                artifact_type: facts.artifact_type,
-                tag: None,
-                depth,
-            });
-        }
-    }
-}
-
-/// `sha256-HEX.sig` (cosign, "Storage").
-fn legacy_tag(subject: &Digest, suffix: &str) -> String {
+/// The tag under which cosign keeps something of a manifest: `sha256-HEX.sig`.
+pub(super) fn legacy_tag(subject: &Digest, suffix: &str) -> String {
     format!("{}-{}.{suffix}", subject.algorithm().name(), subject.hex())
 }
 
-fn legacy(subject: &Digest, depth: usize, read: (String, Option<String>, Vec<u8>), all: &mut All) {
-    let (tag, media_type, manifest) = read;
-    let own = Facts::read(&manifest).and_then(|facts| facts.media_type);
-    let media_type = own.or(media_type).unwrap_or_default();
-    // Attack: an index under the tag of a signature, whose children nobody would look at.
-    if let Err(fault) = document::parse(&manifest, Some(&media_type), &tag) {
-        return all.unknown.push(fault.to_string());
-    }
-    let descriptor = Descriptor {
-        media_type,
-        digest: Digest::sha256(&manifest),
-        size: manifest.len() as u64,
-        platform: None,
-        annotations: Default::default(),
-    };
-    let entry = Hanging {
-        descriptor,
-        manifest,
-        subject: subject.clone(),
-        artifact_type: None,
-        tag: Some(tag),
-        depth,
-    };
-    all.entries.push(entry);
+/// A manifest that refers to another.
+#[derive(Debug, Clone)]
+pub(super) struct Hung {
+    /// Where it is.
+    pub(super) descriptor: Descriptor,
+    /// Its artifact type.
+    pub(super) artifact_type: Option<String>,
+    /// Who lists it; none where a layout's `index.json` does.
+    pub(super) listed: Option<Listed>,
+    manifest: Option<Vec<u8>>,
 }
 
-/// What a manifest says of itself.
-struct Facts {
-    subject: Option<String>,
-    artifact_type: Option<String>,
-    media_type: Option<String>,
+/// What hangs on one manifest by reference. Nothing does only where all three are empty.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    /// What certainly refers to it.
+    pub(super) entries: Vec<Hung>,
+    /// What is listed and does not.
+    pub(super) rejected: Vec<RejectedReferrer>,
+    /// What could not be seen: there may be more.
+    pub(super) unknown: Vec<String>,
 }
 
-impl Facts {
-    fn read(manifest: &[u8]) -> Option<Self> {
-        let value = strict::parse(manifest).ok()?;
-        let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-        Some(Self {
-            subject: text("/subject/digest"),
-            artifact_type: text("/artifactType").or_else(|| text("/config/mediaType")),
-            media_type: text("/mediaType"),
-        })
+/// Lists what hangs on the manifests of one image.
+#[derive(Debug)]
+pub(super) struct Lister<'a> {
+    source: &'a Source,
+    limits: &'a Limits,
+    /// What the entries of a layout's `index.json` are; read at the first question.
+    local: OnceLock<Local>,
+}
+
+/// The entries of an `index.json`.
+#[derive(Debug, Default)]
+struct Local {
+    by_subject: BTreeMap<Digest, Vec<Hung>>,
+    by_tag: BTreeMap<String, Descriptor>,
+    unknown: Vec<String>,
+}
+
+impl<'a> Lister<'a> {
+    pub(super) fn new(source: &'a Source, limits: &'a Limits) -> Self {
+        Self { source, limits, local: OnceLock::new() }
     }
+
+    /// What refers to `subject`.
+    pub(super) fn list(&self, subject: &Digest) -> Listing {
+        match self.source {
+            Source::Registry(store) => remote(store, subject),
+            Source::Layout(store) => self.on_disk(self.local(store), subject),
+        }
+    }
+
+    /// What cosign's tag of a manifest leads to; none where there is certainly no such tag.
+    pub(super) fn legacy(
+        &self,
+        subject: &Digest,
+        suffix: &str,
+    ) -> Result<Option<(Descriptor, Vec<u8>)>, Cause> {
+        let tag = legacy_tag(subject, suffix);
+        match self.source {
+            // A tag has 128 characters at most: a SHA-512 leaves no room for one.
+            Source::Registry(_) if tag.len() > 128 => Ok(None),
+            Source::Registry(store) => match store.tagged(&tag) {
+                Ok(found) => Ok(Some(found)),
+                Err(error) if error.kind == registry::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(error.into()),
+            },
+            Source::Layout(store) => match self.local(store).by_tag.get(&tag) {
+                Some(descriptor) => Ok(Some((descriptor.clone(), self.document(descriptor)?))),
+                None => Ok(None),
+            },
+        }
+    }
+
+    /// The manifest of a referrer: it has its digest and names `subject`.
+    pub(super) fn open(&self, subject: &Digest, hung: &Hung) -> Result<Vec<u8>, Cause> {
+        if let Some(manifest) = &hung.manifest {
+            return Ok(manifest.clone());
+        }
+        let bytes = self.document(&hung.descriptor)?;
+        let at = &hung.descriptor.digest;
+        let found = facts(&bytes).map_err(|cause| format!("referrer {at}: {cause}"))?;
+        // Attack: a registry that lists the signature of another image.
+        if found.subject.as_ref() == Some(subject) {
+            Ok(bytes)
+        } else {
+            Err(format!("referrer {at}: its subject is not {subject}").into())
+        }
+    }
+
+    /// A manifest, whole and verified.
+    pub(super) fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Cause> {
+        document(self.source, descriptor, self.limits)
+    }
+
+    fn local(&self, store: &layout::Store) -> &Local {
+        self.local.get_or_init(|| self.read_index(store))
+    }
+
+    fn read_index(&self, store: &layout::Store) -> Local {
+        let mut local = Local::default();
+        let entries = match store.entries(self.limits) {
+            Ok(entries) => entries,
+            Err(error) => {
+                local.unknown.push(error.to_string());
+                return local;
+            }
+        };
+        if entries.len() > ENTRIES {
+            local.unknown.push(format!("index.json lists more than {ENTRIES} manifests"));
+        }
+        for entry in entries.into_iter().take(ENTRIES) {
+            match self.document(&entry.descriptor) {
+                Ok(bytes) => local.add(entry.descriptor.clone(), &bytes),
+                Err(cause) => local.unknown.push(cause.to_string()),
+            }
+            if let Some(tag) = entry.tag {
+                local.by_tag.insert(tag, entry.descriptor);
+            }
+        }
+        local
+    }
+
+    /// Referrers are entries of `index.json` themselves; some tools keep the registries' fallback tag there.
+    fn on_disk(&self, local: &Local, subject: &Digest) -> Listing {
+        let mut listing = Listing {
+            entries: local.by_subject.get(subject).cloned().unwrap_or_default(),
+            rejected: Vec::new(),
+            unknown: local.unknown.clone(),
+        };
+        let Some(fallback) = local.by_tag.get(&fallback_tag(subject)) else { return listing };
+        let at = fallback_tag(subject);
+        let parsed = self
+            .document(fallback)
+            .and_then(|bytes| Ok(document::parse(&bytes, Some(&fallback.media_type), &at)?));
+        let index = match parsed {
+            Ok(Document::Index(index)) => index,
+            Ok(Document::Manifest(_)) => {
+                listing.unknown.push(format!("{at}: a manifest, where a list of referrers should be"));
+                return listing;
+            }
+            Err(cause) => {
+                listing.unknown.push(cause.to_string());
+                return listing;
+            }
+        };
+        let mut seen: BTreeSet<Digest> =
+            listing.entries.iter().map(|hung| hung.descriptor.digest.clone()).collect();
+        for descriptor in index.manifests.into_iter().take(ENTRIES) {
+            if !seen.insert(descriptor.digest.clone()) {
+                continue;
+            }
+            match self.document(&descriptor) {
+                Ok(bytes) => match referrer(descriptor.clone(), &bytes) {
+                    Some((own, hung)) if own == *subject => {
+                        listing.entries.push(Hung { listed: Some(Listed::FallbackTag), ..hung });
+                    }
+                    Some(_) | None => {
+                        let cause = format!("its subject is not {subject}");
+                        listing.rejected.push(RejectedReferrer { digest: descriptor.digest, cause });
+                    }
+                },
+                Err(cause) => listing.unknown.push(cause.to_string()),
+            }
+        }
+        listing
+    }
+}
+
+impl Local {
+    fn add(&mut self, descriptor: Descriptor, bytes: &[u8]) {
+        if let Some((subject, hung)) = referrer(descriptor, bytes) {
+            let hanging = self.by_subject.entry(subject).or_default();
+            // The same manifest may be listed under a tag too.
+            if hanging.iter().all(|other| other.descriptor.digest != hung.descriptor.digest) {
+                hanging.push(hung);
+            }
+        }
+    }
+}
+
+/// A manifest as a referrer, with its subject; none where it has no subject.
+fn referrer(mut descriptor: Descriptor, bytes: &[u8]) -> Option<(Digest, Hung)> {
+    let found = facts(bytes).ok()?;
+    descriptor.annotations = found.annotations;
+    descriptor.platform = None;
+    let hung = Hung { descriptor, artifact_type: found.artifact_type, listed: None, manifest: None };
+    found.subject.map(|subject| (subject, hung))
+}
+
+fn remote(store: &registry::Store, subject: &Digest) -> Listing {
+    let repository = store.repository();
+    let found = store.registry().run(async { Ok(repository.referrers(subject, None).await) });
+    let found = match found {
+        Ok(found) => found,
+        Err(error) => return Listing { unknown: vec![error.to_string()], ..Listing::default() },
+    };
+    let hung = |referrer: registry::Referrer| Hung {
+        descriptor: referrer.descriptor,
+        artifact_type: referrer.artifact_type,
+        listed: Some(referrer.listed),
+        manifest: referrer.manifest,
+    };
+    Listing {
+        entries: found.entries.into_iter().map(hung).collect(),
+        rejected: found.rejected,
+        unknown: found.unknown.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// A manifest, whole and verified.
+pub(super) fn document(source: &Source, descriptor: &Descriptor, limits: &Limits) -> Result<Vec<u8>, Cause> {
+    let at = format!("manifest {}", descriptor.digest);
+    if descriptor.size > limits.manifest {
+        return Err(format!("{at}: larger than the limit of {} bytes", limits.manifest).into());
+    }
+    let bytes = source.document(descriptor, limits.manifest).map_err(|error| Cause::from(error).at(&at))?;
+    verify(&bytes, descriptor, &at)?;
+    Ok(bytes)
 }

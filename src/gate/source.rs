@@ -4,16 +4,16 @@ use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::image::limits::Limits;
-use crate::image::resolve::{self, BlobName, Image};
+use crate::image::resolve::{BlobName, Image};
 use crate::layout;
 use crate::model::descriptor::Descriptor;
 use crate::model::digest::Digest;
 use crate::model::fault::{Fault, FaultKind};
 use crate::model::location::Location;
 use crate::model::platform::Platform;
+use crate::model::reference::Reference;
 use crate::registry::{self, Registry};
 
-use super::copy::CopyError;
 use super::inspect::Error;
 
 /// A store, opened.
@@ -50,16 +50,36 @@ impl Source {
                 Err(error) => Err(Unopened::Fault(Fault::unreadable(error.at, error.message))),
             };
         };
-        let Some(registry) = registry else {
-            let message = "is in a registry, and `--offline` allows no network";
-            return Err(Unopened::Fault(Fault::unreadable(reference.to_string(), message)));
-        };
+        let registry = registry.ok_or_else(|| offline(reference))?;
         match registry::open(registry, reference, wanted, limits) {
             Ok((store, image)) => Ok((Self::Registry(store), image)),
-            Err(error) if error.kind == registry::ErrorKind::Settings => {
-                Err(Unopened::Choice(Error::Settings(error)))
+            Err(error) => Err(unopened(error)),
+        }
+    }
+
+    /// Opens a store and reads the image's manifest or index, and nothing below it. A docker-archive has none.
+    pub(super) fn root(
+        location: &Location,
+        registry: Option<&Registry>,
+        limits: &Limits,
+    ) -> Result<(Self, Descriptor, Vec<u8>), Unopened> {
+        match location {
+            Location::OciLayout { .. } | Location::OciArchive { .. } | Location::DockerArchive { .. } => {
+                match layout::root(location, limits) {
+                    Ok((store, root, bytes)) => Ok((Self::Layout(store), root, bytes)),
+                    Err(error) if error.kind == layout::ErrorKind::Choice => {
+                        Err(Unopened::Choice(Error::Choice(error)))
+                    }
+                    Err(error) => Err(Unopened::Fault(Fault::unreadable(error.at, error.message))),
+                }
             }
-            Err(error) => Err(Unopened::Fault(registry::fault(&error, error.at.clone()))),
+            Location::Registry(reference) => {
+                let registry = registry.ok_or_else(|| offline(reference))?;
+                match registry::root(registry, reference) {
+                    Ok((store, root, bytes)) => Ok((Self::Registry(store), root, bytes)),
+                    Err(error) => Err(unopened(error)),
+                }
+            }
         }
     }
 
@@ -80,6 +100,14 @@ impl Source {
             })?,
         };
         Ok(Blob { inner, lie })
+    }
+
+    /// Opens a blob for a copy: errors keep what they are inside the [`io::Error`].
+    pub(super) fn stream(&self, name: &BlobName) -> io::Result<Box<dyn Read + Send>> {
+        match self {
+            Self::Layout(store) => store.blob(name).map_err(io::Error::other),
+            Self::Registry(store) => store.blob(name).map_err(io::Error::other),
+        }
     }
 
     /// How a registry gave the root: its `Content-Type`, and where its tag leads by a second look.
@@ -105,27 +133,18 @@ impl Source {
             }),
         }
     }
+}
 
-    /// A manifest or index, its size and digest verified.
-    pub(super) fn manifest(&self, descriptor: &Descriptor, limits: &Limits) -> Result<Vec<u8>, Unread> {
-        let at = format!("manifest {}", descriptor.digest);
-        let unread =
-            |lies: bool, cause: String| Unread { missing: false, lies, cause: format!("{at}: {cause}") };
-        if descriptor.size > limits.manifest {
-            return Err(unread(false, format!("larger than the limit of {} bytes", limits.manifest)));
-        }
-        let bytes = self.document(descriptor, limits.manifest)?;
-        resolve::verify(&bytes, descriptor, &at).map_err(|fault| unread(true, fault.message))?;
-        Ok(bytes)
-    }
+fn offline(reference: &Reference) -> Unopened {
+    let message = "is in a registry, and `--offline` allows no network";
+    Unopened::Fault(Fault::unreadable(reference.to_string(), message))
+}
 
-    /// A blob as it is stored, unverified.
-    pub(super) fn raw(&self, descriptor: &Descriptor) -> Result<Box<dyn Read + Send>, CopyError> {
-        let name = BlobName::Descriptor(descriptor.clone());
-        match self {
-            Self::Layout(store) => Ok(store.blob(&name)?),
-            Self::Registry(store) => Ok(store.blob(&name)?),
-        }
+fn unopened(error: registry::Error) -> Unopened {
+    if error.kind == registry::ErrorKind::Settings {
+        Unopened::Choice(Error::Settings(error))
+    } else {
+        Unopened::Fault(registry::fault(&error, error.at.clone()))
     }
 }
 

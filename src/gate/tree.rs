@@ -1,224 +1,418 @@
-//! An image, what it consists of, and what hangs on every part of it.
+//! What hangs on an image, gathered for looking at. Nothing is verified and nothing is concluded from it.
 
-use std::collections::BTreeMap;
-use std::io::Read as _;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use serde_json::Value;
-
-use crate::image::document::{self, Document, MANIFEST_TYPES};
+use crate::image::document::{self, Document};
 use crate::image::limits::Limits;
-use crate::image::resolve;
-use crate::model::descriptor::{Descriptor, Manifest};
+use crate::image::resolve::verify;
+use crate::model::descriptor::{Descriptor, Index, Manifest};
 use crate::model::digest::Digest;
-use crate::model::evidence::ImageIdentity;
 use crate::model::location::Location;
-use crate::model::tree::{Leaf, LeafKind, Node, Signer, Tree};
-use crate::registry::Registry;
-use crate::signature;
+use crate::model::platform::Platform;
+use crate::model::tree::{
+    Artifact, ArtifactKind, BuildAttestation, Hangs, ListedBy, Node, Rejected, Signer, Tree,
+};
+use crate::registry::{Listed, REFERRERS_LIMIT, Registry};
+use crate::signature::bundle::{self, SignedBy, is_bundle};
+use crate::signature::certificate;
 
-use super::copy::CopyError;
-use super::hanging::{self, Hanging};
+use super::hanging::{DEPTH, Hung, LEGACY, Lister, document};
+use super::inspect::Error;
+use super::parallel::parallel;
 use super::source::{Source, Unopened};
 
-/// Bytes of a bundle or an envelope that is opened to see who signed it: 32 MiB (design §7, "attestation").
-const BUNDLE: u64 = 32 << 20;
+/// Listings and bundles at a time.
+const AT_ONCE: usize = 4;
 
-/// cosign's annotation with the certificate of a legacy signature.
-const CERTIFICATE: &str = "dev.sigstore.cosign/certificate";
+/// Predicate types and signers of one artifact that are shown: 1,000, as many layers as cosign's tags have.
+const LAYERS: usize = 1_000;
 
-/// Sees what an image consists of and what hangs on it. Layers are not read.
-///
-/// # Errors
-/// [`CopyError`] where the image itself cannot be read; what cannot be seen below it is in the tree.
-pub fn tree(location: &Location, registry: Option<&Registry>, limits: &Limits) -> Result<Tree, CopyError> {
-    if matches!(location, Location::DockerArchive { .. }) {
-        return Err(CopyError::Usage("a docker-archive has no manifest for anything to hang on".to_owned()));
-    }
-    let (source, image) = match Source::open(location, None, registry, limits) {
-        Ok(opened) => opened,
-        Err(Unopened::Choice(error)) => return Err(CopyError::Usage(error.to_string())),
-        Err(Unopened::Fault(fault)) => return Err(CopyError::Failed(fault.to_string())),
-    };
-    let root = image.root.ok_or_else(|| CopyError::Failed("the image has no manifest".to_owned()))?;
-    let mut growing = Growing { source: &source, limits, unknown: Vec::new(), manifests: 0 };
-    let node = growing.node(&root, 0);
-    Ok(Tree {
-        image: ImageIdentity { reference: location.to_string(), digest: Some(root.digest) },
-        root: node,
-        unknown: growing.unknown,
-    })
+/// Bytes of all bundles that are looked into: 256 MiB.
+const BUNDLES: u64 = 256 << 20;
+
+/// The predicate type of what `cosign sign` makes.
+const COSIGN_SIGN: &str = "https://sigstore.dev/cosign/sign/v1";
+/// Annotations of a bundle's manifest (cosign, `pkg/oci/remote/write.go`).
+const PREDICATE_TYPE: &str = "dev.sigstore.bundle.predicateType";
+const CONTENT: &str = "dev.sigstore.bundle.content";
+/// Annotation of the layers of BuildKit's attestation manifests.
+const IN_TOTO: &str = "in-toto.io/predicate-type";
+
+/// Why there is no tree.
+#[derive(Debug, thiserror::Error)]
+pub enum TreeError {
+    /// The user must say something else.
+    #[error("{0}")]
+    Usage(String),
+    /// The image could not be read.
+    #[error("{0}")]
+    Unread(String),
 }
 
+/// Looks at an image. What could not be seen below it stands in the tree.
+///
+/// # Errors
+/// [`TreeError`] where the image itself could not be read.
+pub fn tree(location: &Location, registry: Option<&Registry>, limits: &Limits) -> Result<Tree, TreeError> {
+    if matches!(location, Location::DockerArchive { .. }) {
+        let message = format!("{location} has no manifest that anything could refer to");
+        return Err(TreeError::Usage(message));
+    }
+    let (source, root, bytes) = Source::root(location, registry, limits).map_err(|error| match error {
+        Unopened::Choice(error @ (Error::Choice(_) | Error::Settings(_))) => {
+            TreeError::Usage(error.to_string())
+        }
+        Unopened::Fault(fault) => TreeError::Unread(fault.to_string()),
+    })?;
+    let mut growing = Growing { source: &source, limits, manifests: 0, subjects: Vec::new() };
+    let mut root = growing.node(&root, || Ok(bytes), 0);
+    let lister = Lister::new(&source, limits);
+    let mut found = Looking {
+        lister,
+        source: &source,
+        left: REFERRERS_LIMIT,
+        bytes: AtomicU64::new(BUNDLES),
+        found: BTreeMap::new(),
+    };
+    found.look(&growing.subjects);
+    hang(&mut root, &mut found.found);
+    Ok(Tree { reference: location.to_string(), root })
+}
+
+/// The image's own manifests.
 struct Growing<'a> {
     source: &'a Source,
     limits: &'a Limits,
-    unknown: Vec<String>,
     manifests: usize,
+    subjects: Vec<Digest>,
 }
 
 impl Growing<'_> {
-    fn node(&mut self, descriptor: &Descriptor, depth: usize) -> Node {
+    fn node(
+        &mut self,
+        descriptor: &Descriptor,
+        bytes: impl FnOnce() -> Result<Vec<u8>, String>,
+        depth: usize,
+    ) -> Node {
         let mut node = Node {
             digest: descriptor.digest.clone(),
             media_type: descriptor.media_type.clone(),
             size: descriptor.size,
             platform: descriptor.platform.clone(),
-            predicates: Vec::new(),
-            referrers: Vec::new(),
-            rejected: Vec::new(),
             children: Vec::new(),
+            build: Vec::new(),
+            hangs: Hangs::default(),
+            unread: None,
+            again: self.subjects.contains(&descriptor.digest),
         };
-        self.manifests += 1;
-        // Attack: an index that lists another 256 times, and that one another.
-        if self.manifests > self.limits.manifests {
-            if self.manifests == self.limits.manifests + 1 {
-                self.unknown
-                    .push(format!("more than {} manifests (limit `manifests`)", self.limits.manifests));
-            }
+        // Attack: an index that lists one signed manifest a thousand times, which would be a million lines.
+        if node.again {
             return node;
         }
-        match self.document(descriptor) {
-            Some(Document::Manifest(manifest)) => node.predicates = buildkit(&manifest),
-            Some(Document::Index(_)) if depth >= self.limits.index_depth => {
-                let limit = self.limits.index_depth;
-                self.unknown.push(format!(
-                    "{}: indexes nested deeper than {limit} (limit `index depth`)",
-                    node.digest
-                ));
-            }
-            Some(Document::Index(index)) => {
-                let children = index.manifests.iter().map(|child| (child, self.node(child, depth + 1)));
-                node.children = nested(children.collect());
-            }
-            None => {}
+        self.subjects.push(descriptor.digest.clone());
+        let at = format!("manifest {}", descriptor.digest);
+        let parsed = bytes().and_then(|bytes| {
+            document::parse(&bytes, Some(&descriptor.media_type), &at).map_err(|fault| fault.to_string())
+        });
+        match parsed {
+            Ok(Document::Manifest(_)) => {}
+            Ok(Document::Index(index)) => node.unread = self.children(&mut node, &index, depth).err(),
+            Err(cause) => node.unread = Some(cause),
         }
-        let found = hanging::of(self.source, &descriptor.digest, self.limits);
-        node.rejected = found.rejected;
-        self.unknown.extend(found.unknown);
-        node.referrers = self.leaves(&descriptor.digest, &found.entries);
         node
     }
 
-    fn document(&mut self, descriptor: &Descriptor) -> Option<Document> {
-        let at = format!("manifest {}", descriptor.digest);
-        let read = self.source.manifest(descriptor, self.limits).map_err(|unread| unread.cause);
-        let parsed = read.and_then(|bytes| {
-            document::parse(&bytes, Some(&descriptor.media_type), &at).map_err(|fault| fault.to_string())
-        });
-        parsed.map_err(|cause| self.unknown.push(cause)).ok()
-    }
-
-    /// What hangs on a subject, and on that in turn.
-    fn leaves(&mut self, subject: &Digest, all: &[Hanging]) -> Vec<Leaf> {
-        let own = all.iter().filter(|hanging| hanging.subject == *subject);
-        own.map(|hanging| {
-            let mut leaf = self.leaf(hanging);
-            // Attack: two that name each other as subject. The depth of the listing ends that.
-            let above: Vec<Hanging> =
-                all.iter().filter(|other| other.depth > hanging.depth).cloned().collect();
-            leaf.referrers = self.leaves(&hanging.descriptor.digest, &above);
-            leaf
-        })
-        .collect()
-    }
-
-    fn leaf(&mut self, hanging: &Hanging) -> Leaf {
-        let kind = match (&hanging.tag, &hanging.artifact_type) {
-            (Some(tag), _) if tag.ends_with(".sig") => LeafKind::LegacySignature,
-            (Some(tag), _) if tag.ends_with(".att") => LeafKind::LegacyAttestation,
-            (Some(_), _) => LeafKind::LegacySbom,
-            (None, Some(kind)) if kind.starts_with("application/vnd.dev.sigstore.bundle") => LeafKind::Bundle,
-            (None, _) => LeafKind::Other,
-        };
-        let mut leaf = Leaf {
-            digest: hanging.descriptor.digest.clone(),
-            kind,
-            artifact_type: hanging.artifact_type.clone(),
-            tag: hanging.tag.clone(),
-            predicates: Vec::new(),
-            claimed_signers: Vec::new(),
-            referrers: Vec::new(),
-        };
-        let at = format!("manifest {}", leaf.digest);
-        let parsed = document::parse(&hanging.manifest, Some(&hanging.descriptor.media_type), &at);
-        let manifest = match parsed {
-            Ok(Document::Manifest(manifest)) => manifest,
-            Ok(Document::Index(_)) => return leaf,
-            Err(fault) => {
-                self.unknown.push(fault.to_string());
-                return leaf;
+    fn children(&mut self, node: &mut Node, index: &Index, depth: usize) -> Result<(), String> {
+        // Attack: a chain of indexes, or one that lists another over and over.
+        if depth >= self.limits.index_depth {
+            return Err(format!(
+                "indexes nested deeper than {} (limit `index depth`)",
+                self.limits.index_depth
+            ));
+        }
+        if index.manifests.len() > self.limits.index_children {
+            let limit = self.limits.index_children;
+            return Err(format!("more than {limit} manifests (limit `index children`)"));
+        }
+        let mut build = Vec::new();
+        for child in &index.manifests {
+            self.manifests += 1;
+            if self.manifests > self.limits.manifests {
+                let limit = self.limits.manifests;
+                return Err(format!("more than {limit} manifests in all (limit `manifests`)"));
             }
-        };
-        for layer in manifest.layers.iter().take(self.limits.layers) {
-            match kind {
-                LeafKind::Bundle => self.bundle(layer, &mut leaf),
-                LeafKind::LegacySignature => leaf.claimed_signers.push(annotated(layer)),
-                LeafKind::LegacyAttestation => {
-                    leaf.claimed_signers.push(annotated(layer));
-                    leaf.predicates.extend(layer.annotations.get("predicateType").cloned());
+            let (source, limits) = (self.source, self.limits);
+            let bytes = || document(source, child, limits).map_err(String::from);
+            match about(child) {
+                Some(about) => build.push((about, attestation(child, bytes()))),
+                None => node.children.push(self.node(child, bytes, depth + 1)),
+            }
+        }
+        for (about, mut attestation) in build {
+            let sibling = node.children.iter_mut().find(|child| child.digest.to_string() == about);
+            match sibling {
+                Some(sibling) => sibling.build.push(attestation),
+                None => {
+                    attestation.astray = Some(about);
+                    node.build.push(attestation);
                 }
-                LeafKind::LegacySbom | LeafKind::Other => {}
             }
         }
-        leaf.claimed_signers.sort();
-        leaf.claimed_signers.dedup();
-        leaf
+        Ok(())
     }
+}
 
-    fn bundle(&mut self, layer: &Descriptor, leaf: &mut Leaf) {
-        match self.blob(layer) {
-            Ok(bundle) => {
-                leaf.claimed_signers.push(signature::of_bundle(&bundle));
-                leaf.predicates.extend(signature::predicate_of_bundle(&bundle));
+/// The digest that one of BuildKit's attestation manifests is about; none where it is no such manifest.
+fn about(child: &Descriptor) -> Option<String> {
+    let kind = child.annotations.get("vnd.docker.reference.type");
+    let is_attestation = child.platform.as_ref().is_some_and(Platform::is_unknown)
+        && kind.is_some_and(|kind| kind == "attestation-manifest");
+    is_attestation.then(|| child.annotations.get("vnd.docker.reference.digest").cloned().unwrap_or_default())
+}
+
+fn attestation(child: &Descriptor, bytes: Result<Vec<u8>, String>) -> BuildAttestation {
+    let manifest = bytes.and_then(|bytes| manifest(&bytes, &child.digest));
+    let predicates = |manifest: &Manifest| {
+        let layers = manifest.layers.iter().take(LAYERS);
+        layers.filter_map(|layer| layer.annotations.get(IN_TOTO).cloned()).collect()
+    };
+    BuildAttestation {
+        digest: child.digest.clone(),
+        size: child.size,
+        predicate_types: manifest.as_ref().map(predicates).unwrap_or_default(),
+        astray: None,
+        unread: manifest.err(),
+    }
+}
+
+fn manifest(bytes: &[u8], digest: &Digest) -> Result<Manifest, String> {
+    let at = format!("manifest {digest}");
+    match document::parse(bytes, None, &at).map_err(|fault| fault.to_string())? {
+        Document::Manifest(manifest) => Ok(manifest),
+        Document::Index(_) => Err(format!("{at}: an index, and no manifest")),
+    }
+}
+
+/// What refers to manifests, level by level.
+struct Looking<'a> {
+    lister: Lister<'a>,
+    source: &'a Source,
+    left: usize,
+    /// Bytes of bundles that may still be fetched.
+    bytes: AtomicU64,
+    found: BTreeMap<Digest, Hangs>,
+}
+
+impl Looking<'_> {
+    fn look(&mut self, subjects: &[Digest]) {
+        let mut seen = BTreeSet::new();
+        let mut level = subjects.to_vec();
+        for depth in 0..=DEPTH {
+            let mut next = Vec::new();
+            for (subject, hangs) in self.level(&level, depth) {
+                // The same manifest may hang on several; what hangs on it is looked for once.
+                let digests = hangs.artifacts.iter().map(|artifact| artifact.digest.clone());
+                next.extend(digests.filter(|digest| seen.insert(digest.clone())));
+                self.found.insert(subject, hangs);
             }
-            Err(cause) => leaf.claimed_signers.push(Signer::Unknown { cause }),
+            if next.is_empty() {
+                return;
+            }
+            level = next;
         }
     }
 
-    fn blob(&self, descriptor: &Descriptor) -> Result<Value, String> {
-        if descriptor.size > BUNDLE {
-            return Err(format!("larger than {BUNDLE} bytes (limit `attestation`)"));
+    fn level(&mut self, level: &[Digest], depth: usize) -> Vec<(Digest, Hangs)> {
+        let listings = parallel(level, AT_ONCE, |subject| self.lister.list(subject));
+        let mut work = Vec::new();
+        let mut answers = Vec::new();
+        for (subject, listing) in level.iter().zip(listings) {
+            let mut hangs = Hangs {
+                artifacts: Vec::new(),
+                rejected: listing
+                    .rejected
+                    .into_iter()
+                    .map(|rejected| Rejected { digest: rejected.digest, cause: rejected.cause })
+                    .collect(),
+                unknown: listing.unknown,
+            };
+            hangs.rejected.sort();
+            let mut entries = listing.entries;
+            if depth == DEPTH && !entries.is_empty() {
+                hangs.unknown.push(format!("more hangs here: referrers are followed {DEPTH} deep"));
+                entries.clear();
+            }
+            if entries.len() > self.left {
+                hangs.unknown.push(format!("more than {REFERRERS_LIMIT} referrers (limit `referrers`)"));
+                entries.truncate(self.left);
+            }
+            self.left -= entries.len();
+            work.extend(entries.into_iter().map(|hung| (answers.len(), subject.clone(), hung)));
+            answers.push((subject.clone(), hangs));
         }
-        let reader = self.source.raw(descriptor).map_err(|error| error.to_string())?;
-        let mut bytes = Vec::new();
-        reader.take(BUNDLE + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-        resolve::verify(&bytes, descriptor, "the bundle").map_err(|fault| fault.to_string())?;
-        serde_json::from_slice(&bytes).map_err(|_| "no JSON".to_owned())
+        let artifacts = parallel(&work, AT_ONCE, |(_, subject, hung)| self.artifact(subject, hung));
+        for ((place, _, _), artifact) in work.iter().zip(artifacts) {
+            if let Some((_, hangs)) = answers.get_mut(*place) {
+                match artifact {
+                    Ok(artifact) => hangs.artifacts.push(artifact),
+                    Err(cause) => hangs.unknown.push(cause),
+                }
+            }
+        }
+        if depth == 0 {
+            self.legacy(&mut answers);
+        }
+        for (_, hangs) in &mut answers {
+            hangs.artifacts.sort_by(|a, b| (a.kind, &a.digest).cmp(&(b.kind, &b.digest)));
+        }
+        answers
     }
-}
 
-/// Types of the predicates in BuildKit's attestation manifest.
-fn buildkit(manifest: &Manifest) -> Vec<String> {
-    let predicate = |layer: &Descriptor| layer.annotations.get("in-toto.io/predicate-type").cloned();
-    manifest.layers.iter().filter_map(predicate).collect()
-}
-
-/// Who a layer of a legacy signature says signed it.
-fn annotated(layer: &Descriptor) -> Signer {
-    match layer.annotations.get(CERTIFICATE).filter(|pem| !pem.is_empty()) {
-        Some(pem) => signature::of_certificate_pem(pem),
-        None => Signer::Key { hint: None },
+    fn artifact(&self, subject: &Digest, hung: &Hung) -> Result<Artifact, String> {
+        let bytes = self.lister.open(subject, hung)?;
+        let digest = &hung.descriptor.digest;
+        let mut artifact = Artifact {
+            kind: ArtifactKind::Other,
+            digest: digest.clone(),
+            size: bytes.len() as u64,
+            artifact_type: hung.artifact_type.clone(),
+            listed: match hung.listed {
+                Some(Listed::Native) => ListedBy::Api,
+                Some(Listed::FallbackTag) => ListedBy::FallbackTag,
+                None => ListedBy::Index,
+            },
+            predicate_types: Vec::new(),
+            signers: Vec::new(),
+            hangs: Hangs::default(),
+        };
+        // What is no manifest, or none that can be read, is shown and not looked into.
+        let Ok(manifest) = manifest(&bytes, digest) else { return Ok(artifact) };
+        if let [layer] = manifest.layers.as_slice()
+            && is_bundle(&layer.media_type)
+        {
+            self.look_into(&mut artifact, &manifest, layer);
+        }
+        Ok(artifact)
     }
-}
 
-/// Puts attestation manifests below the manifests that they are about.
-fn nested(children: Vec<(&Descriptor, Node)>) -> Vec<Node> {
-    let mut about: BTreeMap<String, Vec<Node>> = BTreeMap::new();
-    let mut nodes = Vec::new();
-    let known: Vec<String> = children.iter().map(|(child, _)| child.digest.to_string()).collect();
-    for (child, node) in children {
-        let of = child.annotations.get("vnd.docker.reference.digest").filter(|of| known.contains(of));
-        match of.filter(|of| {
-            **of != child.digest.to_string() && MANIFEST_TYPES.contains(&child.media_type.as_str())
-        }) {
-            Some(of) => about.entry(of.clone()).or_default().push(node),
-            None => nodes.push(node),
+    /// Says what a bundle is and who is said to have signed it.
+    fn look_into(&self, artifact: &mut Artifact, manifest: &Manifest, layer: &Descriptor) {
+        let read = self.bytes(layer).and_then(|bytes| bundle::read(&bytes));
+        let noted = |key: &str| manifest.annotations.get(key).map(String::as_str);
+        let (predicate, is_message) = match &read {
+            Ok(bundle) => (bundle.predicate_type.clone(), bundle.is_message),
+            Err(_) => (None, false),
+        };
+        // What is signed counts before what stands beside it.
+        let predicate = predicate.or_else(|| noted(PREDICATE_TYPE).map(str::to_owned));
+        artifact.kind = match predicate.as_deref() {
+            Some(COSIGN_SIGN) => ArtifactKind::Signature,
+            Some(_) => ArtifactKind::Attestation,
+            None if is_message || noted(CONTENT) == Some("message-signature") => ArtifactKind::Signature,
+            None => ArtifactKind::Bundle,
+        };
+        artifact.predicate_types.extend(predicate.filter(|predicate| predicate != COSIGN_SIGN));
+        artifact.signers.push(match read.and_then(|bundle| bundle.signer) {
+            Ok(SignedBy::Certificate(claimed)) => of(claimed),
+            Ok(SignedBy::Key(hint)) => Signer::Key { hint },
+            Err(cause) => Signer::Unreadable { cause },
+        });
+    }
+
+    fn bytes(&self, layer: &Descriptor) -> Result<Vec<u8>, String> {
+        if layer.size > bundle::BUNDLE {
+            return Err(format!("a bundle larger than the limit of {} bytes", bundle::BUNDLE));
+        }
+        let take = |left: u64| left.checked_sub(layer.size);
+        // Attack: a thousand bundles of the largest size, for one look.
+        if self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_err() {
+            return Err(format!("bundles of more than {BUNDLES} bytes in all"));
+        }
+        let bytes = self.source.document(layer, bundle::BUNDLE).map_err(|error| error.cause)?;
+        verify(&bytes, layer, &format!("blob {}", layer.digest)).map_err(|fault| fault.to_string())?;
+        Ok(bytes)
+    }
+
+    /// Adds what cosign's tags lead to.
+    fn legacy(&self, answers: &mut [(Digest, Hangs)]) {
+        let tags: Vec<(usize, &Digest, &str)> = answers
+            .iter()
+            .enumerate()
+            .flat_map(|(place, (subject, _))| LEGACY.iter().map(move |suffix| (place, subject, *suffix)))
+            .collect();
+        let found = parallel(&tags, AT_ONCE, |(_, subject, suffix)| self.lister.legacy(subject, suffix));
+        let found: Vec<(usize, &str, _)> =
+            tags.iter().zip(found).map(|((place, _, suffix), found)| (*place, *suffix, found)).collect();
+        for (place, suffix, found) in found {
+            let Some((_, hangs)) = answers.get_mut(place) else { continue };
+            match found {
+                Ok(Some((descriptor, bytes))) => hangs.artifacts.push(under_tag(suffix, &descriptor, &bytes)),
+                Ok(None) => {}
+                Err(cause) => hangs.unknown.push(cause.into()),
+            }
         }
     }
-    for node in &mut nodes {
-        node.children.extend(about.remove(&node.digest.to_string()).unwrap_or_default());
+}
+
+/// What one of cosign's tags leads to (cosign, SIGNATURE_SPEC.md). Its layers are the signatures.
+fn under_tag(suffix: &str, descriptor: &Descriptor, bytes: &[u8]) -> Artifact {
+    let kind = match suffix {
+        "sig" => ArtifactKind::LegacySignature,
+        "att" => ArtifactKind::LegacyAttestation,
+        _ => ArtifactKind::LegacySbom,
+    };
+    let (mut signers, mut predicate_types) = (Vec::new(), Vec::new());
+    match manifest(bytes, &descriptor.digest) {
+        Ok(manifest) => {
+            for layer in manifest.layers.iter().take(LAYERS) {
+                predicate_types.extend(layer.annotations.get("predicateType").cloned());
+                // Nobody signs the SBOM there.
+                if kind != ArtifactKind::LegacySbom {
+                    signers.push(match layer.annotations.get("dev.sigstore.cosign/certificate") {
+                        Some(pem) if !pem.is_empty() => match certificate::read_pem(pem) {
+                            Ok(claimed) => of(claimed),
+                            Err(cause) => Signer::Unreadable { cause },
+                        },
+                        Some(_) | None => Signer::Key { hint: None },
+                    });
+                }
+            }
+        }
+        Err(cause) => signers.push(Signer::Unreadable { cause }),
     }
-    // Of attestations of attestations nothing is lost.
-    nodes.extend(about.into_values().flatten());
-    nodes
+    Artifact {
+        kind,
+        digest: descriptor.digest.clone(),
+        size: bytes.len() as u64,
+        artifact_type: None,
+        listed: ListedBy::Tag,
+        predicate_types,
+        signers,
+        hangs: Hangs::default(),
+    }
+}
+
+fn of(claimed: certificate::Claimed) -> Signer {
+    Signer::Certificate { identities: claimed.identities, issuer: claimed.issuer }
+}
+
+/// Puts what was found where it belongs.
+fn hang(node: &mut Node, found: &mut BTreeMap<Digest, Hangs>) {
+    if node.again {
+        return;
+    }
+    node.hangs = found.get(&node.digest).cloned().unwrap_or_default();
+    on_artifacts(&mut node.hangs, found, DEPTH);
+    for child in &mut node.children {
+        hang(child, found);
+    }
+}
+
+fn on_artifacts(hangs: &mut Hangs, found: &BTreeMap<Digest, Hangs>, left: usize) {
+    let Some(left) = left.checked_sub(1) else { return };
+    for artifact in &mut hangs.artifacts {
+        artifact.hangs = found.get(&artifact.digest).cloned().unwrap_or_default();
+        on_artifacts(&mut artifact.hangs, found, left);
+    }
 }

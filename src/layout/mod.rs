@@ -73,6 +73,20 @@ pub fn open(
     Ok((Store { files }, image))
 }
 
+/// Opens an OCI layout and reads the manifest or index of the image that is meant, and nothing below it.
+///
+/// # Errors
+/// [`Error`] where there is no such image, its bytes are not what the layout says, or it is no OCI layout.
+pub fn root(location: &Location, limits: &Limits) -> Result<(Store, Descriptor, Vec<u8>), Error> {
+    let (Location::OciLayout { tag, .. } | Location::OciArchive { tag, .. }) = location else {
+        let message = "not an OCI layout".to_owned();
+        return Err(Error { kind: ErrorKind::NotAnImage, at: location.to_string(), message });
+    };
+    let files = files::Files::open(location, limits)?;
+    let (root, bytes) = oci::root(&files, tag.as_deref(), limits)?;
+    Ok((Store { files }, root, bytes))
+}
+
 impl Store {
     /// What `index.json` lists; nothing in a docker-archive.
     ///

@@ -1,5 +1,6 @@
 //! OCI image layout (image-spec, image-layout.md).
 
+use crate::image::compression::Compression;
 use crate::image::document::{self, Document};
 use crate::image::limits::Limits;
 use crate::image::resolve::{self, Image};
@@ -36,8 +37,32 @@ pub(super) fn resolve(
         Ok(listing) => listing,
         Err(fault) => return Ok(Image { faults: vec![fault], ..Image::default() }),
     };
-    let root = choose(files, &listing.index, tag, &listing.whole)?;
+    let root = choose(files, &listing.index, tag, &listing.whole, limits)?;
     Ok(listing.resolve(files, &root, wanted, limits))
+}
+
+/// The descriptor and the bytes of the image that `tag` names, or of the only one there is.
+pub(super) fn root(
+    files: &Files,
+    tag: Option<&str>,
+    limits: &Limits,
+) -> Result<(Descriptor, Vec<u8>), Error> {
+    if !files.contains(&INDEX.into()) {
+        return Err(not_an_image(files.root(), "not an OCI layout: it has no index.json"));
+    }
+    let broken = |fault: Fault| not_an_image(files.root(), &fault.to_string());
+    let listing = Listing::read(files, limits)?.map_err(broken)?;
+    let root = choose(files, &listing.index, tag, &listing.whole, limits)?;
+    if root == listing.whole {
+        return Ok((root, listing.bytes));
+    }
+    let bytes = files.read(&blob_path(&root.digest), limits.manifest)?;
+    resolve::verify(&bytes, &root, &format!("manifest {}", root.digest)).map_err(|fault| Error {
+        kind: ErrorKind::Mismatch,
+        at: fault.at,
+        message: fault.message,
+    })?;
+    Ok((root, bytes))
 }
 
 /// What `index.json` lists, in its order.
@@ -112,8 +137,19 @@ impl Listing {
 
 /// The image that is meant: by tag, the only one, or the index itself where it lists one image's
 /// platforms.
-fn choose(files: &Files, index: &Index, tag: Option<&str>, whole: &Descriptor) -> Result<Descriptor, Error> {
-    let images: Vec<&Descriptor> = index.manifests.iter().filter(|child| !is_attestation(child)).collect();
+fn choose(
+    files: &Files,
+    index: &Index,
+    tag: Option<&str>,
+    whole: &Descriptor,
+    limits: &Limits,
+) -> Result<Descriptor, Error> {
+    let mut images: Vec<&Descriptor> =
+        index.manifests.iter().filter(|child| !is_attestation(child)).collect();
+    // What hangs on an image is listed beside it, and is no second image to choose from.
+    if tag.is_none() && images.len() > 1 {
+        images.retain(|child| !is_artifact(files, child, limits));
+    }
     let named = |child: &&&Descriptor| tag.is_none() || names(child).any(|name| Some(name) == tag);
     let candidates: Vec<&Descriptor> = images.iter().filter(named).copied().collect();
     let error =
@@ -152,6 +188,23 @@ fn tags(images: &[&Descriptor]) -> String {
         "none of them is tagged".to_owned()
     } else {
         format!("there are {}", tags.join(", "))
+    }
+}
+
+/// Whether an entry is certainly nothing that a runtime could start: a manifest whose configuration is no
+/// image's, or whose layers are none.
+fn is_artifact(files: &Files, child: &Descriptor, limits: &Limits) -> bool {
+    let Ok(bytes) = files.read(&blob_path(&child.digest), limits.manifest) else { return false };
+    if resolve::verify(&bytes, child, INDEX).is_err() {
+        return false;
+    }
+    match document::parse(&bytes, Some(&child.media_type), INDEX) {
+        Ok(Document::Manifest(manifest)) => {
+            let is_layer = |layer: &Descriptor| Compression::of_media_type(&layer.media_type).is_some();
+            !document::CONFIG_TYPES.contains(&manifest.config.media_type.as_str())
+                || (!manifest.layers.is_empty() && !manifest.layers.iter().any(is_layer))
+        }
+        Ok(Document::Index(_)) | Err(_) => false,
     }
 }
 

@@ -12,7 +12,7 @@ use crate::image::document::INDEX_TYPES;
 use crate::image::json as strict;
 use crate::image::limits::Limits;
 use crate::model::descriptor::Descriptor;
-use crate::model::digest::Hasher;
+use crate::model::digest::{Digest, Hasher};
 
 use super::files::not_an_image;
 use super::oci::{INDEX, REF_NAME};
@@ -24,11 +24,11 @@ const MARKER: &str = "oci-layout";
 /// Bytes copied at a time.
 const PIECE: usize = 256 << 10;
 
-/// A layout that is written to. Several may write blobs at once; `index.json` has one writer.
+/// A layout that is written to. Several may write at once, in this process and in others.
 #[derive(Debug)]
 pub struct Writer {
     root: PathBuf,
-    index: Map<String, Value>,
+    limits: Limits,
 }
 
 /// An entry of `index.json`.
@@ -48,17 +48,17 @@ impl Writer {
     /// # Errors
     /// [`ErrorKind::NotAnImage`] where the directory holds something else; nothing in it is touched.
     pub fn open(root: &Path, limits: &Limits) -> Result<Self, Error> {
-        let index = match fs::read_dir(root) {
-            Ok(mut entries) => match entries.next() {
-                Some(_) => read_index(root, limits)?,
-                None => empty_index(),
-            },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => empty_index(),
-            Err(error) => return Err(failed(root, &error)),
-        };
-        fs::create_dir_all(root.join("blobs")).map_err(|error| failed(root, &error))?;
-        let writer = Self { root: root.to_owned(), index };
-        writer.replace(MARKER, br#"{"imageLayoutVersion":"1.0.0"}"#)?;
+        let writer = Self { root: root.to_owned(), limits: *limits };
+        fs::create_dir_all(root).map_err(|error| failed(root, &error))?;
+        let _alone = writer.lock()?;
+        let mut entries = fs::read_dir(root).map_err(|error| failed(root, &error))?;
+        if entries.next().is_none() {
+            writer.replace(INDEX, &serde_json::to_vec(&empty_index()).unwrap_or_default())?;
+            writer.replace(MARKER, br#"{"imageLayoutVersion":"1.0.0"}"#)?;
+        } else {
+            read_index(root, limits)?;
+        }
+        writer.folder(Path::new("blobs"))?;
         Ok(writer)
     }
 
@@ -67,7 +67,7 @@ impl Writer {
     /// # Errors
     /// [`Error`] where it cannot be read.
     pub fn has_blob(&self, descriptor: &Descriptor) -> Result<bool, Error> {
-        let path = self.blob(descriptor);
+        let path = self.blob(&descriptor.digest);
         let file = match fs::symlink_metadata(&path) {
             Ok(metadata) if metadata.is_file() && metadata.len() == descriptor.size => File::open(&path),
             Ok(_) => return Ok(false),
@@ -90,10 +90,9 @@ impl Writer {
     /// # Errors
     /// [`ErrorKind::Mismatch`] where they do not; [`ErrorKind::Io`] where reading or writing failed.
     pub fn put_blob(&self, descriptor: &Descriptor, mut source: impl Read) -> Result<(), Error> {
-        let path = self.blob(descriptor);
-        let folder = path.parent().unwrap_or(&self.root);
-        fs::create_dir_all(folder).map_err(|error| failed(folder, &error))?;
-        let mut place = Temporary::new(folder, &path)?;
+        let path = self.blob(&descriptor.digest);
+        let folder = self.folder(&Path::new("blobs").join(descriptor.digest.algorithm().name()))?;
+        let mut place = Temporary::new(&folder, &path)?;
         let mut hasher = Hasher::new(descriptor.digest.algorithm());
         let (mut piece, mut size) = (vec![0; PIECE], 0_u64);
         loop {
@@ -120,36 +119,94 @@ impl Writer {
         place.keep(&path)
     }
 
-    /// Lists a manifest in `index.json`, its blob in place already. A tag is taken from the entry that had
-    /// it; the same manifest under the same tag, or without one, stands once.
+    /// Lists manifests in `index.json`, their blobs in place already: all of them at once or none. A tag is
+    /// taken from the entry that had it; the same manifest under the same tag, or without one, stands once.
     ///
     /// # Errors
-    /// [`Error`] where the file cannot be replaced.
-    pub fn list(&mut self, entry: &Entry) -> Result<(), Error> {
-        let digest = entry.descriptor.digest.to_string();
-        let name = |value: &Value| value.pointer("/annotations").and_then(|map| map.get(REF_NAME)).cloned();
-        let wanted = entry.tag.clone().map(Value::String);
-        let mut entries = match self.index.remove("manifests") {
-            Some(Value::Array(entries)) => entries,
+    /// [`Error`] where the file cannot be replaced, or would be longer than readers take.
+    pub fn list(&self, entries: &[Entry]) -> Result<(), Error> {
+        let _alone = self.lock()?;
+        let mut index = read_index(&self.root, &self.limits)?;
+        let mut listed = match index.remove("manifests") {
+            Some(Value::Array(listed)) => listed,
             _ => Vec::new(),
         };
-        entries.retain(|other| {
-            let same = other.get("digest").and_then(Value::as_str) == Some(&digest);
-            match (&wanted, name(other)) {
-                (Some(tag), Some(other)) => *tag != other,
-                (None, None) => !same,
-                (Some(_), None) | (None, Some(_)) => true,
-            }
-        });
-        entries.push(written(entry, &digest));
-        self.index.insert("manifests".into(), Value::Array(entries));
-        let bytes = serde_json::to_vec(&self.index).unwrap_or_default();
+        for entry in entries {
+            add(&mut listed, entry);
+        }
+        index.insert("manifests".into(), Value::Array(listed));
+        let bytes = serde_json::to_vec(&index).unwrap_or_default();
+        if bytes.len() as u64 > self.limits.manifest {
+            let message = format!("would be larger than the limit of {} bytes", self.limits.manifest);
+            return Err(not_an_image(&self.root.join(INDEX), &message));
+        }
         self.replace(INDEX, &bytes)
     }
 
-    fn blob(&self, descriptor: &Descriptor) -> PathBuf {
+    /// The digest that a tag leads to now.
+    ///
+    /// # Errors
+    /// [`Error`] where `index.json` cannot be read.
+    pub fn tagged(&self, tag: &str) -> Result<Option<Digest>, Error> {
+        let index = read_index(&self.root, &self.limits)?;
+        let listed = index.get("manifests").and_then(Value::as_array);
+        let mut named = listed.into_iter().flatten().filter(|entry| name(entry) == Some(tag));
+        let digest = named.next().and_then(|entry| entry.get("digest")?.as_str()?.parse().ok());
+        // Two entries of one name are nobody's image.
+        Ok(digest.filter(|_| named.next().is_none()))
+    }
+
+    /// Keeps other writers out while it lives: two that each read `index.json`, add to it and write it lose
+    /// one of the additions.
+    fn lock(&self) -> Result<File, Error> {
+        let folder = File::open(&self.root).map_err(|error| failed(&self.root, &error))?;
+        match folder.lock() {
+            Ok(()) => Ok(folder),
+            // A file system without locks: one writer at a time is then up to the user.
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(folder),
+            Err(error) => Err(failed(&self.root, &error)),
+        }
+    }
+
+    /// The manifest that a tag leads to now, where it is there and whole.
+    ///
+    /// # Errors
+    /// [`Error`] where the layout cannot be read, or the tag leads to what is no manifest.
+    pub fn manifest_tagged(&self, tag: &str) -> Result<Option<Vec<u8>>, Error> {
+        let Some(digest) = self.tagged(tag)? else { return Ok(None) };
+        let path = self.blob(&digest);
+        let mut bytes = Vec::new();
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            // A broken layout: what is not there need not be kept.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(&path, &error)),
+        };
+        file.take(self.limits.manifest + 1).read_to_end(&mut bytes).map_err(|error| failed(&path, &error))?;
+        let mut hasher = Hasher::new(digest.algorithm());
+        hasher.update(&bytes);
+        Ok((hasher.finish() == digest).then_some(bytes))
+    }
+
+    /// A folder of the layout, made where it is missing.
+    fn folder(&self, name: &Path) -> Result<PathBuf, Error> {
+        let path = self.root.join(name);
+        match fs::create_dir(&path) {
+            Ok(()) => return Ok(path),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(failed(&path, &error)),
+        }
+        // Attack: a layout whose `blobs` is a link to a directory elsewhere, which would be written into.
+        let metadata = fs::symlink_metadata(&path).map_err(|error| failed(&path, &error))?;
+        if metadata.is_dir() {
+            Ok(path)
+        } else {
+            Err(not_an_image(&path, "not a directory: nothing was written"))
+        }
+    }
+
+    fn blob(&self, digest: &Digest) -> PathBuf {
         // Algorithm and digits are checked when a digest is parsed: no part of them leads elsewhere.
-        let digest = &descriptor.digest;
         self.root.join("blobs").join(digest.algorithm().name()).join(digest.hex())
     }
 
@@ -160,6 +217,25 @@ impl Writer {
         place.file.write_all(bytes).map_err(|error| failed(&path, &error))?;
         place.keep(&path)
     }
+}
+
+/// Adds an entry to those that are listed, in the place of the ones it makes void.
+fn add(listed: &mut Vec<Value>, entry: &Entry) {
+    let digest = entry.descriptor.digest.to_string();
+    listed.retain(|other| {
+        let same = other.get("digest").and_then(Value::as_str) == Some(&digest);
+        match (entry.tag.as_deref(), name(other)) {
+            (Some(tag), Some(other)) => tag != other,
+            (None, None) => !same,
+            (Some(_), None) | (None, Some(_)) => true,
+        }
+    });
+    listed.push(written(entry, &digest));
+}
+
+/// The tag of an entry.
+fn name(entry: &Value) -> Option<&str> {
+    entry.get("annotations")?.get(REF_NAME)?.as_str()
 }
 
 /// An entry as it is written.
@@ -254,7 +330,6 @@ fn failed(path: &Path, error: &io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::digest::Digest;
 
     fn descriptor(bytes: &[u8]) -> Descriptor {
         Descriptor {
@@ -302,7 +377,7 @@ mod tests {
         let writer = Writer::open(place.path(), &Limits::default()).unwrap();
         let wanted = descriptor(b"hello");
         writer.put_blob(&wanted, &b"hello"[..]).unwrap();
-        fs::write(writer.blob(&wanted), b"jello").unwrap();
+        fs::write(writer.blob(&wanted.digest), b"jello").unwrap();
         assert!(!writer.has_blob(&wanted).unwrap());
         writer.put_blob(&wanted, &b"hello"[..]).unwrap();
         assert!(writer.has_blob(&wanted).unwrap());
@@ -312,15 +387,17 @@ mod tests {
     fn a_tag_is_taken_over_and_other_images_stay() {
         let place = tempfile::tempdir().unwrap();
         let digest = |bytes: &[u8]| Digest::sha256(bytes).to_string();
-        let mut writer = Writer::open(place.path(), &Limits::default()).unwrap();
+        let writer = Writer::open(place.path(), &Limits::default()).unwrap();
         for (bytes, tag) in
             [(b"a", Some("v1")), (b"b", Some("v2")), (b"a", None), (b"a", None), (b"c", Some("v1"))]
         {
-            writer.list(&entry(bytes, tag)).unwrap();
+            writer.list(&[entry(bytes, tag)]).unwrap();
         }
         drop(writer);
-        let mut again = Writer::open(place.path(), &Limits::default()).unwrap();
-        again.list(&entry(b"d", Some("v3"))).unwrap();
+        let again = Writer::open(place.path(), &Limits::default()).unwrap();
+        again.list(&[entry(b"d", Some("v3"))]).unwrap();
+        assert_eq!(again.tagged("v1").unwrap(), Some(Digest::sha256(b"c")));
+        assert_eq!(again.tagged("v9").unwrap(), None);
         let tag = |tag: &str| Some(tag.to_owned());
         assert_eq!(
             listed(place.path()),
@@ -340,5 +417,32 @@ mod tests {
         let error = Writer::open(place.path(), &Limits::default()).unwrap_err();
         assert_eq!(error.kind, ErrorKind::NotAnImage);
         assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_link_in_a_layout_is_not_followed_out_of_it() {
+        let (place, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        drop(Writer::open(place.path(), &Limits::default()).unwrap());
+        std::os::unix::fs::symlink(elsewhere.path(), place.path().join("blobs/sha256")).unwrap();
+        let writer = Writer::open(place.path(), &Limits::default()).unwrap();
+        let error = writer.put_blob(&descriptor(b"hello"), &b"hello"[..]).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::NotAnImage, "{error}");
+        assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn many_that_list_at_once_lose_nothing() {
+        let place = tempfile::tempdir().unwrap();
+        drop(Writer::open(place.path(), &Limits::default()).unwrap());
+        std::thread::scope(|scope| {
+            for n in 0..8_u8 {
+                let place = place.path();
+                scope.spawn(move || {
+                    let writer = Writer::open(place, &Limits::default()).unwrap();
+                    writer.list(&[entry(&[n], Some(&format!("v{n}")))]).unwrap();
+                });
+            }
+        });
+        assert_eq!(listed(place.path()).len(), 8);
     }
 }

@@ -1,110 +1,175 @@
-//! What an image consists of and what hangs on it, as `portcullis tree` shows it.
+//! What hangs on an image: a tree for people and programs to look at. Nothing of it is verified.
 
 use serde::Serialize;
 
 use super::digest::Digest;
-use super::evidence::ImageIdentity;
 use super::platform::Platform;
 
-/// An image with everything below and on it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+/// An image and what hangs on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tree {
-    /// The image.
-    pub image: ImageIdentity,
-    /// Its manifest or index.
+    /// What the user named.
+    pub reference: String,
+    /// The manifest or index that it means.
     pub root: Node,
-    /// What could not be seen: there may be more. Empty where the tree is whole.
-    pub unknown: Vec<String>,
 }
 
-/// A manifest or an index.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+/// A manifest or an index of the image.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
     /// Its digest.
     pub digest: Digest,
     /// Its media type.
     pub media_type: String,
-    /// Its length.
+    /// Its length in bytes.
     pub size: u64,
-    /// The platform, where its index states one.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// The platform that the index above states for it.
     pub platform: Option<Platform>,
-    /// Of BuildKit's attestation manifest: types of the predicates in it. It says so itself; nobody signed it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub predicates: Vec<String>,
-    /// What hangs on it.
-    pub referrers: Vec<Leaf>,
-    /// What was listed as hanging on it and certainly does not: causes.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub rejected: Vec<String>,
-    /// What the index lists. An attestation manifest stands below the manifest that it is about.
-    pub children: Vec<Node>,
+    /// What an index lists, in its order, without BuildKit's attestations.
+    pub children: Vec<Self>,
+    /// BuildKit's attestation manifests that name this manifest.
+    pub build: Vec<BuildAttestation>,
+    /// What refers to it.
+    pub hangs: Hangs,
+    /// Why it, or what it lists, could not be read; none where it could.
+    pub unread: Option<String>,
+    /// It stands in the tree before: what is below it is shown there.
+    pub again: bool,
 }
 
-/// One thing that hangs on a manifest.
+/// An attestation manifest that BuildKit put into the index (buildkit, docs/attestations).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Leaf {
-    /// Digest of its manifest.
+pub struct BuildAttestation {
+    /// Its digest.
     pub digest: Digest,
-    /// What it is.
-    pub kind: LeafKind,
-    /// Its artifact type.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub artifact_type: Option<String>,
-    /// The tag, of cosign's legacy format.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tag: Option<String>,
-    /// Types of the predicates that it attests.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub predicates: Vec<String>,
-    /// Who signed it by its own word. **Nothing of it is verified.**
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub claimed_signers: Vec<Signer>,
-    /// What hangs on it in turn.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub referrers: Vec<Self>,
+    /// Its length in bytes.
+    pub size: u64,
+    /// What it states: the predicate types of its layers.
+    pub predicate_types: Vec<String>,
+    /// The digest that it says it is about, where the index lists no such manifest.
+    pub astray: Option<String>,
+    /// Why it could not be read.
+    pub unread: Option<String>,
 }
 
-/// What hangs there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// What refers to a manifest. Nothing does only where all three are empty.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Hangs {
+    /// Those that are there, by kind and digest.
+    pub artifacts: Vec<Artifact>,
+    /// What is listed and certainly does not belong.
+    pub rejected: Vec<Rejected>,
+    /// What could not be seen: there may be more.
+    pub unknown: Vec<String>,
+}
+
+/// A manifest that refers to another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Artifact {
+    /// What it is.
+    pub kind: ArtifactKind,
+    /// Its digest.
+    pub digest: Digest,
+    /// Its length in bytes.
+    pub size: u64,
+    /// Its artifact type.
+    pub artifact_type: Option<String>,
+    /// Who lists it.
+    pub listed: ListedBy,
+    /// What it states, where it is an attestation.
+    pub predicate_types: Vec<String>,
+    /// Who is said to have signed.
+    pub signers: Vec<Signer>,
+    /// What refers to it in turn.
+    pub hangs: Hangs,
+}
+
+/// What a referrer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum LeafKind {
-    /// A Sigstore bundle.
+pub enum ArtifactKind {
+    /// A sigstore bundle that signs the image.
+    Signature,
+    /// A sigstore bundle that states something.
+    Attestation,
+    /// A sigstore bundle of which neither can be said.
     Bundle,
-    /// cosign's `.sig`.
+    /// Signatures under cosign's tag `.sig`.
     LegacySignature,
-    /// cosign's `.att`.
+    /// Attestations under cosign's tag `.att`.
     LegacyAttestation,
-    /// cosign's `.sbom`, which is not signed.
+    /// An SBOM under cosign's tag `.sbom`.
     LegacySbom,
-    /// Something else.
+    /// Anything else.
     Other,
 }
 
-/// Who a signature says made it.
+/// Who lists a referrer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ListedBy {
+    /// The registry's referrers API.
+    Api,
+    /// The fallback tag beside it.
+    FallbackTag,
+    /// `index.json` of a layout.
+    Index,
+    /// A tag of its own, by cosign's scheme.
+    Tag,
+}
+
+/// Who is said to have signed. A claim: anybody can write anything there.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "by")]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Signer {
-    /// A Fulcio certificate.
+    /// Whoever the certificate names.
     Certificate {
-        /// Its subject alternative name: an address or a URI.
-        subject: String,
-        /// Who told Fulcio so.
-        #[serde(skip_serializing_if = "Option::is_none")]
+        /// Mail addresses, URIs and user names.
+        identities: Vec<String>,
+        /// Who is said to have vouched for them.
         issuer: Option<String>,
     },
     /// A key.
     Key {
-        /// Which one, by its own word.
-        #[serde(skip_serializing_if = "Option::is_none")]
+        /// What stands beside it.
         hint: Option<String>,
     },
-    /// It cannot be told: the cause.
-    Unknown {
-        /// The cause.
+    /// It cannot be told.
+    Unreadable {
+        /// Why.
         cause: String,
     },
+}
+
+/// A manifest that is listed as referring to another and does not.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Rejected {
+    /// Its digest.
+    pub digest: Digest,
+    /// Why it does not count.
+    pub cause: String,
+}
+
+impl Tree {
+    /// Whether everything could be looked at: only then is what is not shown not there.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.root.is_complete()
+    }
+}
+
+impl Node {
+    fn is_complete(&self) -> bool {
+        self.unread.is_none()
+            && self.hangs.is_complete()
+            && self.build.iter().all(|build| build.unread.is_none())
+            && self.children.iter().all(Self::is_complete)
+    }
+}
+
+impl Hangs {
+    fn is_complete(&self) -> bool {
+        self.unknown.is_empty() && self.artifacts.iter().all(|artifact| artifact.hangs.is_complete())
+    }
 }

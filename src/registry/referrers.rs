@@ -14,6 +14,7 @@ use crate::image::json;
 use crate::model::descriptor::Descriptor;
 use crate::model::digest::Digest;
 
+use super::attach::Listed;
 use super::client::{Repository, Target};
 use super::error::{Error, ErrorKind};
 use super::http::is_redirect;
@@ -32,6 +33,8 @@ pub struct Referrer {
     pub artifact_type: Option<String>,
     /// The manifest, where it was opened and is small. Its digest and subject are verified.
     pub manifest: Option<Vec<u8>>,
+    /// Who lists it; the registry itself where both do.
+    pub listed: Listed,
 }
 
 /// An entry that is none: a cause for the reader.
@@ -57,11 +60,15 @@ pub struct Referrers {
 
 /// A referrer's manifest as far as listing it needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Facts {
-    pub(super) artifact_type: Option<String>,
-    pub(super) annotations: BTreeMap<String, String>,
-    pub(super) subject: Option<Digest>,
-    pub(super) media_type: Option<String>,
+pub struct Facts {
+    /// `artifactType`, else the media type of its configuration.
+    pub artifact_type: Option<String>,
+    /// Its annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// The manifest that it refers to.
+    pub subject: Option<Digest>,
+    /// `mediaType`.
+    pub media_type: Option<String>,
 }
 
 /// What became of opening one entry.
@@ -74,6 +81,7 @@ enum Opened {
 struct Entry {
     descriptor: Descriptor,
     artifact_type: Option<String>,
+    listed: Listed,
 }
 
 impl Repository {
@@ -94,6 +102,7 @@ impl Repository {
                             descriptor: entry.descriptor,
                             artifact_type: entry.artifact_type,
                             manifest: None,
+                            listed: Listed::Native,
                         }),
                         (None, _) => entries.push(entry),
                     }
@@ -168,7 +177,7 @@ impl Repository {
             let patience = self.host.settings.times.document;
             let bytes = answer.read(limits::MANIFEST, "a page of referrers", patience).await?;
             let before = entries.len();
-            entries.extend(parse_index(&bytes, &at)?);
+            entries.extend(parse_index(&bytes, Listed::Native, &at)?);
             check_count(entries.len(), &at)?;
             let applied = answer.header("oci-filters-applied").unwrap_or_default();
             if artifact_type.is_some() && applied.split(',').any(|name| name.trim() == "artifactType") {
@@ -208,7 +217,7 @@ impl Repository {
             Err(error) => return Err(error),
         };
         let at = self.at(&target);
-        let entries = parse_index(&pulled.bytes, &at)?;
+        let entries = parse_index(&pulled.bytes, Listed::FallbackTag, &at)?;
         check_count(entries.len(), &at)?;
         Ok(entries)
     }
@@ -256,7 +265,7 @@ impl Repository {
     }
 
     async fn open_entry(&self, subject: &Digest, entry: Entry) -> Result<Opened, Error> {
-        let Entry { mut descriptor, .. } = entry;
+        let Entry { mut descriptor, listed, .. } = entry;
         let reject = |digest: &Digest, cause: String| {
             Ok(Opened::Rejected(RejectedReferrer { digest: digest.clone(), cause }))
         };
@@ -278,7 +287,7 @@ impl Repository {
         descriptor.size = pulled.bytes.len() as u64;
         descriptor.annotations = facts.annotations;
         let manifest = (pulled.bytes.len() <= limits::KEPT_MANIFEST).then_some(pulled.bytes);
-        Ok(Opened::Referrer(Referrer { descriptor, artifact_type: facts.artifact_type, manifest }))
+        Ok(Opened::Referrer(Referrer { descriptor, artifact_type: facts.artifact_type, manifest, listed }))
     }
 }
 
@@ -299,7 +308,7 @@ fn check_count(count: usize, at: &str) -> Result<(), Error> {
 }
 
 /// Reads an index strictly; the artifact types stand beside what `image::document` keeps.
-fn parse_index(bytes: &[u8], at: &str) -> Result<Vec<Entry>, Error> {
+fn parse_index(bytes: &[u8], listed: Listed, at: &str) -> Result<Vec<Entry>, Error> {
     let index = match document::parse(bytes, None, at) {
         Ok(Document::Index(index)) => index,
         Ok(Document::Manifest(_)) => {
@@ -311,7 +320,7 @@ fn parse_index(bytes: &[u8], at: &str) -> Result<Vec<Entry>, Error> {
     let raw = value.get("manifests").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let types = raw.iter().map(|entry| entry.get("artifactType").and_then(Value::as_str).map(str::to_owned));
     let entries = index.manifests.into_iter().zip(types);
-    Ok(entries.map(|(descriptor, artifact_type)| Entry { descriptor, artifact_type }).collect())
+    Ok(entries.map(|(descriptor, artifact_type)| Entry { descriptor, artifact_type, listed }).collect())
 }
 
 /// Why a manifest does not hang on `subject`.
@@ -324,7 +333,10 @@ fn wrong_subject(facts: &Facts, subject: &Digest) -> Option<String> {
 }
 
 /// Reads what makes a manifest a referrer (image-spec, manifest.md, "subject" and "artifactType").
-pub(super) fn facts(bytes: &[u8]) -> Result<Facts, String> {
+///
+/// # Errors
+/// A lowercase fragment where the bytes are no JSON object, or their subject is none.
+pub fn facts(bytes: &[u8]) -> Result<Facts, String> {
     let value = json::parse(bytes).map_err(|error| error.to_string())?;
     let object = value.as_object().ok_or("not a JSON object")?;
     let text =

@@ -16,6 +16,7 @@ use crate::model::reference::Reference;
 use super::blocking::Registry;
 use super::client::{Repository, Target};
 use super::error::{Error, ErrorKind};
+use super::manifest::Pulled;
 
 /// An image in a registry, opened.
 #[derive(Debug)]
@@ -41,26 +42,10 @@ pub fn open(
     wanted: Option<&Platform>,
     limits: &Limits,
 ) -> Result<(Store, Image), Error> {
-    let repository = registry.repository(reference)?;
-    let target = Target::of(reference);
-    let pulled = twice(|| registry.run(repository.manifest(&target)))?;
-    let root = Descriptor {
-        media_type: pulled.media_type.clone().unwrap_or_else(|| media_type(&pulled.bytes).to_owned()),
-        digest: pulled.digest.clone(),
-        size: pulled.bytes.len() as u64,
-        platform: None,
-        annotations: Default::default(),
-    };
-    let store = Store {
-        registry: registry.clone(),
-        repository,
-        digest: pulled.digest,
-        content_type: pulled.media_type,
-        target,
-    };
-    let image = resolve::resolve(&root, wanted, limits, &mut |descriptor, limit| {
-        if *descriptor == root {
-            return Ok(pulled.bytes.clone());
+    let (store, top, bytes) = root(registry, reference)?;
+    let image = resolve::resolve(&top, wanted, limits, &mut |descriptor, limit| {
+        if *descriptor == top {
+            return Ok(bytes.clone());
         }
         let read = store.document(descriptor, limit);
         read.map_err(|error| fault(&error, format!("blob {}", descriptor.digest)))
@@ -68,7 +53,42 @@ pub fn open(
     Ok((store, image))
 }
 
+/// Pulls what a reference means, a manifest or an index, and resolves nothing below it.
+///
+/// # Errors
+/// [`Error`] where it could not be pulled.
+pub fn root(registry: &Registry, reference: &Reference) -> Result<(Store, Descriptor, Vec<u8>), Error> {
+    let repository = registry.repository(reference)?;
+    let target = Target::of(reference);
+    let pulled = twice(|| registry.run(repository.manifest(&target)))?;
+    let content_type = pulled.media_type.clone();
+    let (root, bytes) = described(pulled);
+    let digest = root.digest.clone();
+    Ok((Store { registry: registry.clone(), repository, digest, content_type, target }, root, bytes))
+}
+
+/// A manifest that was asked for by its name, with the descriptor that fits it.
+fn described(pulled: Pulled) -> (Descriptor, Vec<u8>) {
+    let root = Descriptor {
+        media_type: pulled.media_type.unwrap_or_else(|| media_type(&pulled.bytes)),
+        digest: pulled.digest,
+        size: pulled.bytes.len() as u64,
+        platform: None,
+        annotations: Default::default(),
+    };
+    (root, pulled.bytes)
+}
+
 impl Store {
+    /// What another tag of the repository leads to.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] only where the registry says that there is no such tag.
+    pub fn tagged(&self, tag: &str) -> Result<(Descriptor, Vec<u8>), Error> {
+        let target = Target::Tag(tag.to_owned());
+        twice(|| self.registry.run(self.repository.manifest(&target))).map(described)
+    }
+
     /// Where the tag leads now, by the registry's word; none where it was no tag, or nobody says.
     #[must_use]
     pub fn look_again(&self) -> Option<Digest> {

@@ -1,151 +1,398 @@
-//! `portcullis tree`: what an image consists of, and what hangs on it.
+//! `portcullis tree`: what hangs on an image, honest and not.
+
+use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rcgen::string::Ia5String;
+use portcullis::gate::tree;
+use portcullis::image::limits::Limits;
+use portcullis::model::digest::Digest;
+use portcullis::model::tree::{ArtifactKind, ListedBy, Signer, Tree};
+use portcullis::registry::Registry as Client;
+use portcullis::report::{Detail, Style, TREE_FORMATS};
 use rcgen::{CertificateParams, CustomExtension, KeyPair, SanType};
 use serde_json::{Value, json};
 
+use crate::registry::settings;
 use crate::support::cli::{Run, portcullis};
 use crate::support::image::{image, layer, layout};
-use crate::support::registry::{Entries, Fault, MANIFEST, Referrers, Registry, Switches, on};
+use crate::support::registry::{Entries, Fault, Hint, INDEX, MANIFEST, Referrers, Registry, Switches, on};
 
 const APP: &str = "acme/app";
 const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
-const WORKFLOW: &str = "https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main";
+const SBOM: &str = "application/vnd.cyclonedx+json";
+const SIGN: &str = "https://sigstore.dev/cosign/sign/v1";
+const SLSA: &str = "https://slsa.dev/provenance/v1";
 const ISSUER: &str = "https://token.actions.githubusercontent.com";
 
-fn tree(reference: &str, more: &[&str]) -> Run {
-    let home = tempfile::tempdir().unwrap();
-    portcullis(home.path(), &[&["tree", reference, "--insecure-registry", "127.0.0.1"], more].concat())
+fn look(reference: &str) -> Tree {
+    let client = Client::new(settings()).unwrap();
+    tree(&reference.parse().unwrap(), Some(&client), &Limits::default()).unwrap()
 }
 
-/// A certificate as Fulcio makes them, of nobody's authority.
-fn certificate() -> rcgen::Certificate {
-    let mut params = CertificateParams::default();
-    params.subject_alt_names = vec![SanType::URI(Ia5String::try_from(WORKFLOW).unwrap())];
-    let issuer = [&[0x0c, u8::try_from(ISSUER.len()).unwrap()], ISSUER.as_bytes()].concat();
-    params.custom_extensions =
-        vec![CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 57264, 1, 8], issuer)];
-    params.self_signed(&KeyPair::generate().unwrap()).unwrap()
+fn text(tree: &Tree) -> String {
+    let style = Style { color: false, detail: Detail::Usual, width: 110 };
+    TREE_FORMATS[0].tree(tree, &style)
 }
 
-fn bundle(predicate: Option<&str>) -> Vec<u8> {
-    let mut bundle =
-        json!({"verificationMaterial": {"certificate": {"rawBytes": STANDARD.encode(certificate().der())}}});
-    match predicate {
-        Some(kind) => {
-            let statement =
-                json!({"_type": "https://in-toto.io/Statement/v1", "predicateType": kind}).to_string();
-            bundle["dsseEnvelope"] = json!({"payload": STANDARD.encode(statement)});
-        }
-        None => bundle["messageSignature"] = json!({}),
-    }
-    serde_json::to_vec(&bundle).unwrap()
+/// A certificate in DER as Fulcio makes them.
+fn certificate(names: Vec<SanType>, issuer: &str, old: bool) -> Vec<u8> {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.subject_alt_names = names;
+    let (last, content) = if old {
+        (1, issuer.as_bytes().to_vec())
+    } else {
+        (8, [&[0x0c, u8::try_from(issuer.len()).unwrap()], issuer.as_bytes()].concat())
+    };
+    let oid = [1, 3, 6, 1, 4, 1, 57264, 1, last];
+    params.custom_extensions.push(CustomExtension::from_oid_content(&oid, content));
+    let key = KeyPair::generate().unwrap();
+    params.self_signed(&key).unwrap().der().to_vec()
 }
 
-fn signed(referrers: Referrers) -> (Registry, String) {
-    let registry = Registry::start(Switches { referrers, ..Switches::default() });
-    let mut built = layout();
-    let only = built.add(image("linux/amd64").layer(layer("COPY . .").file("etc/motd", "hello")));
-    let attestation = built.attestation(&only);
-    let index = built.index(vec![only, attestation]);
-    built.tag("v1", index);
-    let digest = registry.push_layout(APP, "v1", &built);
-    let signature = registry.add_referrer(APP, &digest, BUNDLE, &bundle(None));
-    let provenance =
-        registry.add_referrer(APP, &digest, BUNDLE, &bundle(Some("https://slsa.dev/provenance/v1")));
-    if referrers == Referrers::Off {
-        registry.set_fallback(APP, &digest, &[signature, provenance], Entries::Ghcr);
-    }
-    let payload = registry.put_blob(APP, b"signed");
-    let config = registry.put_blob(APP, b"{\"config\":true}");
-    let legacy = json!({
-        "schemaVersion": 2, "mediaType": MANIFEST,
-        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": config, "size": 15},
-        "layers": [{
-            "mediaType": "application/vnd.dev.cosign.simplesigning.v1+json", "digest": payload, "size": 6,
-            "annotations": {"dev.sigstore.cosign/certificate": certificate().pem()},
-        }],
+fn uri(text: &str) -> Vec<SanType> {
+    vec![SanType::URI(text.try_into().unwrap())]
+}
+
+/// A bundle over a statement.
+fn bundle(material: &Value, predicate: &str) -> Vec<u8> {
+    let statement =
+        json!({"_type": "https://in-toto.io/Statement/v1", "predicateType": predicate, "subject": []});
+    json!({
+        "mediaType": BUNDLE, "verificationMaterial": material,
+        "dsseEnvelope": {"payload": STANDARD.encode(statement.to_string()), "signatures": []},
+    })
+    .to_string()
+    .into_bytes()
+}
+
+fn by_certificate(der: &[u8]) -> Value {
+    json!({"certificate": {"rawBytes": STANDARD.encode(der)}})
+}
+
+fn digest(descriptor: &Value) -> String {
+    descriptor["digest"].as_str().unwrap().to_owned()
+}
+
+/// Puts a manifest of cosign's older form under its tag; its digest.
+fn legacy(registry: &Registry, subject: &str, suffix: &str, layers: &[Value]) -> String {
+    let config = registry.put_blob(APP, b"{}");
+    let payload = registry.put_blob(APP, b"payload");
+    let layers: Vec<Value> = layers
+        .iter()
+        .map(|annotations| {
+            json!({
+                "mediaType": "application/vnd.dev.cosign.simplesigning.v1+json", "digest": payload, "size": 7,
+                "annotations": annotations,
+            })
+        })
+        .collect();
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": MANIFEST, "layers": layers,
+        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": config, "size": 2},
     });
-    let tag = format!("{}.sig", digest.replace(':', "-"));
-    registry.put_manifest(APP, Some(&tag), MANIFEST, &serde_json::to_vec(&legacy).unwrap());
-    (registry, digest)
+    let tag = format!("{}.{suffix}", subject.replace(':', "-"));
+    registry.put_manifest(APP, Some(&tag), MANIFEST, manifest.to_string().as_bytes())
+}
+
+/// Two platforms, one attested by BuildKit; the digests of the index and of the platforms.
+fn image_on(registry: &Registry) -> [String; 4] {
+    let mut built = layout();
+    let amd64 = built.add(image("linux/amd64").layer(layer("COPY . .").file("a", "amd64")));
+    let arm64 = built.add(image("linux/arm64").layer(layer("COPY . .").file("a", "arm64")));
+    let attestation = built.attestation(&amd64);
+    let index = built.index(vec![amd64.clone(), arm64.clone(), attestation.clone()]);
+    built.tag("v1", index);
+    [registry.push_layout(APP, "v1", &built), digest(&amd64), digest(&arm64), digest(&attestation)]
+}
+
+/// The text with names in place of digests, and without lengths.
+fn masked(text: &str, names: &BTreeMap<String, &str>) -> String {
+    let mut text = text.to_owned();
+    for (digest, name) in names {
+        text = text.replace(digest, name);
+    }
+    let words: Vec<&str> = text.split(' ').collect();
+    let mut out: Vec<&str> = Vec::new();
+    for (place, word) in words.iter().enumerate() {
+        let is_length = words.get(place + 1).is_some_and(|next| next.starts_with("bytes"));
+        out.push(if is_length { "N" } else { word });
+    }
+    out.join(" ")
 }
 
 #[test]
-fn everything_on_an_image_is_drawn_with_who_claims_to_have_signed() {
-    for referrers in [Referrers::Native { page_size: 1 }, Referrers::Off] {
-        let (registry, digest) = signed(referrers);
-        let text = tree(&registry.reference(APP, "v1"), &[]).ended(0).out();
-        for part in [
-            "└─ index",
-            &digest[..19],
-            "signature (bundle)",
-            "attestation (bundle) https://slsa.dev/provenance/v1",
-            "signature (legacy)",
-            &format!("claims {WORKFLOW} by {ISSUER}"),
-            "linux/amd64",
-            "nothing is verified",
-        ] {
-            assert!(text.contains(part), "{part} is missing:\n{text}");
+fn a_signed_image_is_drawn() {
+    let registry = Registry::start(Switches::default());
+    let [index, amd64, arm64, attestation] = image_on(&registry);
+    let workflow = "https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main";
+    let signature = registry.add_referrer(
+        APP,
+        &index,
+        BUNDLE,
+        &bundle(&by_certificate(&certificate(uri(workflow), ISSUER, false)), SIGN),
+    );
+    let provenance =
+        registry.add_referrer(APP, &amd64, BUNDLE, &bundle(&json!({"publicKey": {"hint": "acme-1"}}), SLSA));
+    let sbom = registry.add_referrer(APP, &amd64, SBOM, b"{}");
+    let mail = vec![SanType::Rfc822Name("ci@acme.example".try_into().unwrap())];
+    let pem = rcgen_pem(&certificate(mail, "https://accounts.acme.example", true));
+    let old = legacy(&registry, &arm64, "sig", &[json!({"dev.sigstore.cosign/certificate": pem}), json!({})]);
+    let tree = look(&registry.reference(APP, "v1"));
+    assert!(tree.is_complete());
+    let names = BTreeMap::from([
+        (index, "INDEX"),
+        (amd64, "AMD64"),
+        (arm64, "ARM64"),
+        (attestation, "BUILD"),
+        (digest(&signature), "SIGNATURE"),
+        (digest(&provenance), "PROVENANCE"),
+        (digest(&sbom), "SBOM"),
+        (old, "OLD"),
+        (registry.address().to_owned(), "HOST"),
+    ]);
+    let expected = "\
+HOST/acme/app:v1
+index  INDEX  N bytes
+├─ signature  SIGNATURE  N bytes, listed by the registry
+│     signed by https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main, by \
+https://token.actions.githubusercontent.com (claimed, not verified)
+├─ linux/amd64  AMD64  N bytes
+│  ├─ attestation of the build  BUILD  N bytes
+│  ├─ attestation  PROVENANCE  N bytes, listed by the registry
+│  │     https://slsa.dev/provenance/v1
+│  │     signed by a key, hint acme-1 (claimed, not verified)
+│  └─ application/vnd.cyclonedx+json  SBOM  N bytes, listed by the registry
+└─ linux/arm64  ARM64  N bytes
+   └─ signatures (.sig)  OLD  N bytes, by its tag
+         signed by ci@acme.example, by https://accounts.acme.example (claimed, not verified)
+         signed by a key (not verified)
+
+Who signed is as claimed and not verified.
+";
+    assert_eq!(masked(&text(&tree), &names), expected);
+}
+
+fn rcgen_pem(der: &[u8]) -> String {
+    let text = STANDARD.encode(der);
+    let lines: Vec<&str> = (0..text.len()).step_by(64).map(|at| &text[at..text.len().min(at + 64)]).collect();
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
+}
+
+fn run(registry: &Registry, more: &[&str]) -> Run {
+    let home = tempfile::tempdir().unwrap();
+    let reference = registry.reference(APP, "v1");
+    portcullis(home.path(), &[&["tree", &reference, "--insecure-registry", "127.0.0.1"], more].concat())
+}
+
+#[test]
+fn the_same_tree_for_programs_and_from_a_fallback_tag() {
+    let registry = Registry::start(Switches { referrers: Referrers::Off, ..Switches::default() });
+    let [index, ..] = image_on(&registry);
+    let statement = bundle(&by_certificate(&certificate(uri("https://acme.example"), ISSUER, false)), SLSA);
+    let listed = registry.add_referrer(APP, &index, BUNDLE, &statement);
+    let on_it = registry.add_referrer(APP, &digest(&listed), SBOM, b"on the attestation");
+    registry.set_fallback(APP, &index, std::slice::from_ref(&listed), Entries::Ghcr);
+    registry.set_fallback(APP, &digest(&listed), std::slice::from_ref(&on_it), Entries::Bare);
+    let first = run(&registry, &["-o", "json"]).ended(0);
+    let document = first.json();
+    assert_eq!(document["schema"], "portcullis.dev/tree/v1");
+    assert_eq!((&document["complete"], &document["verified"]), (&json!(true), &json!(false)));
+    let artifact = &document["root"]["artifacts"][0];
+    assert_eq!((&artifact["kind"], &artifact["listed"]), (&json!("attestation"), &json!("fallback-tag")));
+    assert_eq!(artifact["predicateTypes"], json!([SLSA]));
+    let claimed = json!([{"certificate": {"identities": ["https://acme.example"], "issuer": ISSUER}}]);
+    assert_eq!(artifact["claimedSigners"], claimed);
+    assert_eq!(artifact["artifacts"][0]["digest"], on_it["digest"]);
+    assert_eq!(document["root"]["children"].as_array().unwrap().len(), 2);
+    assert_eq!(document["root"]["children"][0]["buildAttestations"].as_array().unwrap().len(), 1);
+    assert_eq!(first.out(), run(&registry, &["-o", "json"]).ended(0).out());
+}
+
+#[test]
+fn a_list_that_fails_is_not_known_and_ends_with_3() {
+    for fault in [Fault::error(403, "DENIED", ""), Fault::Throttled(Hint::None), Fault::bare(500)] {
+        for what in ["/referrers/", "/manifests/sha256-"] {
+            let registry = Registry::start(Switches::default());
+            image_on(&registry);
+            registry.script(on("GET", what).always(), [fault.clone()]);
+            let tree = look(&registry.reference(APP, "v1"));
+            assert!(!tree.is_complete());
+            let text = text(&tree);
+            assert!(text.contains("not known: ") && text.contains("there may be more"), "{text}");
         }
     }
+    let registry = Registry::start(Switches::default());
+    image_on(&registry);
+    registry.script(on("GET", "/referrers/").always(), [Fault::error(403, "DENIED", "")]);
+    let document = run(&registry, &["-o", "json"]).ended(3).json();
+    assert_eq!(document["complete"], false);
+    assert!(!document["root"]["unknown"].as_array().unwrap().is_empty());
 }
 
 #[test]
-fn programs_get_the_same_as_json() {
-    let (registry, digest) = signed(Referrers::Native { page_size: 10 });
-    let json = tree(&registry.reference(APP, "v1"), &["-o", "json"]).ended(0).json();
-    assert_eq!((&json["schema"], &json["complete"]), (&json!("portcullis.dev/tree/v1"), &json!(true)));
-    assert_eq!(json["image"]["digest"], digest);
-    let kinds: Vec<&Value> =
-        json["root"]["referrers"].as_array().unwrap().iter().map(|leaf| &leaf["kind"]).collect();
-    assert_eq!(kinds, ["bundle", "bundle", "legacy-signature"]);
-    let signer = &json["root"]["referrers"][0]["claimedSigners"][0];
-    assert_eq!((&signer["subject"], &signer["issuer"]), (&json!(WORKFLOW), &json!(ISSUER)));
-    // The attestation manifest stands below what it is about.
-    let child = &json["root"]["children"][0];
-    assert_eq!(child["platform"], "linux/amd64");
-    assert_eq!(child["children"].as_array().map(Vec::len), Some(1));
-}
-
-#[test]
-fn a_listing_that_fails_is_not_seen_and_never_nothing() {
-    for fault in [Fault::bare(403), Fault::error(429, "TOOMANYREQUESTS", "later"), Fault::Html] {
-        let (registry, digest) = signed(Referrers::Off);
-        let fallback = format!("/manifests/{}", digest.replace(':', "-"));
-        registry.script(on("GET", &fallback).times(usize::MAX), [fault]);
-        let run = tree(&registry.reference(APP, "v1"), &["--timeout", "6s"]).ended(3);
-        assert!(run.out().contains("not seen: "), "{}", run.out());
+fn a_manifest_that_is_gone_is_told() {
+    let registry = Registry::start(Switches::default());
+    let [_, amd64, _, attestation] = image_on(&registry);
+    for gone in [attestation, amd64] {
+        registry.remove_manifest(APP, &gone);
+        assert!(run(&registry, &[]).ended(3).out().contains("could not be read: "));
     }
 }
 
 #[test]
-fn a_referrer_of_another_image_does_not_belong_there() {
-    let (registry, digest) = signed(Referrers::Off);
-    let other = registry.put_manifest(APP, None, MANIFEST, br#"{"schemaVersion":2}"#);
-    let stray = registry.add_referrer(APP, &other, BUNDLE, &bundle(None));
-    registry.set_fallback(APP, &digest, &[stray], Entries::Faithful);
-    let run = tree(&registry.reference(APP, "v1"), &[]).ended(0);
-    assert!(run.out().contains("does not belong here: "), "{}", run.out());
-    assert!(!run.out().contains("signature (bundle)"), "{}", run.out());
+fn a_referrer_of_another_image_is_shown_as_refused() {
+    let registry = Registry::start(Switches { referrers: Referrers::Off, ..Switches::default() });
+    let [index, ..] = image_on(&registry);
+    let other = Digest::sha256(b"another image").to_string();
+    let foreign = registry.add_referrer(APP, &other, BUNDLE, b"signature of another image");
+    registry.set_fallback(APP, &index, std::slice::from_ref(&foreign), Entries::Faithful);
+    let tree = look(&registry.reference(APP, "v1"));
+    assert!(tree.root.hangs.artifacts.is_empty());
+    assert!(text(&tree).contains(&format!("refused  {}: its subject is {other}", digest(&foreign))));
 }
 
 #[test]
-fn garbage_for_a_bundle_is_no_signer_and_no_escape_gets_through() {
-    let (registry, digest) = signed(Referrers::Native { page_size: 10 });
-    registry.add_referrer(APP, &digest, BUNDLE, b"\x1b[2J no json");
-    registry.add_referrer(APP, &digest, "application/x\u{1b}[31m", b"x");
-    let run = tree(&registry.reference(APP, "v1"), &[]);
-    assert!([0, 3].contains(&run.code()), "{}", run.err());
-    assert!(run.out().contains("signer not known: no JSON"), "{}", run.out());
-    assert!(!run.out().contains('\u{1b}'));
+fn certificates_that_are_garbage_are_told() {
+    let registry = Registry::start(Switches::default());
+    let [index, ..] = image_on(&registry);
+    let honest = certificate(uri("https://acme.example"), ISSUER, false);
+    let mut garbage: Vec<Vec<u8>> = vec![
+        b"not JSON".to_vec(),
+        b"{}".to_vec(),
+        bundle(&json!({}), SIGN),
+        bundle(&json!({"certificate": {"rawBytes": "%%%"}}), SIGN),
+        bundle(&json!({"certificate": {"rawBytes": STANDARD.encode([0x30; 80_000])}}), SIGN),
+        bundle(&json!({"x509CertificateChain": {"certificates": []}}), SIGN),
+    ];
+    garbage.extend((0..honest.len()).step_by(17).map(|end| bundle(&by_certificate(&honest[..end]), SIGN)));
+    let count = garbage.len();
+    for payload in garbage {
+        registry.add_referrer(APP, &index, BUNDLE, &payload);
+    }
+    legacy(&registry, &index, "sig", &[json!({"dev.sigstore.cosign/certificate": "garbage"})]);
+    let tree = look(&registry.reference(APP, "v1"));
+    let artifacts = &tree.root.hangs.artifacts;
+    assert_eq!(artifacts.len(), count + 1);
+    let unread = |signers: &[Signer]| matches!(signers, [Signer::Unreadable { .. }]);
+    assert!(artifacts.iter().all(|artifact| unread(&artifact.signers)), "{artifacts:?}");
 }
 
 #[test]
-fn a_layout_has_a_tree_too() {
-    let run = tree("oci:testdata/demo/image", &[]).ended(0);
-    assert!(run.out().contains("linux/amd64"), "{}", run.out());
-    tree("docker-archive:x.tar", &[]).ended(2);
+fn foreign_text_does_not_reach_the_terminal_raw() {
+    let registry = Registry::start(Switches::default());
+    let [index, ..] = image_on(&registry);
+    let evil = "\u{1b}[2J\u{202e}\nsigned by the president";
+    registry.add_referrer(APP, &index, evil, b"{}");
+    registry.add_referrer(APP, &index, BUNDLE, &bundle(&json!({"publicKey": {"hint": evil}}), evil));
+    legacy(&registry, &index, "att", &[json!({"predicateType": evil})]);
+    let tree = look(&registry.reference(APP, "v1"));
+    let text = text(&tree);
+    let raw = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+    assert!(!text.contains(raw) && text.contains("\\u{1b}[2J"), "{text}");
+    assert!(!text.lines().any(|line| line.trim_start().starts_with("signed by the president")), "{text}");
+    let json = TREE_FORMATS[1].tree(&tree, &Style { color: false, detail: Detail::Usual, width: 110 });
+    assert!(!json.contains(raw), "{json}");
+}
+
+#[test]
+fn a_thousand_referrers_and_one_more() {
+    let registry = Registry::start(Switches { referrers: Referrers::Off, ..Switches::default() });
+    let [index, ..] = image_on(&registry);
+    let mut listed: Vec<Value> =
+        (0..1_000).map(|n| registry.add_referrer(APP, &index, SBOM, format!("{n}").as_bytes())).collect();
+    registry.set_fallback(APP, &index, &listed, Entries::Ghcr);
+    let tree = look(&registry.reference(APP, "v1"));
+    assert_eq!((tree.root.hangs.artifacts.len(), tree.is_complete()), (1_000, true));
+    assert!(text(&tree).lines().count() < 40);
+    assert!(text(&tree).contains("and 980 more"));
+    listed.push(registry.add_referrer(APP, &index, SBOM, b"one more"));
+    registry.set_fallback(APP, &index, &listed, Entries::Ghcr);
+    let tree = look(&registry.reference(APP, "v1"));
+    assert!(!tree.is_complete());
+    assert!(tree.root.hangs.unknown[0].contains("limit `referrers`"), "{:?}", tree.root.hangs.unknown);
+}
+
+#[test]
+fn what_buildkit_states_stands_below_the_platform_that_it_names() {
+    let registry = Registry::start(Switches::default());
+    let [_, amd64, ..] = image_on(&registry);
+    let (_, _, platform) = registry.manifest(APP, &amd64).unwrap();
+    let statement = registry.put_blob(APP, b"statement");
+    let config = registry.put_blob(APP, b"{}");
+    let layers = ["https://spdx.dev/Document", SLSA].map(|predicate| {
+        json!({"mediaType": "application/vnd.in-toto+json", "digest": statement, "size": 9,
+            "annotations": {"in-toto.io/predicate-type": predicate}})
+    });
+    let attestation = json!({
+        "schemaVersion": 2, "mediaType": MANIFEST, "layers": layers,
+        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": config, "size": 2},
+    })
+    .to_string();
+    let stored = registry.put_manifest(APP, None, MANIFEST, attestation.as_bytes());
+    let entry = |about: &str| {
+        json!({
+            "mediaType": MANIFEST, "digest": stored, "size": attestation.len(),
+            "platform": {"os": "unknown", "architecture": "unknown"},
+            "annotations": {
+                "vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": about,
+            },
+        })
+    };
+    let own = json!({
+        "mediaType": MANIFEST, "digest": amd64, "size": platform.len(),
+        "platform": {"os": "linux", "architecture": "amd64"},
+    });
+    let put = |about: &str| {
+        // The attestation may stand before its platform.
+        let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [entry(about), own]});
+        registry.put_manifest(APP, Some("v1"), INDEX, index.to_string().as_bytes());
+        look(&registry.reference(APP, "v1"))
+    };
+    let tree = put(&amd64);
+    assert_eq!(tree.root.children[0].build[0].predicate_types, ["https://spdx.dev/Document", SLSA]);
+    assert!(tree.root.build.is_empty() && tree.root.children.len() == 1);
+    let other = Digest::sha256(b"another").to_string();
+    let tree = put(&other);
+    assert_eq!(tree.root.build[0].astray.as_deref(), Some(other.as_str()));
+    assert!(text(&tree).contains(&format!("about {other}, which this index does not list")));
+}
+
+#[test]
+fn an_index_that_lists_a_manifest_over_and_over() {
+    let registry = Registry::start(Switches::default());
+    let [index, amd64, ..] = image_on(&registry);
+    registry.add_referrer(APP, &amd64, SBOM, b"{}");
+    let (_, _, bytes) = registry.manifest(APP, &amd64).unwrap();
+    let entry = json!({"mediaType": MANIFEST, "digest": amd64, "size": bytes.len()});
+    let many = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": vec![entry; 200]});
+    registry.put_manifest(APP, Some("v1"), INDEX, many.to_string().as_bytes());
+    registry.forget();
+    let tree = look(&registry.reference(APP, "v1"));
+    assert_eq!(tree.root.children.len(), 200);
+    assert_eq!(tree.root.children.iter().filter(|child| child.again).count(), 199);
+    assert_eq!(tree.root.children.iter().map(|child| child.hangs.artifacts.len()).sum::<usize>(), 1);
+    assert!(registry.count("*", "") < 30, "{}", registry.count("*", ""));
+    assert!(!index.is_empty());
+}
+
+#[test]
+fn the_tree_of_a_layout() {
+    let registry = Registry::start(Switches::default());
+    let [index, ..] = image_on(&registry);
+    registry.add_referrer(APP, &index, BUNDLE, &bundle(&json!({"publicKey": {}}), SIGN));
+    legacy(&registry, &index, "sig", &[json!({})]);
+    let (home, place) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let layout = format!("oci:{}/made:v1", place.path().display());
+    let source = registry.reference(APP, "v1");
+    portcullis(home.path(), &["copy", &source, &layout, "--insecure-registry", "127.0.0.1"]).ended(0);
+    let tree = tree(&layout.parse().unwrap(), None, &Limits::default()).unwrap();
+    assert!(tree.is_complete());
+    let kinds: Vec<(ArtifactKind, &ListedBy)> =
+        tree.root.hangs.artifacts.iter().map(|artifact| (artifact.kind, &artifact.listed)).collect();
+    assert_eq!(
+        kinds,
+        [(ArtifactKind::Signature, &ListedBy::Index), (ArtifactKind::LegacySignature, &ListedBy::Tag)]
+    );
+    portcullis(home.path(), &["tree", "docker-archive:x.tar"]).ended(2);
 }

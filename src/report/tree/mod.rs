@@ -1,4 +1,5 @@
-//! Reports of `tree`. A format is one file and one row of [`TREE_FORMATS`].
+//! Reports of `tree`: what hangs on an image, written for a person or a program. A format is one file and
+//! one row of [`TREE_FORMATS`]. Every format says that signers are claims.
 
 mod json;
 mod text;
@@ -7,7 +8,7 @@ use crate::model::tree::Tree;
 
 use super::Style;
 
-/// A format of trees. The same bytes for the same tree, ending with a newline.
+/// A format of trees. The same bytes for the same input, ending with a newline.
 pub trait TreeFormat: Sync {
     /// What the user writes after `-o`.
     fn id(&self) -> &'static str;
@@ -15,7 +16,7 @@ pub trait TreeFormat: Sync {
     /// One line on what it is for.
     fn summary(&self) -> &'static str;
 
-    /// The tree.
+    /// One tree.
     fn tree(&self, tree: &Tree, style: &Style) -> String;
 }
 
