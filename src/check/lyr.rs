@@ -4,10 +4,10 @@
 mod entries;
 mod table;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::inventory::Merged;
+use crate::inventory::{ARCHIVE, Merged, NOT_EMPTY};
 use crate::model::observed::{NameFault, Note, Topic, What};
 use crate::model::path::{ImagePath, escape};
 use crate::model::violation::{CheckSeverity, Place, Violation};
@@ -30,9 +30,15 @@ impl Family for Layers {
             let stored = merged.stored();
             let hidden: HashMap<(usize, &ImagePath), Option<usize>> =
                 stored.iter().map(|file| ((file.layer, file.path), file.hidden_by)).collect();
+            let mut seen = HashSet::new();
             for (index, layer) in image.layers.iter().enumerate() {
                 let mut at = At { image, index, layer, found };
+                // Attack: one layer listed hundreds of times, to be looked at as often.
+                if !seen.insert((&layer.verified.digest, &layer.diff_id)) {
+                    continue;
+                }
                 at.stream();
+                at.unread();
                 at.notes(&hidden);
                 at.newest(subject.now.as_second());
                 entries::look(&mut at);
@@ -109,6 +115,15 @@ impl<'a, 'f> At<'a, 'f> {
         }
     }
 
+    /// What the pass did not read of the archive: whatever it holds was not looked at.
+    fn unread(&mut self) {
+        let at = format!("layer {} ({})", self.index, self.layer.verified.digest);
+        let gaps = self.layer.inventory.gaps.iter().filter(|gap| gap.cataloger == ARCHIVE);
+        for cause in gaps.map(|gap| gap.cause.as_str()).chain(self.layer.verified.trailing.iter().copied()) {
+            self.found.unseen(&at, cause);
+        }
+    }
+
     /// Clocks differ: a day ahead is no future yet.
     fn newest(&mut self, now: i64) {
         if let Some((time, path)) = &self.layer.inventory.observed.newest
@@ -133,6 +148,10 @@ impl<'a, 'f> At<'a, 'f> {
                 self.found
                     .unseen(at, "it may hold a secret or an account, and only its beginning was searched");
                 continue;
+            }
+            if matches!(note.what, What::Whiteout(NOT_EMPTY)) {
+                let at = format!("layer {} ({}): {}", self.index, layer.verified.digest, note.path);
+                self.found.unseen(at, "a whiteout with content, which was not looked at");
             }
             let (check, severity, mut message) = judged(note);
             if matches!(note.what, What::Secret { .. })

@@ -16,7 +16,10 @@ use super::{CATALOGERS, Cataloger, HEAD_LEN, Reads, content};
 use crate::model::observed::{NameFault, What};
 
 /// The id under which gaps of the archive itself are recorded.
-const ARCHIVE: &str = "tar";
+pub const ARCHIVE: &str = "tar";
+
+/// What is observed of a whiteout that has content.
+pub const NOT_EMPTY: &str = "a whiteout that is no empty file";
 
 /// Reads one layer and catalogs its files. `at` names the layer in faults.
 ///
@@ -172,7 +175,7 @@ impl<'a> Pass<'a> {
         self.observer.header(&path, header);
         if let Some(name) = path.file_name().strip_prefix(b".wh.") {
             if header.kind != Kind::File || header.size > 0 {
-                self.observer.note(&path, What::Whiteout("a whiteout that is no empty file"));
+                self.observer.note(&path, What::Whiteout(NOT_EMPTY));
             }
             self.whiteout(&path, name);
             return Ok(());

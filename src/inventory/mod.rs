@@ -16,7 +16,7 @@ mod pypi;
 pub(crate) mod secrets;
 mod uncataloged;
 
-pub use catalog::{catalog_aliases, catalog_layer};
+pub use catalog::{ARCHIVE, NOT_EMPTY, catalog_aliases, catalog_layer};
 pub use flatten::Merged;
 pub use flatten::stored::Stored;
 

@@ -58,11 +58,17 @@ impl Observer {
         match header.kind {
             Kind::Sparse => self.note(path, What::Odd("a sparse file")),
             Kind::Unknown(_) => self.note(path, What::Odd("an entry of unknown type")),
-            Kind::File if header.mode & 0o6000 != 0 => {
-                self.note(path, What::SetId { mode: header.mode, uid: header.uid });
-            }
             Kind::File | Kind::Directory | Kind::Symlink(_) | Kind::HardLink(_) | Kind::Special => {}
         }
+        // Attack: a hard link whose header has the bit: runtimes set the mode of what it leads to.
+        let is_file = match header.kind {
+            Kind::File | Kind::HardLink(_) | Kind::Sparse | Kind::Unknown(_) => true,
+            Kind::Directory | Kind::Symlink(_) | Kind::Special => false,
+        };
+        if is_file && header.mode & 0o6000 != 0 {
+            self.note(path, What::SetId { mode: header.mode, uid: header.uid });
+        }
+        self.linked(path, header);
         match header.node {
             None => {}
             Some(Node::Character(0, 0)) => {
@@ -82,6 +88,27 @@ impl Observer {
             && self.observed.newest.as_ref().is_none_or(|(newest, _)| time > *newest)
         {
             self.observed.newest = Some((time, path.clone()));
+        }
+    }
+
+    /// A link whose name is that of a file with secrets or accounts, to a file whose own name tells nothing:
+    /// its content is read under the other name, and was not searched.
+    fn linked(&mut self, path: &ImagePath, header: &Header) {
+        let target = match &header.kind {
+            Kind::HardLink(target) => ImagePath::normalise(target).ok(),
+            // Bundles of certificates are full of symbolic links named `*.pem`.
+            Kind::Symlink(target) if !is_pem(path) => ImagePath::normalise(target).ok(),
+            Kind::Symlink(_)
+            | Kind::File
+            | Kind::Directory
+            | Kind::Special
+            | Kind::Sparse
+            | Kind::Unknown(_) => {
+                return;
+            }
+        };
+        if watch(path).is_some() && target.as_ref().and_then(watch).is_none() {
+            self.note(path, What::Unsearched);
         }
     }
 
@@ -153,9 +180,16 @@ pub(super) fn watch(path: &ImagePath) -> Option<Watch> {
     }
     let bytes = path.as_bytes();
     let start = bytes.iter().rposition(|b| *b == b'/').map_or(0, |at| at + 1);
-    let name = std::str::from_utf8(bytes.get(start..)?).ok()?;
-    let directory = bytes.get(..start.saturating_sub(1)).unwrap_or_default();
-    secret_file(name, directory).map(Watch::Secret)
+    // Names that are no UTF-8 have an extension all the same; and `ID_RSA` is a key as `id_rsa` is.
+    let name = String::from_utf8_lossy(bytes.get(start..)?).to_ascii_lowercase();
+    let directory = bytes.get(..start.saturating_sub(1)).unwrap_or_default().to_ascii_lowercase();
+    secret_file(&name, &directory).map(Watch::Secret)
+}
+
+/// Whether it is called as bundles of certificates are.
+fn is_pem(path: &ImagePath) -> bool {
+    let name = path.file_name().to_ascii_lowercase();
+    [&b".pem"[..], b".key", b".crt"].iter().any(|extension| name.ends_with(extension))
 }
 
 fn secret_file(name: &str, directory: &[u8]) -> Option<Holds> {
@@ -179,9 +213,11 @@ fn secret_file(name: &str, directory: &[u8]) -> Option<Holds> {
         "credentials" | "config" if within(b".aws") => Some(named),
         "credentials" | "credentials.toml" if within(b".cargo") || within(b"cargo") => Some(named),
         "credentials" if within(b".gem") => Some(named),
-        "accessTokens.json" | "msal_token_cache.json" if within(b".azure") => Some(azure),
+        "accesstokens.json" | "msal_token_cache.json" if within(b".azure") => Some(azure),
         "credentials.db" | "access_tokens.db" if within(b"gcloud") => Some(database),
         "settings.xml" if within(b".m2") => Some(maven),
+        // Keys are called as their owners like.
+        _ if within(b".ssh") && !name.ends_with(".pub") => Some(key),
         _ if std::path::Path::new(name).extension().is_some_and(|extension| extension == "json") => {
             let lower = name.to_ascii_lowercase();
             let telling =
@@ -337,6 +373,7 @@ fn is_sample(path: &ImagePath) -> bool {
     let mut package = false;
     let parts: Vec<&[u8]> = path.components().collect();
     let (_, directories) = parts.split_last().unwrap_or((&b"".as_slice(), &[]));
+    let mut before: &[u8] = b"";
     directories.iter().any(|part| {
         let is_test = matches!(
             *part,
@@ -351,10 +388,22 @@ fn is_sample(path: &ImagePath) -> bool {
                 | b"examples"
                 | b"demo"
                 | b"demos"
+                | b"t"
         );
         let found = package && is_test;
-        package |= matches!(*part, b"node_modules" | b"site-packages" | b"dist-packages" | b"gems" | b"doc")
-            || part.starts_with(b"python");
+        let version = |name: &[u8]| {
+            part.strip_prefix(name).is_some_and(|rest| rest.iter().all(|b| b.is_ascii_digit() || *b == b'.'))
+        };
+        let in_lib = before == b"lib" && (version(b"python") || *part == b"erlang");
+        let of_go = (before == b"pkg" && *part == b"mod") || (before == b"go" && *part == b"src");
+        let of_cargo = before == b"registry" && *part == b"src";
+        let shared = before == b"share" && (*part == b"doc" || version(b"perl"));
+        package |= matches!(*part, b"node_modules" | b"site-packages" | b"dist-packages" | b"gems")
+            || in_lib
+            || of_go
+            || of_cargo
+            || shared;
+        before = *part;
         found
     })
 }

@@ -45,6 +45,17 @@ pub(crate) fn is_secret_name(name: &str) -> bool {
                 | "ALGORITHM"
                 | "PREFIX"
                 | "HEADER"
+                | "MANAGER"
+                | "BACKEND"
+                | "AUDIENCE"
+                | "PROVIDER"
+                | "HASHER"
+                | "ENCRYPTION"
+                | "REFRESH"
+                | "TYPES"
+                | "ISSUER"
+                | "MINUTES"
+                | "SECONDS"
         )
     };
     if words.last().is_some_and(about) || words.windows(2).any(|pair| *pair == ["PUBLIC", "KEY"]) {

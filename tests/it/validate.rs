@@ -171,7 +171,7 @@ const BROKEN: &[(&str, i32, &[&str])] = &[
     ("10-index-nested-500", 1, &["IDX-006"]),
     ("11-path-traversal", 1, &["LYR-007", "LYR-008"]),
     ("12-gzip-bomb", 1, &["LYR-006"]),
-    ("13-sparse-1TiB", 0, &[]),
+    ("13-sparse-1TiB", 3, &[]),
     ("14-tar-100k-empty-entries", 0, &[]),
     ("15-symlink-loops", 0, &[]),
     ("16-invalid-utf8-names", 1, &["LYR-007"]),

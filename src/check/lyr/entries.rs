@@ -14,6 +14,10 @@ use super::{At, table};
 /// Collisions that are named in one violation.
 const EXAMPLES: usize = 3;
 
+/// Bytes of directory names that are compared with links: 256 MiB. Attack: hundreds of thousands of names,
+/// each hundreds of directories deep.
+const WORK: usize = 256 << 20;
+
 pub(super) fn look(at: &mut At<'_, '_>) {
     twice(at);
     case(at);
@@ -108,7 +112,12 @@ fn climbing(at: &mut At<'_, '_>) {
 /// Below other links of lower layers entries are usual (`/lib` of Debian).
 pub(super) fn written_through(image: &PlatformLayers, found: &mut Found) {
     let mut out: HashSet<&ImagePath> = HashSet::new();
+    let mut seen = HashSet::new();
+    let mut work = 0_usize;
     for (index, layer) in image.layers.iter().enumerate() {
+        if !seen.insert((&layer.verified.digest, &layer.diff_id)) {
+            continue;
+        }
         let mut own: HashSet<&ImagePath> = HashSet::new();
         for (path, entry) in &layer.inventory.entries {
             if let Entry::Symlink { target } = entry {
@@ -125,6 +134,11 @@ pub(super) fn written_through(image: &PlatformLayers, found: &mut Found) {
             }
             let mut parent = path.parent();
             while let Some(directory) = parent.filter(|directory| !directory.is_root()) {
+                work = work.saturating_add(directory.as_bytes().len());
+                if work > WORK {
+                    let cause = format!("more than {WORK} bytes of names below links (limit `work`)");
+                    return found.unseen(format!("image {}", image.platform), cause);
+                }
                 let is_out = out.contains(&directory);
                 if is_out || own.contains(&directory) {
                     let whither = if is_out { ", which leads out of the image" } else { " of its own layer" };

@@ -5,9 +5,70 @@ use crate::check::Expected;
 use crate::check::layer_fixture::{Layer, checked, image, layer, lines};
 
 fn found(layers: impl IntoIterator<Item = Layer>) -> Vec<String> {
+    lines(&checked(&Layers, &[image(layers)], &Expected::default()).violations)
+}
+
+/// What was not looked at.
+fn unseen(layers: impl IntoIterator<Item = Layer>) -> Vec<String> {
     let checked = checked(&Layers, &[image(layers)], &Expected::default());
-    assert_eq!(checked.unseen, []);
-    lines(&checked.violations)
+    checked.unseen.into_iter().map(|unseen| unseen.cause).collect()
+}
+
+#[test]
+fn what_the_pass_could_not_read_was_not_looked_at() {
+    for (layer, part) in [
+        (layer().file("../root/.ssh/id_rsa", KEY), "leads out of the image"),
+        (layer().file("root/.wh.id_rsa", KEY), "a whiteout with content"),
+        (
+            layer().file("data/x", KEY).link(EntryType::Link, "root/.ssh/id_rsa", "data/x"),
+            "only its beginning",
+        ),
+        (layer().file("data/x", KEY).symlink("root/.ssh/id_rsa", "../../data/x"), "only its beginning"),
+        (
+            layer().file("etc/passwd-", "root::0:0::/:").link(EntryType::Link, "etc/passwd", "etc/passwd-"),
+            "only its beginning",
+        ),
+    ] {
+        let causes = unseen([layer]);
+        assert!(causes.iter().any(|cause| cause.contains(part)), "{part}: {causes:?}");
+    }
+    // A link between two names that are both looked at, or of a bundle of certificates, hides nothing.
+    let linked = layer().file("a/.npmrc", "x").link(EntryType::Link, "b/.npmrc", "a/.npmrc");
+    let bundle =
+        layer().file("usr/share/ca/x.crt", "x").symlink("etc/ssl/certs/x.pem", "/usr/share/ca/x.crt");
+    assert_eq!(unseen([linked, bundle]), [""; 0]);
+}
+
+#[test]
+fn a_bit_that_a_hard_link_sets_is_seen() {
+    let links = layer().file("usr/bin/x", "x").entry("usr/bin/su", EntryType::Link, b"", |header| {
+        header.set_mode(0o4755);
+        header.as_mut_bytes()[157..166].copy_from_slice(b"usr/bin/x");
+    });
+    assert!(found([links]).iter().any(|line| line.contains("LYR-010")));
+}
+
+#[test]
+fn keys_are_known_whatever_they_are_called() {
+    for name in [
+        "root/.ssh/github",
+        "ID_RSA",
+        "srv/SERVER.KEY",
+        "srv/python-app/test/id_rsa",
+        "srv/doc/examples/id_rsa",
+    ] {
+        let lines = found([layer().file(name, KEY)]);
+        assert!(lines.iter().any(|line| line.starts_with("LYR-016 high")), "{name}: {lines:?}");
+    }
+    for name in [
+        "usr/local/go/src/crypto/tls/testdata/example-key.pem",
+        "go/pkg/mod/example/testdata/key.pem",
+        "usr/local/cargo/registry/src/index/crate/tests/key.pem",
+        "usr/lib/python3.11/test/certdata/key.pem",
+    ] {
+        let lines = found([layer().file(name, KEY)]);
+        assert!(lines.iter().all(|line| !line.starts_with("LYR-016 high")), "{name}: {lines:?}");
+    }
 }
 
 const KEY: &str =
