@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::image::compression::Compression;
 use crate::image::document::CONFIG_TYPES;
 use crate::image::limits::Limits;
 use crate::model::descriptor::Descriptor;
@@ -222,6 +223,11 @@ impl Documents {
     #[must_use]
     pub fn parent(&self, node: &Node) -> Option<&Node> {
         self.nodes.get(node.parent?)
+    }
+
+    /// Says that something beside the documents could not be looked at.
+    pub fn unseen_at(&mut self, at: impl Into<String>, cause: impl Into<String>) {
+        self.unseen.push(Unseen { at: at.into(), cause: cause.into() });
     }
 
     /// How the root was given.
@@ -469,7 +475,19 @@ impl Node {
         let config =
             self.value().and_then(|value| value.pointer("/config/mediaType")).and_then(Value::as_str);
         let foreign = config.is_some_and(|media_type| !CONFIG_TYPES.contains(&media_type));
-        if foreign || self.stated.is_attestation() { Kind::Artifact } else { Kind::Image }
+        let attestation = self.stated.is_attestation() && !self.has_image_layers();
+        if foreign || attestation { Kind::Artifact } else { Kind::Image }
+    }
+
+    /// Whether it has layers that a runtime would unpack. Attack: an image that calls itself an attestation,
+    /// so that nobody looks at it.
+    #[must_use]
+    pub fn has_image_layers(&self) -> bool {
+        let layers = self.value().and_then(|value| value.get("layers")).and_then(Value::as_array);
+        layers.into_iter().flatten().any(|layer| {
+            let media_type = layer.get("mediaType").and_then(Value::as_str).unwrap_or_default();
+            Compression::of_media_type(media_type).is_some() || media_type.contains(".rootfs.")
+        })
     }
 
     /// Where a violation is that concerns a part of this document.

@@ -35,6 +35,7 @@ impl Family for Indexes {
             Role::Root => index(look),
             Role::Child => {
                 child(look);
+                disguised(look);
                 index(look);
             }
             Role::Config => disagrees(look),
@@ -69,6 +70,16 @@ fn required(subject: &Subject<'_>, found: &mut Found) {
 fn concerns_image(subject: &Subject<'_>, node: &Node) -> bool {
     let manifest = if node.role == Role::Config { subject.documents.parent(node) } else { Some(node) };
     manifest.is_some_and(|manifest| manifest.kind() != Kind::Artifact)
+}
+
+/// IDX-008. Attack: an image that calls itself an attestation. Runtimes never choose it by platform, and by
+/// its digest anybody can run it; its layers are not read.
+fn disguised(look: &mut Look<'_, '_>) {
+    if look.node.stated.is_attestation() && look.node.has_image_layers() {
+        look.say(&IDX_008, "/layers", "calls itself an attestation, and has the layers of an image");
+        let digest = look.node.stated.digest.clone().unwrap_or_default();
+        look.found.unseen(format!("manifest {digest}"), "the layers of what calls itself an attestation");
+    }
 }
 
 /// IDX-001, IDX-002, IDX-006 and IDX-013: a child against what the index says of it.

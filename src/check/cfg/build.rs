@@ -6,20 +6,16 @@ use crate::model::violation::CheckSeverity;
 use super::execution::{SHELLS, named_secret, secret_in};
 use super::table::CFG_011;
 
-/// Bytes of a step that are looked at: 64 KiB; heredocs are long.
-const STEP: usize = 64 << 10;
-
 /// CFG-007 and CFG-011 in the history.
 pub(super) fn look(look: &mut Look<'_, '_>) {
     for (index, step) in look.list("/history").iter().enumerate() {
         let text = step.get("created_by").and_then(serde_json::Value::as_str).unwrap_or_default();
-        let mut end = text.len().min(STEP);
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        let text = text.get(..end).unwrap_or_default();
         let at = format!("/history/{index}/created_by");
         secrets(look, &at, text);
+        for key in ["comment", "author"] {
+            let text = step.get(key).and_then(serde_json::Value::as_str).unwrap_or_default();
+            secret_in(look, &format!("/history/{index}/{key}"), key, text);
+        }
         for (severity, message) in careless(text) {
             look.say_as(&CFG_011, severity, &at, message);
         }

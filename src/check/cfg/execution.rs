@@ -44,7 +44,15 @@ pub(super) fn look(look: &mut Look<'_, '_>) {
     let windows = look.text("/os") == Some("windows");
     user(look, windows);
     variables(look, windows);
-    for key in ["Entrypoint", "Cmd"] {
+    for key in ["/author", "/comment", "/config/WorkingDir"] {
+        let text = look.text(key).unwrap_or_default().to_owned();
+        secret_in(look, key, key, &text);
+    }
+    for (index, argument) in look.list("/config/Healthcheck/Test").to_vec().iter().enumerate() {
+        let text = argument.as_str().unwrap_or_default();
+        secret_in(look, &format!("/config/Healthcheck/Test/{index}"), "Healthcheck", text);
+    }
+    for key in ["Entrypoint", "Cmd", "OnBuild", "Shell"] {
         for (index, argument) in look.list(&format!("/config/{key}")).iter().enumerate() {
             let text = argument.as_str().unwrap_or_default();
             secret_in(look, &format!("/config/{key}/{index}"), key, text);
