@@ -10,7 +10,7 @@ pub(super) fn add(faults: &[Fault], found: &mut Found) {
     for fault in faults {
         let Some(check) = fault.check.and_then(explain) else { continue };
         let place = place(&fault.at);
-        let known = |violation: &Violation| violation.check == check.id && same(&violation.place, &place);
+        let known = |violation: &Violation| tells(violation, fault);
         if !found.violations.iter().any(known) {
             found.push(Violation {
                 check: check.id,
@@ -22,6 +22,17 @@ pub(super) fn add(faults: &[Fault], found: &mut Found) {
             });
         }
     }
+}
+
+/// Whether a violation says what a fault does: the same check at the same place and platform, no milder.
+#[must_use]
+pub fn tells(violation: &Violation, fault: &Fault) -> bool {
+    let Some(check) = fault.check.and_then(explain) else { return false };
+    let platform = fault.platform.is_none() || violation.platform == fault.platform;
+    violation.check == check.id
+        && violation.severity >= check.severity
+        && platform
+        && same(&violation.place, &place(&fault.at))
 }
 
 /// Whether both are in the same document or layer.

@@ -35,6 +35,7 @@ use crate::model::reference::Reference;
 use crate::model::violation::{CheckSeverity, Checked, Place, PlatformChecked, Unseen, Violation};
 
 use documents::Documents;
+pub use faults::tells;
 
 /// One check, as `portcullis explain` shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -98,8 +98,11 @@ fn one(
 /// The tags to be looked at. They are those of the image's own repository.
 fn tags(args: &ValidateArgs) -> Result<Vec<String>, Failure> {
     let tags: Vec<String> = args.tags.iter().filter(|tag| !tag.is_empty()).cloned().collect();
-    if tags.is_empty() {
-        return Ok(tags);
+    match (tags.is_empty(), args.tags.is_empty()) {
+        (true, true) => return Ok(tags),
+        // A variable that is not set must not look as if tags had been checked.
+        (true, false) => return Err(Failure::usage("`--tags` names no tag")),
+        (false, _) => {}
     }
     let [Location::Registry(reference)] = args.image.images.as_slice() else {
         return Err(Failure::usage("`--tags` is for one image in a registry"));

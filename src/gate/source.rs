@@ -111,10 +111,12 @@ impl Source {
     }
 
     /// How a registry gave the root: its `Content-Type`, and where its tag leads by a second look.
-    pub(super) fn served(&self) -> (Option<String>, Option<Digest>) {
+    pub(super) fn served(&self) -> (Option<String>, Result<Option<Digest>, String>) {
         match self {
-            Self::Layout(_) => (None, None),
-            Self::Registry(store) => (store.content_type.clone(), store.look_again()),
+            Self::Layout(_) => (None, Ok(None)),
+            Self::Registry(store) => {
+                (store.content_type.clone(), store.look_again().map_err(|error| error.to_string()))
+            }
         }
     }
 

@@ -110,7 +110,12 @@ impl Looking<'_> {
             let what = format!("manifest {digest}");
             let target = Target::Digest(digest.clone());
             note(self.until_good(|| match self.registry.run(self.repository.head(&target)) {
-                Ok(_) => Look::Good,
+                Ok(head) => match head.digest.filter(|stated| stated != digest) {
+                    Some(stated) => {
+                        Look::Bad(TagState::Broken, format!("{what}: the registry has {stated} there"))
+                    }
+                    None => Look::Good,
+                },
                 Err(error) => unseen(&error, &what),
             }));
         }

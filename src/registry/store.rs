@@ -89,12 +89,15 @@ impl Store {
         twice(|| self.registry.run(self.repository.manifest(&target))).map(described)
     }
 
-    /// Where the tag leads now, by the registry's word; none where it was no tag, or nobody says.
-    #[must_use]
-    pub fn look_again(&self) -> Option<Digest> {
+    /// Where the tag leads now, by the registry's word; none where it was no tag, or the registry states no
+    /// digest.
+    ///
+    /// # Errors
+    /// [`Error`] where it does not say.
+    pub fn look_again(&self) -> Result<Option<Digest>, Error> {
         match &self.target {
-            Target::Tag(_) => self.registry.run(self.repository.head(&self.target)).ok()?.digest,
-            Target::Digest(_) => None,
+            Target::Tag(_) => Ok(self.registry.run(self.repository.head(&self.target))?.digest),
+            Target::Digest(_) => Ok(None),
         }
     }
 

@@ -109,6 +109,11 @@ fn complete(validated: Validated<'_>) -> bool {
     use crate::model::violation::TagState;
     let evidence = validated.evidence;
     let seen = matches!(&evidence.checked, Fact::Known(checked) if checked.unseen.is_empty());
-    let read = evidence.faults.iter().all(|fault| fault.kind == FaultKind::Lie);
-    seen && read && validated.tags.iter().all(|tag| tag.state != TagState::Unknown)
+    let unread = evidence.faults.iter().any(|fault| fault.kind == FaultKind::Unreadable);
+    // Of layers that lie nothing was looked at.
+    let read = evidence
+        .platforms
+        .known()
+        .is_some_and(|platforms| platforms.iter().all(|platform| platform.inventory.known().is_some()));
+    seen && read && !unread && validated.tags.iter().all(|tag| tag.state != TagState::Unknown)
 }

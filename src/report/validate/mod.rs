@@ -5,6 +5,7 @@ mod json;
 mod sarif;
 mod text;
 
+use crate::check::tells;
 use crate::model::evidence::Evidence;
 use crate::model::fault::Fault;
 use crate::model::violation::{CheckSeverity, TagCheck};
@@ -38,9 +39,7 @@ pub static VALIDATE_FORMATS: &[&dyn ValidateFormat] = &[&text::Text, &json::Json
 /// The faults that no violation tells of.
 fn faults(evidence: &Evidence) -> Vec<&Fault> {
     let violations = || evidence.checked.known().into_iter().flat_map(|checked| &checked.violations);
-    let told = |fault: &&Fault| {
-        fault.check.is_some_and(|check| violations().any(|violation| violation.check == check))
-    };
+    let told = |fault: &&Fault| violations().any(|violation| tells(violation, fault));
     evidence.faults.iter().filter(|fault| !told(fault)).collect()
 }
 

@@ -104,7 +104,8 @@ fn what_could_not_be_looked_at_is_never_complete() {
 #[test]
 fn a_fault_is_told_once_and_never_lost() {
     let mut evidence = checked(vec![violation("LYR-001", CheckSeverity::Critical, file("x"))]);
-    evidence.faults.push(Fault::lie("layer 3", "digest mismatch").breaks("LYR-001"));
+    let at = format!("layer 3 ({})", Digest::sha256(b"layer"));
+    evidence.faults.push(Fault::lie(at, "digest mismatch").breaks("LYR-001"));
     evidence.faults.push(Fault::lie("layer 4", "of another kind").breaks("LYR-003"));
     let told: Vec<&str> = faults(&evidence).iter().map(|fault| fault.at.as_str()).collect();
     assert_eq!(told, ["layer 4"]);
