@@ -254,7 +254,7 @@ pub(super) struct CopyArgs {
     /// The image: in a registry, or an OCI layout
     #[arg(value_name = "SOURCE")]
     pub(super) source: Location,
-    /// Where it goes: an image in a registry, or oci:DIR[:TAG]
+    /// Where it goes: an image in a registry, oci:DIR or oci:DIR:TAG
     #[arg(value_name = "DESTINATION")]
     pub(super) destination: Destination,
     /// Copy the image alone, without what hangs on it

@@ -70,6 +70,9 @@ impl Source {
                     Err(error) if error.kind == layout::ErrorKind::Choice => {
                         Err(Unopened::Choice(Error::Choice(error)))
                     }
+                    Err(error) if error.kind == layout::ErrorKind::Mismatch => {
+                        Err(Unopened::Fault(Fault::lie(error.at, error.message)))
+                    }
                     Err(error) => Err(Unopened::Fault(Fault::unreadable(error.at, error.message))),
                 }
             }

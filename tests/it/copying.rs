@@ -270,6 +270,22 @@ fn a_layout_that_lacks_a_blob_is_not_copied() {
 }
 
 #[test]
+fn a_layout_whose_manifest_lies_ends_with_1() {
+    let place = tempfile::tempdir().unwrap();
+    let mut built = layout();
+    let only = built.add(image("linux/amd64").layer(layer("COPY . .").file("etc/motd", "hello")));
+    let manifest = place.path().join("blobs").join(only["digest"].as_str().unwrap().replace(':', "/"));
+    built.tag("v1", only);
+    built.write(place.path());
+    let bytes = std::fs::read_to_string(&manifest).unwrap();
+    std::fs::write(&manifest, bytes.replacen("sha256:", "sha256;", 1)).unwrap();
+    let source = format!("oci:{}:v1", place.path().display());
+    let run = portcullis(place.path(), &["copy", &source, "oci:made"]).ended(1);
+    assert!(run.err().contains("digest mismatch") && run.out().is_empty(), "{}", run.err());
+    assert!(!Path::new(env!("CARGO_MANIFEST_DIR")).join("made").exists());
+}
+
+#[test]
 fn a_second_copy_into_a_layout_changes_nothing() {
     let from = Registry::start(Switches::default());
     signed(&from);
