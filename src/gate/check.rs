@@ -65,7 +65,11 @@ fn documents(found: &Found, faults: &mut Vec<Fault>) -> Documents {
                     faults.extend(verified.err().filter(|_| descriptor.size > 0));
                     Answer::Bytes(bytes)
                 }
-                Err(unread) if unread.missing => Answer::Missing,
+                Err(unread) if unread.missing => {
+                    // Whatever it was, it was not looked at; `resolve` says so only of what it needs.
+                    documents.unseen_at(at(&descriptor), "is not there");
+                    Answer::Missing
+                }
                 Err(unread) => {
                     let at = at(&descriptor);
                     if unread.lies {

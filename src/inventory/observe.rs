@@ -1,6 +1,8 @@
 //! What the layer pass observes beside packages: a comparison or two for each header, and the beginning of
 //! the few files that are known to hold secrets or accounts.
 
+use serde_json::Value;
+
 use crate::image::tar::{Header, Kind, Node};
 use crate::model::observed::{MAX_NOTES, NameFault, Note, Observed, Topic, What};
 use crate::model::path::ImagePath;
@@ -202,7 +204,7 @@ fn secret_file(name: &str, directory: &[u8]) -> Option<Holds> {
     match name {
         "config.json" if within(b".docker") => Some(docker),
         "auth.json" if within(b"containers") => Some(docker),
-        "auth.json" if within(b".composer") || within(b"composer") => Some(named),
+        "auth.json" if within(b".composer") || within(b"composer") => Some(composer),
         "config" if within(b".git") => Some(git),
         "config" if within(b".kube") => Some(kubernetes),
         "admin.conf" | "kubelet.conf" | "controller-manager.conf" | "scheduler.conf"
@@ -270,7 +272,11 @@ fn by_name(name: &str) -> Option<Holds> {
 }
 
 fn key(bytes: &[u8]) -> Option<&'static str> {
-    (bytes.starts_with(b"PuTTY-User-Key-File-") || secrets::has_private_key(bytes)).then_some("a private key")
+    // Attack: a key in UTF-16, which tools on Windows write and read.
+    let wide = matches!(bytes, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]);
+    let ascii: Vec<u8> = bytes.iter().skip(2).copied().filter(|b| wide && *b != 0).collect();
+    let text = if wide { &ascii } else { bytes };
+    (text.starts_with(b"PuTTY-User-Key-File-") || secrets::has_private_key(text)).then_some("a private key")
 }
 
 /// The value behind a key of a line, `key = value`, `key: value` or `"key": "value",`.
@@ -320,12 +326,41 @@ fn npm(bytes: &[u8]) -> Option<&'static str> {
 }
 
 fn docker(bytes: &[u8]) -> Option<&'static str> {
-    let text = String::from_utf8_lossy(bytes);
-    let text: String = text.split_whitespace().collect();
-    let found = ["\"auth\":\"", "\"password\":\"", "\"identitytoken\":\"", "\"registrytoken\":\""]
-        .iter()
-        .any(|key| text.split(key).skip(1).any(|rest| rest.split('"').next().is_some_and(is_real)));
+    let named = |key: &str| matches!(key, "auth" | "password" | "identitytoken" | "registrytoken");
+    let found = in_json(bytes, &named)?;
     found.then_some("credentials of a container registry")
+}
+
+/// composer's `auth.json`: accounts by host, and tokens by host below `…-oauth` and `…-token`.
+fn composer(bytes: &[u8]) -> Option<&'static str> {
+    let kind = named(bytes);
+    let value: Value = serde_json::from_slice(bytes).ok()?;
+    let tokens = value
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(key, _)| ["oauth", "token", "bearer"].iter().any(|word| key.contains(word)));
+    let is_token = |hosts: &Value| {
+        hosts.as_object().is_some_and(|hosts| hosts.values().filter_map(Value::as_str).any(is_real))
+    };
+    let found = in_json(bytes, &secrets::is_secret_name)? || tokens.map(|(_, hosts)| hosts).any(is_token);
+    kind.or_else(|| found.then_some("a password or token"))
+}
+
+/// Whether a JSON document has a real value under a key that is picked, however it is written; `None` where
+/// it is no JSON.
+fn in_json(bytes: &[u8], picked: &dyn Fn(&str) -> bool) -> Option<bool> {
+    fn holds(value: &Value, picked: &dyn Fn(&str) -> bool) -> bool {
+        match value {
+            Value::Object(map) => map.iter().any(|(key, value)| {
+                (picked(key) && value.as_str().is_some_and(is_real)) || holds(value, picked)
+            }),
+            Value::Array(items) => items.iter().any(|item| holds(item, picked)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+        }
+    }
+    let value: Value = serde_json::from_slice(bytes).ok()?;
+    Some(holds(&value, picked))
 }
 
 fn git(bytes: &[u8]) -> Option<&'static str> {

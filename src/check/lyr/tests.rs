@@ -49,6 +49,25 @@ fn a_bit_that_a_hard_link_sets_is_seen() {
 }
 
 #[test]
+fn secrets_are_known_however_they_are_written() {
+    let utf16: Vec<u8> = [0xff, 0xfe].into_iter().chain(KEY.bytes().flat_map(|b| [b, 0])).collect();
+    for (name, content) in [
+        ("srv/server.pem", utf16.as_slice()),
+        ("root/.docker/config.json", br#"{"auths":{"r.example":{"\u0061uth":"dTpwYXNzd29yZHBhc3N3b3Jk"}}}"#),
+        (
+            "root/.composer/auth.json",
+            br#"{"http-basic":{"r.example":{"username":"u","password":"k9Xw2mPq7Rt4"}}}"#,
+        ),
+        ("root/.composer/auth.json", br#"{"github-oauth":{"github.com":"k9Xw2mPq7Rt4Vb8N"}}"#),
+    ] {
+        let lines = found([layer().file(name, content)]);
+        assert!(lines.iter().any(|line| line.starts_with("LYR-016 high")), "{name}: {lines:?}");
+    }
+    let empty = layer().file("root/.docker/config.json", r#"{"auths":{"r.example":{}},"credsStore":"x"}"#);
+    assert_eq!(found([empty]), [""; 0]);
+}
+
+#[test]
 fn keys_are_known_whatever_they_are_called() {
     for name in [
         "root/.ssh/github",
