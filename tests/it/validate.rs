@@ -216,7 +216,7 @@ const TRUE: &[(&str, &[&str])] = &[
     ("app-multi", &["OPT-008"]),
     ("app-multi-plain", &["OPT-008"]),
     ("app-multi-zstd", &["OPT-008"]),
-    // SLE 15 SP5, which ended with 2024.
+    // SLE 15 SP3, which ended with 2022.
     ("rpm-sle15-bci-ndb", &["OPT-008"]),
 ];
 
