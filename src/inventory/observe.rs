@@ -327,24 +327,29 @@ fn npm(bytes: &[u8]) -> Option<&'static str> {
 
 fn docker(bytes: &[u8]) -> Option<&'static str> {
     let named = |key: &str| matches!(key, "auth" | "password" | "identitytoken" | "registrytoken");
-    let found = in_json(bytes, &named)?;
+    // What is no JSON is searched as text: a secret in a file that is spoiled can be read all the same.
+    let found = in_json(bytes, &named).unwrap_or_else(|| {
+        let text: String = String::from_utf8_lossy(bytes).split_whitespace().collect();
+        ["\"auth\":\"", "\"password\":\"", "\"identitytoken\":\"", "\"registrytoken\":\""]
+            .iter()
+            .any(|key| text.split(key).skip(1).any(|rest| rest.split('"').next().is_some_and(is_real)))
+    });
     found.then_some("credentials of a container registry")
 }
 
 /// composer's `auth.json`: accounts by host, and tokens by host below `…-oauth` and `…-token`.
 fn composer(bytes: &[u8]) -> Option<&'static str> {
-    let kind = named(bytes);
-    let value: Value = serde_json::from_slice(bytes).ok()?;
-    let tokens = value
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter(|(key, _)| ["oauth", "token", "bearer"].iter().any(|word| key.contains(word)));
     let is_token = |hosts: &Value| {
         hosts.as_object().is_some_and(|hosts| hosts.values().filter_map(Value::as_str).any(is_real))
     };
-    let found = in_json(bytes, &secrets::is_secret_name)? || tokens.map(|(_, hosts)| hosts).any(is_token);
-    kind.or_else(|| found.then_some("a password or token"))
+    let tokens = serde_json::from_slice::<Value>(bytes).is_ok_and(|value| {
+        let kinds = value.as_object().into_iter().flatten();
+        kinds
+            .filter(|(key, _)| ["oauth", "token", "bearer"].iter().any(|word| key.contains(word)))
+            .any(|(_, hosts)| is_token(hosts))
+    });
+    let found = tokens || in_json(bytes, &secrets::is_secret_name).unwrap_or_default();
+    named(bytes).or_else(|| found.then_some("a password or token"))
 }
 
 /// Whether a JSON document has a real value under a key that is picked, however it is written; `None` where

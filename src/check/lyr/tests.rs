@@ -58,6 +58,9 @@ fn secrets_are_known_however_they_are_written() {
             "root/.composer/auth.json",
             br#"{"http-basic":{"r.example":{"username":"u","password":"k9Xw2mPq7Rt4"}}}"#,
         ),
+        // Spoiled JSON is text all the same.
+        ("root/.docker/config.json", br#"{"auths":{"r.example":{"auth":"dTpwYXNzd29yZHBhc3N3b3Jk"},}"#),
+        ("root/.composer/auth.json", b"{,\n\"password\": \"k9Xw2mPq7Rt4\"\n"),
         ("root/.composer/auth.json", br#"{"github-oauth":{"github.com":"k9Xw2mPq7Rt4Vb8N"}}"#),
     ] {
         let lines = found([layer().file(name, content)]);
