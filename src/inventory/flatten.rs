@@ -322,18 +322,16 @@ fn assemble(found: &FoundPackage, distro: Option<&Distro>, layer: LayerRef) -> P
         version: found.source_version.clone().unwrap_or_else(|| found.version.clone()),
     });
     Package {
-        purl: purls::purl(found, distro),
-        kind: found.kind,
-        name: found.name.clone(),
-        version: found.version.clone(),
         arch: found.arch.clone(),
         source,
         licenses: found.licenses.clone(),
-        layer,
-        locations: Vec::new(),
-        owned_by: None,
         vendored_in: found.vendored_in.as_ref().map(|carrier| format!("/{carrier}")),
         application: found.application,
+        scope: found.scope,
+        guessed: found.guessed,
+        cpe: found.cpe.clone(),
+        supplier: found.supplier.clone(),
+        ..Package::new(purls::purl(found, distro), found.kind, &found.name, &found.version, layer)
     }
 }
 

@@ -115,19 +115,10 @@ fn platform(name: &str) -> PlatformEvidence {
 
 pub(crate) fn package(purl: &str, version: &str) -> Package {
     let purl: Purl = format!("{purl}@{version}").parse().unwrap();
+    let (kind, name) = (kind(&purl), purl.name.clone());
     Package {
-        kind: kind(&purl),
-        name: purl.name.clone(),
-        version: version.to_owned(),
-        arch: None,
-        source: None,
-        licenses: Vec::new(),
-        layer: layer(),
         locations: vec![ImagePath::from("var/lib/dpkg/status")],
-        owned_by: None,
-        vendored_in: None,
-        application: false,
-        purl,
+        ..Package::new(purl, kind, &name, version, layer())
     }
 }
 

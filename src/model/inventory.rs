@@ -1,10 +1,12 @@
 //! The inventory of one platform's image: all packages, and the gaps.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::digest::Digest;
 use super::fault::Gap;
-use super::layer::Distro;
+use super::layer::{Distro, Scope};
 use super::path::ImagePath;
 use super::purl::Purl;
 
@@ -48,6 +50,43 @@ pub struct Package {
     pub vendored_in: Option<String>,
     /// Whether it is the image's own program.
     pub application: bool,
+    /// What it is there for.
+    pub scope: Scope,
+    /// Whether its name or version is a guess and no package manager's statement.
+    pub guessed: bool,
+    /// Its CPE 2.3 name, where known.
+    pub cpe: Option<String>,
+    /// Who supplies it.
+    pub supplier: Option<String>,
+    /// The packages that it needs, as indexes into [`Inventory::packages`]; none where its metadata does
+    /// not say.
+    pub depends_on: Option<BTreeSet<usize>>,
+}
+
+impl Package {
+    /// A package of which only this is known.
+    #[must_use]
+    pub fn new(purl: Purl, kind: &'static str, name: &str, version: &str, layer: LayerRef) -> Self {
+        Self {
+            purl,
+            kind,
+            name: name.to_owned(),
+            version: version.to_owned(),
+            arch: None,
+            source: None,
+            licenses: Vec::new(),
+            layer,
+            locations: Vec::new(),
+            owned_by: None,
+            vendored_in: None,
+            application: false,
+            scope: Scope::Runtime,
+            guessed: false,
+            cpe: None,
+            supplier: None,
+            depends_on: None,
+        }
+    }
 }
 
 /// The source package that a binary package was built from.

@@ -182,4 +182,45 @@ pub struct FoundPackage {
     pub application: bool,
     /// Directory of the distribution that carries this one inside (`pip` for `pip/_vendor/…`).
     pub vendored_in: Option<ImagePath>,
+    /// What it is there for.
+    pub scope: Scope,
+    /// Whether its name or version is a guess, from a file's name or a pattern in a program, and not the
+    /// statement of a package manager or of a build tool.
+    pub guessed: bool,
+    /// Further qualifiers of its purl, such as `rpmmod` or a gem's `platform`.
+    pub qualifiers: BTreeMap<&'static str, String>,
+    /// Its CPE 2.3 name, where the cataloger knows it.
+    pub cpe: Option<String>,
+    /// Who supplies it, as the metadata writes it: RPM's vendor, Debian's maintainer.
+    pub supplier: Option<String>,
+    /// What it needs. None where the file does not say; empty where it says nothing is needed.
+    pub requires: Option<Vec<Requirement>>,
+    /// What requirements call it, besides its name and `NAME@VERSION`: apk's and RPM's capabilities, the
+    /// virtual packages of dpkg.
+    pub provides: Vec<String>,
+}
+
+/// One thing that a package needs: any of these names, in the words of its ecosystem. A version is part
+/// of it only as `NAME@VERSION`, where the file states which one exactly.
+pub type Requirement = Vec<String>;
+
+/// What a package is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Scope {
+    /// It may run.
+    #[default]
+    Runtime,
+    /// Something was built with it: it is named in the result and is not there itself.
+    Build,
+}
+
+impl Scope {
+    /// Its name in documents; none for the usual one.
+    #[must_use]
+    pub fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Runtime => None,
+            Self::Build => Some("build"),
+        }
+    }
 }

@@ -31,20 +31,8 @@ pub(super) fn package(text: &str) -> Package {
     let parts: Vec<&str> = text.split(' ').collect();
     let kind = ["apk", "deb", "npm", "pypi", "gem"].into_iter().find(|kind| *kind == parts[0]).unwrap();
     let layer = Digest::sha256(b"layer");
-    Package {
-        purl: Purl::new(kind, None, parts[1], Some(parts[2])),
-        kind,
-        name: parts[1].to_owned(),
-        version: parts[2].to_owned(),
-        arch: None,
-        source: None,
-        licenses: Vec::new(),
-        layer: LayerRef { index: 0, digest: layer.clone(), diff_id: layer, created_by: None },
-        locations: Vec::new(),
-        owned_by: None,
-        vendored_in: None,
-        application: false,
-    }
+    let layer = LayerRef { index: 0, digest: layer.clone(), diff_id: layer, created_by: None };
+    Package::new(Purl::new(kind, None, parts[1], Some(parts[2])), kind, parts[1], parts[2], layer)
 }
 
 /// The same package built from a source package.

@@ -18,24 +18,15 @@ pub(super) fn digest(text: &str) -> Digest {
 }
 
 pub(super) fn package(kind: &'static str, name: &str, version: &str, location: &str) -> Package {
+    let layer = LayerRef {
+        index: 0,
+        digest: digest("blob 0"),
+        diff_id: digest("tar 0"),
+        created_by: Some("RUN something".into()),
+    };
     Package {
-        purl: Purl::new(kind, None, name, Some(version)),
-        kind,
-        name: name.into(),
-        version: version.into(),
-        arch: None,
-        source: None,
-        licenses: Vec::new(),
-        layer: LayerRef {
-            index: 0,
-            digest: digest("blob 0"),
-            diff_id: digest("tar 0"),
-            created_by: Some("RUN something".into()),
-        },
         locations: vec![location.into()],
-        owned_by: None,
-        vendored_in: None,
-        application: false,
+        ..Package::new(Purl::new(kind, None, name, Some(version)), kind, name, version, layer)
     }
 }
 

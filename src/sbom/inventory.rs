@@ -1,5 +1,7 @@
 //! Our own document, `portcullis.dev/inventory/v1`: the inventory as it is, nothing translated.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use crate::model::digest::Digest;
@@ -76,8 +78,19 @@ struct Row<'a> {
     owned_by: Option<&'a Purl>,
     #[serde(skip_serializing_if = "Option::is_none")]
     vendored_in: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<&'static str>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     application: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    guessed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cpe: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    supplier: Option<&'a str>,
+    /// Indexes into `packages`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    depends_on: Option<&'a BTreeSet<usize>>,
 }
 
 /// A layer without the step that made it: that would stand once a package, and the image's config has it.
@@ -122,7 +135,12 @@ impl<'a> Row<'a> {
             locations: &package.locations,
             owned_by: package.owned_by.as_ref(),
             vendored_in: package.vendored_in.as_deref(),
+            scope: package.scope.name(),
             application: package.application,
+            guessed: package.guessed,
+            cpe: package.cpe.as_deref(),
+            supplier: package.supplier.as_deref(),
+            depends_on: package.depends_on.as_ref(),
         }
     }
 }
