@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::check::documents::{Answer, Documents, Oddity, OddityKind};
+use crate::check::hanging::Hanging;
 use crate::check::{Expected, Subject, check};
 use crate::image::compression::Compression;
 use crate::image::limits::Limits;
@@ -93,6 +94,7 @@ pub fn checks(bytes: &[u8]) {
     let subject = Subject {
         reference: None,
         documents: &documents,
+        hanging: &Hanging::default(),
         images: &[],
         faults: &[],
         expected: &expected,

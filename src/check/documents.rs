@@ -45,8 +45,6 @@ pub struct Documents {
 pub struct Served {
     /// `Content-Type` of the registry's answer, without parameters.
     pub content_type: Option<String>,
-    /// `Docker-Content-Digest` of the answer that carried the bytes, as written.
-    pub digest_header: Option<String>,
     /// The digest that the tag leads to by a second look, after everything was read.
     pub resolved: Option<Digest>,
 }
@@ -328,9 +326,8 @@ impl Documents {
             return content;
         }
         content.digests.push(Digest::sha256(bytes));
-        let texts =
-            [node.and_then(|node| node.stated.digest.as_deref()), self.served.digest_header.as_deref()];
-        if texts.into_iter().flatten().any(|text| text.starts_with("sha512:")) {
+        let stated = node.and_then(|node| node.stated.digest.as_deref());
+        if stated.is_some_and(|text| text.starts_with("sha512:")) {
             let mut hasher = Hasher::new(Algorithm::Sha512);
             hasher.update(bytes);
             content.digests.push(hasher.finish());

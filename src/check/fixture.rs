@@ -10,6 +10,7 @@ use crate::model::reference::Reference;
 use crate::model::violation::{CheckSeverity, Checked};
 
 use super::documents::{Answer, Documents, Served};
+use super::hanging::Hanging;
 use super::{Expected, Subject, check};
 
 pub(super) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -24,6 +25,7 @@ pub(super) struct Store {
     pub(super) served: Served,
     pub(super) expected: Expected,
     pub(super) reference: Option<Reference>,
+    pub(super) hanging: Hanging,
 }
 
 pub(super) fn config() -> Value {
@@ -115,6 +117,7 @@ impl Store {
         check(&Subject {
             reference: self.reference.as_ref(),
             documents: &self.documents(root),
+            hanging: &self.hanging,
             images: &[],
             faults: &[],
             expected: &self.expected,

@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use crate::model::digest::Digest;
 use crate::model::platform::Platform;
-use crate::model::violation::{CheckSeverity, Place};
+use crate::model::tree::ArtifactKind;
+use crate::model::violation::{CheckSeverity, Place, Violation};
 
 use super::documents::{Documents, Kind, Node, Role, State};
 use super::look::{self, Look, own_platform};
@@ -31,6 +32,7 @@ impl Family for Indexes {
     fn look(&self, subject: &Subject<'_>, found: &mut Found) {
         required(subject, found);
         together(subject.documents, found);
+        signed(subject, found);
         look::each(subject.documents, found, |look| match look.node.role {
             Role::Root => index(look),
             Role::Child => {
@@ -40,6 +42,40 @@ impl Family for Indexes {
             }
             Role::Config => disagrees(look),
         });
+    }
+}
+
+/// IDX-012. Where it is not known of one whether it is signed, that is unseen already.
+fn signed(subject: &Subject<'_>, found: &mut Found) {
+    for index in subject.documents.nodes().iter().filter(|node| node.kind() == Kind::Index) {
+        let children = subject.documents.nodes().iter().filter(|node| {
+            let parent = subject.documents.parent(node);
+            node.kind() == Kind::Image && parent.is_some_and(|parent| std::ptr::eq(parent, index))
+        });
+        let signed = |node: &&Node| {
+            let on = subject
+                .hanging
+                .manifests
+                .iter()
+                .find(|on| Some(on.digest.to_string()) == node.stated.digest)?;
+            let signature = |kind| matches!(kind, ArtifactKind::Signature | ArtifactKind::LegacySignature);
+            let is = on.artifacts.iter().any(|artifact| signature(artifact.kind));
+            (is || on.complete).then_some(is)
+        };
+        let children: Vec<(&Node, bool)> = children.filter_map(|node| Some((node, signed(&node)?))).collect();
+        if !children.iter().any(|(_, signed)| *signed) {
+            continue;
+        }
+        for (node, _) in children.iter().filter(|(_, signed)| !signed) {
+            found.push(Violation {
+                check: IDX_012.id,
+                severity: IDX_012.severity,
+                message: "no signature hangs on it, and one does on another platform".to_owned(),
+                place: node.place(""),
+                evidence: None,
+                platform: look::platform(subject.documents, node),
+            });
+        }
     }
 }
 

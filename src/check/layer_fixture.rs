@@ -11,6 +11,7 @@ use crate::model::digest::Digest;
 use crate::model::violation::{Checked, Violation};
 
 use super::documents::Documents;
+use super::hanging::Hanging;
 use super::{Expected, Family, Found, LayerFacts, PlatformLayers, Subject};
 
 /// A layer in the making.
@@ -93,6 +94,7 @@ pub(super) fn checked(family: &dyn Family, images: &[PlatformLayers], expected: 
     let subject = Subject {
         reference: None,
         documents: &Documents::default(),
+        hanging: &Hanging::default(),
         images,
         faults: &[],
         expected,

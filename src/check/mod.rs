@@ -9,6 +9,7 @@ pub mod documents;
 mod faults;
 #[cfg(test)]
 mod fixture;
+pub mod hanging;
 mod idx;
 mod json_scan;
 mod keys;
@@ -36,6 +37,7 @@ use crate::model::violation::{CheckSeverity, Checked, Place, PlatformChecked, Un
 
 use documents::Documents;
 pub use faults::tells;
+use hanging::Hanging;
 
 /// One check, as `portcullis explain` shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +101,8 @@ pub struct Subject<'a> {
     pub documents: &'a Documents,
     /// Its platforms whose layers were read whole.
     pub images: &'a [PlatformLayers],
+    /// What hangs on it.
+    pub hanging: &'a Hanging,
     /// What was found to lie or could not be read on the way.
     pub faults: &'a [Fault],
     /// What the user, or the policy, requires.

@@ -52,7 +52,7 @@ impl From<Fault> for Cause {
 
 impl From<Unread> for Cause {
     fn from(unread: Unread) -> Self {
-        Self { lies: unread.lies, text: unread.cause }
+        Self { lies: unread.lies.is_some(), text: unread.cause }
     }
 }
 

@@ -3,8 +3,10 @@
 use jiff::Timestamp;
 
 use crate::check::documents::{Answer, Documents, Served};
+use crate::check::hanging::Hanging;
 use crate::check::{Expected, Subject, check};
 use crate::image::document::CONFIG_TYPES;
+use crate::image::limits::Limits;
 use crate::image::resolve;
 use crate::model::descriptor::Descriptor;
 use crate::model::fact::Fact;
@@ -12,6 +14,7 @@ use crate::model::fault::Fault;
 use crate::model::violation::Unseen;
 
 use super::inspect::{Found, Inspected};
+use super::survey::survey;
 
 impl Inspected {
     /// Runs the checks of manifests and layers. Documents that the resolution had no use for, such as
@@ -23,9 +26,16 @@ impl Inspected {
             Some(found) => documents(found, faults),
             None => Documents::default(),
         };
+        let hanging = match &self.found {
+            Some(found) if found.image.root.is_some() => {
+                survey(&found.source, &Limits::default(), &documents)
+            }
+            Some(_) | None => Hanging::default(),
+        };
         let subject = Subject {
             reference: self.evidence.reference.known(),
             documents: &documents,
+            hanging: &hanging,
             images: self.found.as_ref().map(|found| found.layers.as_slice()).unwrap_or_default(),
             faults: &self.evidence.faults,
             expected,
@@ -72,8 +82,8 @@ fn documents(found: &Found, faults: &mut Vec<Fault>) -> Documents {
                 }
                 Err(unread) => {
                     let at = at(&descriptor);
-                    if unread.lies {
-                        let check = if is_config(&descriptor) { "CFG-001" } else { "MAN-001" };
+                    if let Some(check) = unread.lies {
+                        let check = if is_config(&descriptor) { "CFG-001" } else { check };
                         faults.push(Fault::lie(&at, unread.cause.clone()).breaks(check));
                     }
                     Answer::Unseen(Unseen { at, cause: unread.cause })

@@ -10,7 +10,7 @@ use crate::image::resolve::verify;
 use crate::layout;
 use crate::model::descriptor::Descriptor;
 use crate::model::digest::Digest;
-use crate::registry::{self, Listed, RejectedReferrer, facts, fallback_tag};
+use crate::registry::{self, Facts, Listed, Lists, RejectedReferrer, Rejection, facts, fallback_tag};
 
 use super::cause::Cause;
 use super::source::Source;
@@ -36,6 +36,8 @@ pub(super) struct Hung {
     pub(super) descriptor: Descriptor,
     /// Its artifact type.
     pub(super) artifact_type: Option<String>,
+    /// The artifact type that the list states for it.
+    pub(super) stated_type: Option<String>,
     /// Who lists it; none where a layout's `index.json` does.
     pub(super) listed: Option<Listed>,
     manifest: Option<Vec<u8>>,
@@ -50,6 +52,8 @@ pub(super) struct Listing {
     pub(super) rejected: Vec<RejectedReferrer>,
     /// What could not be seen: there may be more.
     pub(super) unknown: Vec<String>,
+    /// The lists as they stand. A layout's `index.json` is no list of referrers.
+    pub(super) lists: Lists,
 }
 
 /// Lists what hangs on the manifests of one image.
@@ -106,18 +110,25 @@ impl<'a> Lister<'a> {
 
     /// The manifest of a referrer: it has its digest and names `subject`.
     pub(super) fn open(&self, subject: &Digest, hung: &Hung) -> Result<Vec<u8>, Cause> {
-        if let Some(manifest) = &hung.manifest {
-            return Ok(manifest.clone());
-        }
-        let bytes = self.document(&hung.descriptor)?;
-        let at = &hung.descriptor.digest;
-        let found = facts(&bytes).map_err(|cause| format!("referrer {at}: {cause}"))?;
+        let (bytes, found) = self.look(hung)?;
         // Attack: a registry that lists the signature of another image.
-        if found.subject.as_ref() == Some(subject) {
+        if found.refers_to(subject) {
             Ok(bytes)
         } else {
+            let at = &hung.descriptor.digest;
             Err(format!("referrer {at}: its subject is not {subject}").into())
         }
+    }
+
+    /// The manifest of a referrer, whatever it refers to, and what it says of itself.
+    pub(super) fn look(&self, hung: &Hung) -> Result<(Vec<u8>, Facts), Cause> {
+        let bytes = match &hung.manifest {
+            Some(manifest) => manifest.clone(),
+            None => self.document(&hung.descriptor)?,
+        };
+        let at = &hung.descriptor.digest;
+        let found = facts(&bytes).map_err(|cause| format!("referrer {at}: {cause}"))?;
+        Ok((bytes, found))
     }
 
     /// A manifest, whole and verified.
@@ -159,6 +170,7 @@ impl<'a> Lister<'a> {
             entries: local.by_subject.get(subject).cloned().unwrap_or_default(),
             rejected: Vec::new(),
             unknown: local.unknown.clone(),
+            lists: Lists::default(),
         };
         let Some(fallback) = local.by_tag.get(&fallback_tag(subject)) else { return listing };
         let at = fallback_tag(subject);
@@ -168,7 +180,9 @@ impl<'a> Lister<'a> {
         let index = match parsed {
             Ok(Document::Index(index)) => index,
             Ok(Document::Manifest(_)) => {
-                listing.unknown.push(format!("{at}: a manifest, where a list of referrers should be"));
+                let cause = "a manifest, where a list of referrers should be";
+                listing.unknown.push(format!("{at}: {cause}"));
+                listing.lists.no_index = Some(cause.to_owned());
                 return listing;
             }
             Err(cause) => {
@@ -176,6 +190,7 @@ impl<'a> Lister<'a> {
                 return listing;
             }
         };
+        listing.lists.fallback = Some(index.manifests.iter().map(|entry| entry.digest.clone()).collect());
         let mut seen: BTreeSet<Digest> =
             listing.entries.iter().map(|hung| hung.descriptor.digest.clone()).collect();
         for descriptor in index.manifests.into_iter().take(ENTRIES) {
@@ -187,9 +202,10 @@ impl<'a> Lister<'a> {
                     Some((own, hung)) if own == *subject => {
                         listing.entries.push(Hung { listed: Some(Listed::FallbackTag), ..hung });
                     }
-                    Some(_) | None => {
+                    other => {
                         let cause = format!("its subject is not {subject}");
-                        listing.rejected.push(RejectedReferrer { digest: descriptor.digest, cause });
+                        let why = other.map_or(Rejection::NoSubject, |(own, _)| Rejection::Subject(own));
+                        listing.rejected.push(RejectedReferrer { digest: descriptor.digest, cause, why });
                     }
                 },
                 Err(cause) => listing.unknown.push(cause.to_string()),
@@ -216,8 +232,9 @@ fn referrer(mut descriptor: Descriptor, bytes: &[u8]) -> Option<(Digest, Hung)> 
     let found = facts(bytes).ok()?;
     descriptor.annotations = found.annotations;
     descriptor.platform = None;
-    let hung = Hung { descriptor, artifact_type: found.artifact_type, listed: None, manifest: None };
-    found.subject.map(|subject| (subject, hung))
+    let artifact_type = found.artifact_type;
+    let hung = Hung { descriptor, artifact_type, stated_type: None, listed: None, manifest: None };
+    found.subject.map(|subject| (subject.digest, hung))
 }
 
 fn remote(store: &registry::Store, subject: &Digest) -> Listing {
@@ -230,6 +247,7 @@ fn remote(store: &registry::Store, subject: &Digest) -> Listing {
     let hung = |referrer: registry::Referrer| Hung {
         descriptor: referrer.descriptor,
         artifact_type: referrer.artifact_type,
+        stated_type: referrer.stated_type,
         listed: Some(referrer.listed),
         manifest: referrer.manifest,
     };
@@ -237,6 +255,7 @@ fn remote(store: &registry::Store, subject: &Digest) -> Listing {
         entries: found.entries.into_iter().map(hung).collect(),
         rejected: found.rejected,
         unknown: found.unknown.iter().map(ToString::to_string).collect(),
+        lists: found.lists,
     }
 }
 

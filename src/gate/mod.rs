@@ -1,5 +1,6 @@
 //! The only place that knows the order: open, read layers, flatten, find, evaluate.
 
+mod artifact;
 mod cause;
 mod check;
 mod copy;
@@ -9,6 +10,7 @@ mod judge;
 mod parallel;
 mod snapshot;
 mod source;
+mod survey;
 mod tags;
 mod tree;
 

@@ -128,12 +128,16 @@ impl Source {
         match self {
             Self::Layout(store) => store.document(descriptor, limit).map_err(|error| Unread {
                 missing: error.kind == layout::ErrorKind::NotFound,
-                lies: false,
+                lies: None,
                 cause: error.message,
             }),
             Self::Registry(store) => store.document(descriptor, limit).map_err(|error| Unread {
                 missing: error.kind == registry::ErrorKind::NotFound,
-                lies: error.kind == registry::ErrorKind::Mismatch,
+                lies: (error.kind == registry::ErrorKind::Mismatch).then_some(if error.stated {
+                    "MAN-021"
+                } else {
+                    "MAN-001"
+                }),
                 cause: error.message,
             }),
         }
@@ -158,8 +162,8 @@ fn unopened(error: registry::Error) -> Unopened {
 pub(super) struct Unread {
     /// It is certainly not there.
     pub(super) missing: bool,
-    /// Its bytes contradict their digest or size.
-    pub(super) lies: bool,
+    /// The check that it breaks, where its bytes contradict their digest or size.
+    pub(super) lies: Option<&'static str>,
     /// What happened.
     pub(super) cause: String,
 }

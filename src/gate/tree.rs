@@ -1,22 +1,17 @@
 //! What hangs on an image, gathered for looking at. Nothing is verified and nothing is concluded from it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::image::document::{self, Document};
 use crate::image::limits::Limits;
-use crate::image::resolve::verify;
 use crate::model::descriptor::{Descriptor, Index, Manifest};
 use crate::model::digest::Digest;
 use crate::model::location::Location;
 use crate::model::platform::Platform;
-use crate::model::tree::{
-    Artifact, ArtifactKind, BuildAttestation, Hangs, ListedBy, Node, Rejected, Signer, Tree,
-};
-use crate::registry::{Listed, REFERRERS_LIMIT, Registry};
-use crate::signature::bundle::{self, SignedBy, is_bundle};
-use crate::signature::certificate;
+use crate::model::tree::{Artifact, BuildAttestation, Hangs, Node, Rejected, Tree};
+use crate::registry::{REFERRERS_LIMIT, Registry};
 
+use super::artifact::{LAYERS, Reader, manifest, under_tag};
 use super::hanging::{DEPTH, Hung, LEGACY, Lister, document};
 use super::inspect::Error;
 use super::parallel::parallel;
@@ -25,17 +20,6 @@ use super::source::{Source, Unopened};
 /// Listings and bundles at a time.
 const AT_ONCE: usize = 4;
 
-/// Predicate types and signers of one artifact that are shown: 1,000, as many layers as cosign's tags have.
-const LAYERS: usize = 1_000;
-
-/// Bytes of all bundles that are looked into: 256 MiB.
-const BUNDLES: u64 = 256 << 20;
-
-/// The predicate type of what `cosign sign` makes.
-const COSIGN_SIGN: &str = "https://sigstore.dev/cosign/sign/v1";
-/// Annotations of a bundle's manifest (cosign, `pkg/oci/remote/write.go`).
-const PREDICATE_TYPE: &str = "dev.sigstore.bundle.predicateType";
-const CONTENT: &str = "dev.sigstore.bundle.content";
 /// Annotation of the layers of BuildKit's attestation manifests.
 const IN_TOTO: &str = "in-toto.io/predicate-type";
 
@@ -68,13 +52,8 @@ pub fn tree(location: &Location, registry: Option<&Registry>, limits: &Limits) -
     let mut growing = Growing { source: &source, limits, manifests: 0, subjects: Vec::new() };
     let mut root = growing.node(&root, || Ok(bytes), 0);
     let lister = Lister::new(&source, limits);
-    let mut found = Looking {
-        lister,
-        source: &source,
-        left: REFERRERS_LIMIT,
-        bytes: AtomicU64::new(BUNDLES),
-        found: BTreeMap::new(),
-    };
+    let mut found =
+        Looking { lister, reader: Reader::new(&source), left: REFERRERS_LIMIT, found: BTreeMap::new() };
     found.look(&growing.subjects);
     hang(&mut root, &mut found.found);
     Ok(Tree { reference: location.to_string(), root })
@@ -186,21 +165,11 @@ fn attestation(child: &Descriptor, bytes: Result<Vec<u8>, String>) -> BuildAttes
     }
 }
 
-fn manifest(bytes: &[u8], digest: &Digest) -> Result<Manifest, String> {
-    let at = format!("manifest {digest}");
-    match document::parse(bytes, None, &at).map_err(|fault| fault.to_string())? {
-        Document::Manifest(manifest) => Ok(manifest),
-        Document::Index(_) => Err(format!("{at}: an index, and no manifest")),
-    }
-}
-
 /// What refers to manifests, level by level.
 struct Looking<'a> {
     lister: Lister<'a>,
-    source: &'a Source,
+    reader: Reader<'a>,
     left: usize,
-    /// Bytes of bundles that may still be fetched.
-    bytes: AtomicU64,
     found: BTreeMap<Digest, Hangs>,
 }
 
@@ -271,67 +240,7 @@ impl Looking<'_> {
 
     fn artifact(&self, subject: &Digest, hung: &Hung) -> Result<Artifact, String> {
         let bytes = self.lister.open(subject, hung)?;
-        let digest = &hung.descriptor.digest;
-        let mut artifact = Artifact {
-            kind: ArtifactKind::Other,
-            digest: digest.clone(),
-            size: bytes.len() as u64,
-            artifact_type: hung.artifact_type.clone(),
-            listed: match hung.listed {
-                Some(Listed::Native) => ListedBy::Api,
-                Some(Listed::FallbackTag) => ListedBy::FallbackTag,
-                None => ListedBy::Index,
-            },
-            predicate_types: Vec::new(),
-            signers: Vec::new(),
-            hangs: Hangs::default(),
-        };
-        // What is no manifest, or none that can be read, is shown and not looked into.
-        let Ok(manifest) = manifest(&bytes, digest) else { return Ok(artifact) };
-        if let [layer] = manifest.layers.as_slice()
-            && is_bundle(&layer.media_type)
-        {
-            self.look_into(&mut artifact, &manifest, layer);
-        }
-        Ok(artifact)
-    }
-
-    /// Says what a bundle is and who is said to have signed it.
-    fn look_into(&self, artifact: &mut Artifact, manifest: &Manifest, layer: &Descriptor) {
-        let read = self.bytes(layer).and_then(|bytes| bundle::read(&bytes));
-        let noted = |key: &str| manifest.annotations.get(key).map(String::as_str);
-        let (predicate, is_message) = match &read {
-            Ok(bundle) => (bundle.predicate_type.clone(), bundle.is_message),
-            Err(_) => (None, false),
-        };
-        // What is signed counts before what stands beside it.
-        let predicate = predicate.or_else(|| noted(PREDICATE_TYPE).map(str::to_owned));
-        artifact.kind = match predicate.as_deref() {
-            Some(COSIGN_SIGN) => ArtifactKind::Signature,
-            Some(_) => ArtifactKind::Attestation,
-            None if is_message || noted(CONTENT) == Some("message-signature") => ArtifactKind::Signature,
-            None => ArtifactKind::Bundle,
-        };
-        artifact.predicate_types.extend(predicate.filter(|predicate| predicate != COSIGN_SIGN));
-        artifact.signers.push(match read.and_then(|bundle| bundle.signer) {
-            Ok(SignedBy::Certificate(claimed)) => of(claimed),
-            Ok(SignedBy::Key(hint)) => Signer::Key { hint },
-            Err(cause) => Signer::Unreadable { cause },
-        });
-    }
-
-    fn bytes(&self, layer: &Descriptor) -> Result<Vec<u8>, String> {
-        if layer.size > bundle::BUNDLE {
-            return Err(format!("a bundle larger than the limit of {} bytes", bundle::BUNDLE));
-        }
-        let take = |left: u64| left.checked_sub(layer.size);
-        // Attack: a thousand bundles of the largest size, for one look.
-        if self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_err() {
-            return Err(format!("bundles of more than {BUNDLES} bytes in all"));
-        }
-        let bytes = self.source.document(layer, bundle::BUNDLE).map_err(|error| error.cause)?;
-        verify(&bytes, layer, &format!("blob {}", layer.digest)).map_err(|fault| fault.to_string())?;
-        Ok(bytes)
+        Ok(self.reader.artifact(hung, &bytes))
     }
 
     /// Adds what cosign's tags lead to.
@@ -353,48 +262,6 @@ impl Looking<'_> {
             }
         }
     }
-}
-
-/// What one of cosign's tags leads to (cosign, SIGNATURE_SPEC.md). Its layers are the signatures.
-fn under_tag(suffix: &str, descriptor: &Descriptor, bytes: &[u8]) -> Artifact {
-    let kind = match suffix {
-        "sig" => ArtifactKind::LegacySignature,
-        "att" => ArtifactKind::LegacyAttestation,
-        _ => ArtifactKind::LegacySbom,
-    };
-    let (mut signers, mut predicate_types) = (Vec::new(), Vec::new());
-    match manifest(bytes, &descriptor.digest) {
-        Ok(manifest) => {
-            for layer in manifest.layers.iter().take(LAYERS) {
-                predicate_types.extend(layer.annotations.get("predicateType").cloned());
-                // Nobody signs the SBOM there.
-                if kind != ArtifactKind::LegacySbom {
-                    signers.push(match layer.annotations.get("dev.sigstore.cosign/certificate") {
-                        Some(pem) if !pem.is_empty() => match certificate::read_pem(pem) {
-                            Ok(claimed) => of(claimed),
-                            Err(cause) => Signer::Unreadable { cause },
-                        },
-                        Some(_) | None => Signer::Key { hint: None },
-                    });
-                }
-            }
-        }
-        Err(cause) => signers.push(Signer::Unreadable { cause }),
-    }
-    Artifact {
-        kind,
-        digest: descriptor.digest.clone(),
-        size: bytes.len() as u64,
-        artifact_type: None,
-        listed: ListedBy::Tag,
-        predicate_types,
-        signers,
-        hangs: Hangs::default(),
-    }
-}
-
-fn of(claimed: certificate::Claimed) -> Signer {
-    Signer::Certificate { identities: claimed.identities, issuer: claimed.issuer }
 }
 
 /// Puts what was found where it belongs.

@@ -66,6 +66,14 @@ impl Digest {
         Self { algorithm, hex: to_hex(raw) }
     }
 
+    /// The digest of bytes by an algorithm.
+    #[must_use]
+    pub fn of(algorithm: Algorithm, bytes: &[u8]) -> Self {
+        let mut hasher = Hasher::new(algorithm);
+        hasher.update(bytes);
+        hasher.finish()
+    }
+
     /// The algorithm.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {

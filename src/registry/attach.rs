@@ -140,7 +140,7 @@ impl Repository {
             Ok(pulled) => {
                 let facts = facts(&pulled.bytes).map_err(|cause| Error::invalid(self.at(&target), cause))?;
                 // Attack: a list that names the image itself, or what hangs on another one, to have it deleted.
-                if facts.subject.as_ref() != Some(subject) {
+                if !facts.refers_to(subject) {
                     let message = format!("it does not hang on {subject}: it is not deleted");
                     return Err(Error::invalid(self.at(&target), message));
                 }
@@ -377,7 +377,7 @@ fn digest_of(entry: &Value) -> Option<&str> {
 /// manifest, so that readers can choose without opening it.
 fn entry(artifact: &Artifact, subject: &Digest, digest: &Digest) -> Result<Value, String> {
     let facts = facts(&artifact.manifest)?;
-    if facts.subject.as_ref() != Some(subject) {
+    if !facts.refers_to(subject) {
         return Err("the artifact to attach has another subject".to_owned());
     }
     if facts.media_type.is_some_and(|own| own != artifact.media_type) {

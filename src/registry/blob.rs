@@ -14,7 +14,6 @@ use super::client::{Repository, Target};
 use super::error::{Error, ErrorKind};
 use super::http::{Answer, Call};
 use super::limits;
-use super::manifest::digest_of;
 use super::retry::Budget;
 
 /// The bytes of a blob, piece by piece, each once. They are **not** verified: whoever consumes them
@@ -86,7 +85,7 @@ impl Repository {
         while let Some(chunk) = stream.chunk().await? {
             bytes.extend_from_slice(&chunk);
         }
-        let found = digest_of(descriptor.digest.algorithm(), &bytes);
+        let found = Digest::of(descriptor.digest.algorithm(), &bytes);
         if bytes.len() as u64 == descriptor.size && found == descriptor.digest {
             Ok(bytes)
         } else {

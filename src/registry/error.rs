@@ -28,6 +28,8 @@ pub struct Error {
     pub retry_after: Option<Duration>,
     /// The reference, or the file of settings.
     pub at: String,
+    /// Of [`ErrorKind::Mismatch`]: it is the registry's own header that contradicts the bytes.
+    pub stated: bool,
     /// Asking again cannot help, although the kind says that it might.
     pub(super) lasting: bool,
 }
@@ -72,6 +74,7 @@ impl Error {
             message: message.into(),
             retry_after: None,
             at: at.into(),
+            stated: false,
             lasting: false,
         }
     }

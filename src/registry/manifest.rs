@@ -6,7 +6,7 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH};
 use reqwest::{Method, StatusCode};
 
 use crate::image::document::{INDEX_TYPES, MANIFEST_TYPES};
-use crate::model::digest::{Algorithm, Digest, Hasher};
+use crate::model::digest::Digest;
 
 use super::client::{Repository, Target, is_tag};
 use super::error::{Error, ErrorKind};
@@ -53,13 +53,6 @@ pub struct Pushed {
     pub subject: Option<Digest>,
 }
 
-/// The digest of bytes.
-pub(super) fn digest_of(algorithm: Algorithm, bytes: &[u8]) -> Digest {
-    let mut hasher = Hasher::new(algorithm);
-    hasher.update(bytes);
-    hasher.finish()
-}
-
 impl Repository {
     /// Pulls a manifest or an index, at most [`limits::MANIFEST`] bytes.
     ///
@@ -94,7 +87,7 @@ impl Repository {
         check_structure(&bytes, &at)?;
         let digest = match target {
             Target::Digest(wanted) => {
-                let found = digest_of(wanted.algorithm(), &bytes);
+                let found = Digest::of(wanted.algorithm(), &bytes);
                 // Attack: other bytes than the ones that were asked for by digest.
                 if found != *wanted {
                     return Err(Error::mismatch(at, format!("digest mismatch: its bytes have {found}")));
@@ -203,7 +196,7 @@ impl Repository {
             return Err(Error::too_large(at, "the manifest", limits::MANIFEST));
         }
         let own = match target {
-            Target::Digest(digest) => digest_of(digest.algorithm(), bytes),
+            Target::Digest(digest) => Digest::of(digest.algorithm(), bytes),
             Target::Tag(_) => Digest::sha256(bytes),
         };
         if matches!(target, Target::Digest(digest) if *digest != own) {
@@ -290,9 +283,10 @@ fn check_stated(answer: &Answer, bytes: &[u8], at: &str) -> Result<(), Error> {
         return Ok(());
     }
     let stated = stated(answer)?;
-    let found = digest_of(stated.algorithm(), bytes);
+    let found = Digest::of(stated.algorithm(), bytes);
     if stated == found {
         return Ok(());
     }
-    Err(Error::mismatch(at, format!("the registry states the digest {stated}, its bytes have {found}")))
+    let message = format!("the registry states the digest {stated}, its bytes have {found}");
+    Err(Error { stated: true, ..Error::mismatch(at, message) })
 }

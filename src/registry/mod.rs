@@ -41,7 +41,9 @@ pub use error::{Error, ErrorKind};
 pub use limits::{MANIFEST as MANIFEST_LIMIT, REFERRERS as REFERRERS_LIMIT};
 pub use manifest::{Head, Pulled, Pushed};
 pub use push::{BlobPushed, BlobSource};
-pub use referrers::{Facts, Referrer, Referrers, RejectedReferrer, facts, fallback_tag};
+pub use referrers::{
+    Facts, Lists, Referrer, Referrers, RejectedReferrer, Rejection, StatedSubject, facts, fallback_tag,
+};
 pub use settings::{HostSettings, Proxies, Retry, Settings, Times};
 pub use store::{Store, fault, open, root};
 pub use trace::{Authorization, Exchange, Trace};

@@ -1,7 +1,7 @@
 //! What hangs on an image: the referrers API, and the fallback tag beside it (distribution-spec, "Listing
 //! Referrers" and "Unavailable Referrers API").
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
 use reqwest::header::ACCEPT;
@@ -33,6 +33,8 @@ pub struct Referrer {
     pub artifact_type: Option<String>,
     /// The manifest, where it was opened and is small. Its digest and subject are verified.
     pub manifest: Option<Vec<u8>>,
+    /// The artifact type that the list states for it.
+    pub stated_type: Option<String>,
     /// Who lists it; the registry itself where both do.
     pub listed: Listed,
 }
@@ -44,6 +46,32 @@ pub struct RejectedReferrer {
     pub digest: Digest,
     /// Why it does not count: a lowercase fragment.
     pub cause: String,
+    /// The same for programs.
+    pub why: Rejection,
+}
+
+/// Why an entry of a list of referrers does not count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rejection {
+    /// Its manifest is not there.
+    Gone,
+    /// It cannot be read as a referrer.
+    Unreadable,
+    /// It refers to nothing.
+    NoSubject,
+    /// It refers to another manifest.
+    Subject(Digest),
+}
+
+/// Which lists of referrers of an image there are, and what they point to, right or wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Lists {
+    /// The registry's own; none where it has no such API, or did not answer.
+    pub native: Option<BTreeSet<Digest>>,
+    /// The fallback tag's; none where there is no such tag, or it could not be read.
+    pub fallback: Option<BTreeSet<Digest>>,
+    /// Why the fallback tag leads to something that is no list: a lowercase fragment.
+    pub no_index: Option<String>,
 }
 
 /// All referrers that could be found. Nothing hangs on the image only where `entries` is empty and
@@ -56,6 +84,8 @@ pub struct Referrers {
     pub rejected: Vec<RejectedReferrer>,
     /// What could not be read: there may be more.
     pub unknown: Vec<Error>,
+    /// The lists as they stand.
+    pub lists: Lists,
 }
 
 /// A referrer's manifest as far as listing it needs.
@@ -66,9 +96,28 @@ pub struct Facts {
     /// Its annotations.
     pub annotations: BTreeMap<String, String>,
     /// The manifest that it refers to.
-    pub subject: Option<Digest>,
+    pub subject: Option<StatedSubject>,
     /// `mediaType`.
     pub media_type: Option<String>,
+}
+
+impl Facts {
+    /// Whether it refers to that manifest.
+    #[must_use]
+    pub fn refers_to(&self, subject: &Digest) -> bool {
+        self.subject.as_ref().is_some_and(|own| own.digest == *subject)
+    }
+}
+
+/// What a manifest says of the one that it refers to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatedSubject {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its media type; none where none is stated.
+    pub media_type: Option<String>,
+    /// Its length; none where none is stated.
+    pub size: Option<u64>,
 }
 
 /// What became of opening one entry.
@@ -93,6 +142,7 @@ impl Repository {
         let mut entries = Vec::new();
         match self.native(subject, artifact_type).await {
             Ok(Some(native)) => {
+                found.lists.native = Some(digests(&native));
                 for entry in native {
                     let stated = entry.artifact_type.as_deref().filter(|stated| *stated != EMPTY);
                     match (stated, artifact_type) {
@@ -100,6 +150,7 @@ impl Repository {
                         (Some(stated), Some(wanted)) if stated != wanted => {}
                         (Some(_), _) => found.entries.push(Referrer {
                             descriptor: entry.descriptor,
+                            stated_type: entry.artifact_type.clone(),
                             artifact_type: entry.artifact_type,
                             manifest: None,
                             listed: Listed::Native,
@@ -112,7 +163,13 @@ impl Repository {
             Err(error) => found.unknown.push(error),
         }
         match self.fallback(subject).await {
-            Ok(fallback) => {
+            Ok(None) => {}
+            Ok(Some(Err(error))) => {
+                found.lists.no_index = Some(error.message.clone());
+                found.unknown.push(error);
+            }
+            Ok(Some(Ok(fallback))) => {
+                found.lists.fallback = Some(digests(&fallback));
                 let known = |entry: &Entry| {
                     found.entries.iter().any(|referrer| referrer.descriptor.digest == entry.descriptor.digest)
                 };
@@ -121,7 +178,7 @@ impl Repository {
             }
             Err(error) => found.unknown.push(error),
         }
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         entries.retain(|entry| seen.insert(entry.descriptor.digest.clone()));
         self.open_all(subject, entries, artifact_type, &mut found).await;
         found
@@ -208,18 +265,22 @@ impl Repository {
         Ok(None)
     }
 
-    /// The entries of the fallback tag; none where there is certainly no such tag.
-    async fn fallback(&self, subject: &Digest) -> Result<Vec<Entry>, Error> {
+    /// The entries of the fallback tag; none where there is certainly no such tag, and an error of its own
+    /// where it leads to no list.
+    async fn fallback(&self, subject: &Digest) -> Result<Option<Result<Vec<Entry>, Error>>, Error> {
         let target = Target::Tag(fallback_tag(subject));
         let pulled = match self.manifest(&target).await {
             Ok(pulled) => pulled,
-            Err(error) if error.kind == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
         let at = self.at(&target);
-        let entries = parse_index(&pulled.bytes, Listed::FallbackTag, &at)?;
+        let entries = match parse_index(&pulled.bytes, Listed::FallbackTag, &at) {
+            Ok(entries) => entries,
+            Err(error) => return Ok(Some(Err(error))),
+        };
         check_count(entries.len(), &at)?;
-        Ok(entries)
+        Ok(Some(Ok(entries)))
     }
 
     /// Opens entries, several at a time: what stands in a fallback index was written by anybody, and GHCR's
@@ -265,29 +326,33 @@ impl Repository {
     }
 
     async fn open_entry(&self, subject: &Digest, entry: Entry) -> Result<Opened, Error> {
-        let Entry { mut descriptor, listed, .. } = entry;
-        let reject = |digest: &Digest, cause: String| {
-            Ok(Opened::Rejected(RejectedReferrer { digest: digest.clone(), cause }))
+        let Entry { mut descriptor, listed, artifact_type: stated_type } = entry;
+        let reject = |digest: &Digest, cause: String, why: Rejection| {
+            Ok(Opened::Rejected(RejectedReferrer { digest: digest.clone(), cause, why }))
         };
         let pulled = match self.manifest(&Target::Digest(descriptor.digest.clone())).await {
             Ok(pulled) => pulled,
             Err(error) if error.kind == ErrorKind::NotFound => {
-                return reject(&descriptor.digest, "the manifest is not there any more".to_owned());
+                let cause = "the manifest is not there any more".to_owned();
+                return reject(&descriptor.digest, cause, Rejection::Gone);
             }
             Err(error) => return Err(error),
         };
         let facts = match facts(&pulled.bytes) {
             Ok(facts) => facts,
-            Err(cause) => return reject(&descriptor.digest, cause),
+            Err(cause) => return reject(&descriptor.digest, cause, Rejection::Unreadable),
         };
         // Attack: an entry that lists the signature of another image.
         if let Some(cause) = wrong_subject(&facts, subject) {
-            return reject(&descriptor.digest, cause);
+            let why =
+                facts.subject.map_or(Rejection::NoSubject, |subject| Rejection::Subject(subject.digest));
+            return reject(&descriptor.digest, cause, why);
         }
         descriptor.size = pulled.bytes.len() as u64;
         descriptor.annotations = facts.annotations;
         let manifest = (pulled.bytes.len() <= limits::KEPT_MANIFEST).then_some(pulled.bytes);
-        Ok(Opened::Referrer(Referrer { descriptor, artifact_type: facts.artifact_type, manifest, listed }))
+        let artifact_type = facts.artifact_type;
+        Ok(Opened::Referrer(Referrer { descriptor, artifact_type, manifest, stated_type, listed }))
     }
 }
 
@@ -323,11 +388,15 @@ fn parse_index(bytes: &[u8], listed: Listed, at: &str) -> Result<Vec<Entry>, Err
     Ok(entries.map(|(descriptor, artifact_type)| Entry { descriptor, artifact_type, listed }).collect())
 }
 
+fn digests(entries: &[Entry]) -> BTreeSet<Digest> {
+    entries.iter().map(|entry| entry.descriptor.digest.clone()).collect()
+}
+
 /// Why a manifest does not hang on `subject`.
 fn wrong_subject(facts: &Facts, subject: &Digest) -> Option<String> {
     match &facts.subject {
-        Some(own) if own == subject => None,
-        Some(other) => Some(format!("its subject is {other}")),
+        Some(own) if own.digest == *subject => None,
+        Some(other) => Some(format!("its subject is {}", other.digest)),
         None => Some("it has no subject".to_owned()),
     }
 }
@@ -346,7 +415,11 @@ pub fn facts(bytes: &[u8]) -> Result<Facts, String> {
         None | Some(Value::Null) => None,
         Some(subject) => {
             let digest = subject.get("digest").and_then(Value::as_str).ok_or("its subject has no digest")?;
-            Some(digest.parse().map_err(|_| "its subject's digest is none".to_owned())?)
+            Some(StatedSubject {
+                digest: digest.parse().map_err(|_| "its subject's digest is none".to_owned())?,
+                media_type: subject.get("mediaType").and_then(Value::as_str).map(str::to_owned),
+                size: subject.get("size").and_then(Value::as_u64),
+            })
         }
     };
     let annotations = match object.get("annotations") {

@@ -148,7 +148,8 @@ impl Store {
 #[must_use]
 pub fn fault(error: &Error, at: String) -> Fault {
     if error.kind == ErrorKind::Mismatch {
-        Fault::lie(at, error.message.clone())
+        let lie = Fault::lie(at, error.message.clone());
+        if error.stated { lie.breaks("MAN-021") } else { lie }
     } else {
         Fault::unreadable(at, error.message.clone())
     }

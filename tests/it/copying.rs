@@ -17,10 +17,10 @@ use crate::support::image::{image, layer, layout, write_files};
 use crate::support::registry::{
     EMPTY, Entries, Fault, Hint, INDEX, MANIFEST, Referrers, Registry, Switches, on,
 };
+use crate::support::signatures::{self, BUNDLE};
 
 const APP: &str = "acme/app";
 const COPY: &str = "mirror/app";
-const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 const SBOM: &str = "application/vnd.cyclonedx+json";
 
 /// Copies, with little patience.
@@ -82,26 +82,12 @@ fn signed(registry: &Registry) -> Signed {
     Signed { index, platform, hanging, tags }
 }
 
-/// Puts a manifest of cosign's older form under its tag.
-fn legacy(registry: &Registry, repository: &str, subject: &str, suffix: &str, signatures: &[&str]) -> String {
-    let config = registry.put_blob(repository, b"{\"rootfs\":{\"diff_ids\":[]}}");
-    let payload = registry.put_blob(repository, b"payload");
-    let layers: Vec<Value> = signatures
-        .iter()
-        .map(|signature| {
-            json!({
-                "mediaType": "application/vnd.dev.cosign.simplesigning.v1+json", "digest": payload, "size": 7,
-                "annotations": {"dev.cosignproject.cosign/signature": signature},
-            })
-        })
-        .collect();
-    let manifest = json!({
-        "schemaVersion": 2, "mediaType": MANIFEST, "layers": layers,
-        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": config, "size": 26},
-    });
-    let tag = format!("{}.{suffix}", subject.replace(':', "-"));
-    registry.put_manifest(repository, Some(&tag), MANIFEST, manifest.to_string().as_bytes());
-    tag
+/// Puts signatures under a tag of cosign's; the tag.
+fn legacy(registry: &Registry, repository: &str, subject: &str, suffix: &str, signed: &[&str]) -> String {
+    let annotate = |signature: &&str| json!({"dev.cosignproject.cosign/signature": signature});
+    let annotations: Vec<Value> = signed.iter().map(annotate).collect();
+    signatures::legacy(registry, repository, subject, suffix, &annotations);
+    format!("{}.{suffix}", subject.replace(':', "-"))
 }
 
 /// Everything of [`signed`] is in a repository, byte for byte, and readers find it.

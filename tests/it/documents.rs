@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 use portcullis::check::documents::{Answer, Documents, Served};
+use portcullis::check::hanging::Hanging;
 use portcullis::check::{Expected, Subject, check};
 use portcullis::image::document::{self, Document, INDEX_TYPES};
 use portcullis::model::descriptor::Descriptor;
@@ -78,6 +79,7 @@ impl Layout {
         check(&Subject {
             reference: None,
             documents: &documents,
+            hanging: &Hanging::default(),
             images: &[],
             faults: &[],
             expected: &Expected::default(),

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use portcullis::check::documents::Documents;
+use portcullis::check::hanging::Hanging;
 use portcullis::check::{Expected, LayerFacts, PlatformLayers, Subject, check};
 use portcullis::image::compression::Compression;
 use portcullis::image::limits::Limits;
@@ -63,6 +64,7 @@ fn lines(images: &[PlatformLayers], faults: &[Fault]) -> Vec<(CheckSeverity, Str
     let subject = Subject {
         reference: None,
         documents: &Documents::default(),
+        hanging: &Hanging::default(),
         images,
         faults,
         expected: &Expected::default(),

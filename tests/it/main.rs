@@ -14,6 +14,7 @@ mod demo;
 mod documents;
 mod fuzzing;
 mod gate;
+mod hanging;
 mod layer_checks;
 mod layers;
 mod matching;

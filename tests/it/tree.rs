@@ -10,19 +10,19 @@ use portcullis::model::digest::Digest;
 use portcullis::model::tree::{ArtifactKind, ListedBy, Signer, Tree};
 use portcullis::registry::Registry as Client;
 use portcullis::report::{Detail, Style, TREE_FORMATS};
-use rcgen::{CertificateParams, CustomExtension, KeyPair, SanType};
+use rcgen::SanType;
 use serde_json::{Value, json};
 
 use crate::registry::settings;
 use crate::support::cli::{Run, portcullis};
 use crate::support::image::{image, layer, layout};
 use crate::support::registry::{Entries, Fault, Hint, INDEX, MANIFEST, Referrers, Registry, Switches, on};
+use crate::support::signatures::{
+    BUNDLE, SIGN, SLSA, bundle, by_certificate, certificate, digest, legacy, pem, uri,
+};
 
 const APP: &str = "acme/app";
-const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 const SBOM: &str = "application/vnd.cyclonedx+json";
-const SIGN: &str = "https://sigstore.dev/cosign/sign/v1";
-const SLSA: &str = "https://slsa.dev/provenance/v1";
 const ISSUER: &str = "https://token.actions.githubusercontent.com";
 
 fn look(reference: &str) -> Tree {
@@ -33,66 +33,6 @@ fn look(reference: &str) -> Tree {
 fn text(tree: &Tree) -> String {
     let style = Style { color: false, detail: Detail::Usual, width: 110 };
     TREE_FORMATS[0].tree(tree, &style)
-}
-
-/// A certificate in DER as Fulcio makes them.
-fn certificate(names: Vec<SanType>, issuer: &str, old: bool) -> Vec<u8> {
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.subject_alt_names = names;
-    let (last, content) = if old {
-        (1, issuer.as_bytes().to_vec())
-    } else {
-        (8, [&[0x0c, u8::try_from(issuer.len()).unwrap()], issuer.as_bytes()].concat())
-    };
-    let oid = [1, 3, 6, 1, 4, 1, 57264, 1, last];
-    params.custom_extensions.push(CustomExtension::from_oid_content(&oid, content));
-    let key = KeyPair::generate().unwrap();
-    params.self_signed(&key).unwrap().der().to_vec()
-}
-
-fn uri(text: &str) -> Vec<SanType> {
-    vec![SanType::URI(text.try_into().unwrap())]
-}
-
-/// A bundle over a statement.
-fn bundle(material: &Value, predicate: &str) -> Vec<u8> {
-    let statement =
-        json!({"_type": "https://in-toto.io/Statement/v1", "predicateType": predicate, "subject": []});
-    json!({
-        "mediaType": BUNDLE, "verificationMaterial": material,
-        "dsseEnvelope": {"payload": STANDARD.encode(statement.to_string()), "signatures": []},
-    })
-    .to_string()
-    .into_bytes()
-}
-
-fn by_certificate(der: &[u8]) -> Value {
-    json!({"certificate": {"rawBytes": STANDARD.encode(der)}})
-}
-
-fn digest(descriptor: &Value) -> String {
-    descriptor["digest"].as_str().unwrap().to_owned()
-}
-
-/// Puts a manifest of cosign's older form under its tag; its digest.
-fn legacy(registry: &Registry, subject: &str, suffix: &str, layers: &[Value]) -> String {
-    let config = registry.put_blob(APP, b"{}");
-    let payload = registry.put_blob(APP, b"payload");
-    let layers: Vec<Value> = layers
-        .iter()
-        .map(|annotations| {
-            json!({
-                "mediaType": "application/vnd.dev.cosign.simplesigning.v1+json", "digest": payload, "size": 7,
-                "annotations": annotations,
-            })
-        })
-        .collect();
-    let manifest = json!({
-        "schemaVersion": 2, "mediaType": MANIFEST, "layers": layers,
-        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": config, "size": 2},
-    });
-    let tag = format!("{}.{suffix}", subject.replace(':', "-"));
-    registry.put_manifest(APP, Some(&tag), MANIFEST, manifest.to_string().as_bytes())
 }
 
 /// Two platforms, one attested by BuildKit; the digests of the index and of the platforms.
@@ -136,8 +76,9 @@ fn a_signed_image_is_drawn() {
         registry.add_referrer(APP, &amd64, BUNDLE, &bundle(&json!({"publicKey": {"hint": "acme-1"}}), SLSA));
     let sbom = registry.add_referrer(APP, &amd64, SBOM, b"{}");
     let mail = vec![SanType::Rfc822Name("ci@acme.example".try_into().unwrap())];
-    let pem = rcgen_pem(&certificate(mail, "https://accounts.acme.example", true));
-    let old = legacy(&registry, &arm64, "sig", &[json!({"dev.sigstore.cosign/certificate": pem}), json!({})]);
+    let pem = pem(&certificate(mail, "https://accounts.acme.example", true));
+    let old =
+        legacy(&registry, APP, &arm64, "sig", &[json!({"dev.sigstore.cosign/certificate": pem}), json!({})]);
     let tree = look(&registry.reference(APP, "v1"));
     assert!(tree.is_complete());
     let names = BTreeMap::from([
@@ -171,12 +112,6 @@ https://token.actions.githubusercontent.com (claimed, not verified)
 Who signed is as claimed and not verified.
 ";
     assert_eq!(masked(&text(&tree), &names), expected);
-}
-
-fn rcgen_pem(der: &[u8]) -> String {
-    let text = STANDARD.encode(der);
-    let lines: Vec<&str> = (0..text.len()).step_by(64).map(|at| &text[at..text.len().min(at + 64)]).collect();
-    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
 }
 
 fn run(registry: &Registry, more: &[&str]) -> Run {
@@ -270,7 +205,7 @@ fn certificates_that_are_garbage_are_told() {
     for payload in garbage {
         registry.add_referrer(APP, &index, BUNDLE, &payload);
     }
-    legacy(&registry, &index, "sig", &[json!({"dev.sigstore.cosign/certificate": "garbage"})]);
+    legacy(&registry, APP, &index, "sig", &[json!({"dev.sigstore.cosign/certificate": "garbage"})]);
     let tree = look(&registry.reference(APP, "v1"));
     let artifacts = &tree.root.hangs.artifacts;
     assert_eq!(artifacts.len(), count + 1);
@@ -285,7 +220,7 @@ fn foreign_text_does_not_reach_the_terminal_raw() {
     let evil = "\u{1b}[2J\u{202e}\nsigned by the president";
     registry.add_referrer(APP, &index, evil, b"{}");
     registry.add_referrer(APP, &index, BUNDLE, &bundle(&json!({"publicKey": {"hint": evil}}), evil));
-    legacy(&registry, &index, "att", &[json!({"predicateType": evil})]);
+    legacy(&registry, APP, &index, "att", &[json!({"predicateType": evil})]);
     let tree = look(&registry.reference(APP, "v1"));
     let text = text(&tree);
     let raw = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
@@ -381,7 +316,7 @@ fn the_tree_of_a_layout() {
     let registry = Registry::start(Switches::default());
     let [index, ..] = image_on(&registry);
     registry.add_referrer(APP, &index, BUNDLE, &bundle(&json!({"publicKey": {}}), SIGN));
-    legacy(&registry, &index, "sig", &[json!({})]);
+    legacy(&registry, APP, &index, "sig", &[json!({})]);
     let (home, place) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let layout = format!("oci:{}/made:v1", place.path().display());
     let source = registry.reference(APP, "v1");

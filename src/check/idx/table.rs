@@ -85,6 +85,14 @@ pub(super) const IDX_011: Check = Check::new(
      in one only.",
     "build all platforms in one run from one commit",
 );
+pub(super) const IDX_012: Check = Check::new(
+    "IDX-012",
+    Medium,
+    "some platforms are signed and others are not",
+    "A runtime that pulls a platform by its own digest finds no signature on the others: somebody signed one \
+     build by hand, or a platform was replaced after the signing.",
+    "sign the index and all platforms: `cosign sign --recursive`",
+);
 pub(super) const IDX_013: Check = Check::new(
     "IDX-013",
     Critical,
@@ -96,5 +104,5 @@ pub(super) const IDX_013: Check = Check::new(
 /// The family's checks.
 pub(super) static CHECKS: &[Check] = &[
     IDX_001, IDX_002, IDX_003, IDX_004, IDX_005, IDX_006, IDX_007, IDX_008, IDX_009, IDX_010, IDX_011,
-    IDX_013,
+    IDX_012, IDX_013,
 ];

@@ -4,6 +4,7 @@ pub mod cli;
 pub mod docker_registry;
 pub mod image;
 pub mod registry;
+pub mod signatures;
 pub mod skopeo;
 pub mod wire;
 
