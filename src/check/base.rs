@@ -7,6 +7,7 @@ use jiff::civil::{Date, date};
 
 use crate::model::base::{Base, By, KnownBase};
 use crate::model::layer::Distro;
+use crate::model::reference::Reference;
 
 use super::PlatformLayers;
 
@@ -33,20 +34,37 @@ pub fn base(
     };
     if let Some(known) = bases.iter().filter(is_below).max_by_key(|known| known.diff_ids.len()) {
         let digest = known.digest.as_ref().map(ToString::to_string);
-        return Some(Base { name: known.name.clone(), digest, by: By::DiffIds, eol, rolling });
+        let created = known.created.clone();
+        return Some(Base { name: known.name.clone(), digest, by: By::DiffIds, created, eol, rolling });
     }
     if let Some(name) = claims.get(NAME).filter(|name| !name.is_empty()) {
         return Some(Base {
             name: name.clone(),
             digest: claims.get(DIGEST).cloned(),
             by: By::Annotation,
+            created: None,
             eol,
             rolling,
         });
     }
     let distro = distro?;
     let name = distro.pretty_name.clone().unwrap_or_else(|| format!("{} {}", distro.id, distro.version_id));
-    Some(Base { name: name.trim().to_owned(), digest: None, by: By::OsRelease, eol, rolling })
+    Some(Base { name: name.trim().to_owned(), digest: None, by: By::OsRelease, created: None, eol, rolling })
+}
+
+/// The known base that the image claims to be built on and is not: what the name leads to is another image
+/// now, or always was.
+#[must_use]
+pub fn newer<'a>(base: &Base, bases: &'a [KnownBase]) -> Option<&'a KnownBase> {
+    let whole =
+        |name: &str| name.parse::<Reference>().map_or_else(|_| name.to_owned(), |name| name.to_string());
+    let claimed = base.digest.as_deref().filter(|_| base.by == By::Annotation)?;
+    let mut same = bases.iter().filter(|known| whole(&known.name) == whole(&base.name)).peekable();
+    let first = *same.peek()?;
+    let is = |known: &KnownBase| {
+        [&known.digest, &known.root].into_iter().flatten().any(|digest| digest.to_string() == claimed)
+    };
+    (!same.any(is)).then_some(first)
 }
 
 /// Distributions that are kept up without releases.
@@ -192,6 +210,7 @@ pub fn end_of_life(distro: &Distro) -> Option<Date> {
 mod tests {
     use super::*;
     use crate::check::layer_fixture::{image, layer};
+    use crate::model::digest::Digest;
 
     fn distro(id: &str, version: &str) -> Distro {
         Distro { id: id.into(), version_id: version.into(), ..Distro::default() }
@@ -216,6 +235,8 @@ mod tests {
         let known = |name: &str, diff_ids: &[_]| KnownBase {
             name: name.into(),
             digest: None,
+            root: None,
+            created: None,
             diff_ids: diff_ids.to_vec(),
         };
         let bases =
@@ -235,5 +256,32 @@ mod tests {
             Some(("debian 12".into(), By::OsRelease, true))
         );
         assert_eq!(told(&[], &BTreeMap::new(), None), None);
+    }
+
+    #[test]
+    fn a_base_whose_name_leads_elsewhere_now_has_a_newer_one() {
+        let (old, new) = (Digest::sha256(b"old"), Digest::sha256(b"new"));
+        let claimed = |by, name: &str, digest: &Digest| Base {
+            name: name.into(),
+            digest: Some(digest.to_string()),
+            by,
+            created: None,
+            eol: None,
+            rolling: false,
+        };
+        let known = KnownBase {
+            name: "docker.io/library/debian:12".into(),
+            digest: None,
+            root: Some(new.clone()),
+            created: None,
+            diff_ids: Vec::new(),
+        };
+        let known = [known];
+        let is_newer = |base: &Base| newer(base, &known).is_some();
+        assert!(is_newer(&claimed(By::Annotation, "docker.io/library/debian:12", &old)));
+        assert!(is_newer(&claimed(By::Annotation, "debian:12", &old)), "the same name, written shorter");
+        assert!(!is_newer(&claimed(By::Annotation, "docker.io/library/debian:12", &new)));
+        assert!(!is_newer(&claimed(By::Annotation, "docker.io/library/debian:13", &old)));
+        assert!(!is_newer(&claimed(By::DiffIds, "docker.io/library/debian:12", &old)));
     }
 }

@@ -152,6 +152,8 @@ pub struct Expected {
     pub size: Option<u64>,
     /// Images that are recognised as bases.
     pub bases: Vec<KnownBase>,
+    /// Bases that were named and could not be read.
+    pub unknown_bases: Vec<Unseen>,
 }
 
 /// Violations of one check that are listed one by one: 200. The rest is one violation that counts them.

@@ -49,6 +49,9 @@ impl Family for Size {
             at.layers();
             found.platforms.push(PlatformChecked { platform: image.platform.clone(), base, wasted });
         }
+        for unknown in &subject.expected.unknown_bases {
+            found.unseen(unknown.at.clone(), unknown.cause.clone());
+        }
         skew(subject, found);
     }
 }
@@ -192,6 +195,12 @@ impl At<'_, '_> {
         let execution = self.image.config.config.as_ref();
         let labels = execution.and_then(|execution| execution.labels.clone()).unwrap_or_default();
         let base = base::base(self.image, distro.as_ref(), &subject.expected.bases, &labels);
+        if let Some(newer) = base.as_ref().and_then(|base| base::newer(base, &subject.expected.bases)) {
+            let digest = newer.root.as_ref().or(newer.digest.as_ref()).map(ToString::to_string);
+            let now = digest.map_or_else(String::new, |digest| format!(", which is {digest} now"));
+            let message = format!("it says that it was built on another image than {}{now}", newer.name);
+            self.add(&table::BASE, CheckSeverity::Medium, Place::Image, message);
+        }
         let Some(distro) = distro else { return base };
         let name =
             distro.pretty_name.clone().unwrap_or_else(|| format!("{} {}", distro.id, distro.version_id));

@@ -139,6 +139,14 @@ pub(super) struct ImageArgs {
     pub(super) stands_for: Option<Reference>,
 }
 
+/// What images are built upon.
+#[derive(Debug, Args)]
+pub(super) struct BaseArgs {
+    /// An image that is recognised where it was built upon, by its layers; repeatable
+    #[arg(long = "base", env = "PORTCULLIS_BASE", value_name = "IMAGE", value_delimiter = ',')]
+    pub(super) bases: Vec<Location>,
+}
+
 /// `OS/ARCH[/VARIANT]` or `all`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PlatformChoice(pub(super) Option<Platform>);
@@ -167,6 +175,8 @@ pub(super) struct GateArgs {
     pub(super) image: ImageArgs,
     #[command(flatten)]
     pub(super) snapshot: SnapshotArgs,
+    #[command(flatten)]
+    pub(super) bases: BaseArgs,
     /// The policy file [default: the built-in baseline]
     #[arg(long, env = "PORTCULLIS_POLICY", value_name = "FILE")]
     pub(super) policy: Option<PathBuf>,
@@ -222,6 +232,8 @@ pub(super) struct SbomArgs {
 pub(super) struct ValidateArgs {
     #[command(flatten)]
     pub(super) image: ImageArgs,
+    #[command(flatten)]
+    pub(super) bases: BaseArgs,
     /// Platforms that must be there, such as linux/amd64,linux/arm64
     #[arg(long, env = "PORTCULLIS_REQUIRE_PLATFORM", value_name = "PLATFORM", value_delimiter = ',')]
     pub(super) require_platform: Vec<Platform>,

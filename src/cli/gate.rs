@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use crate::check::Expected;
 use crate::gate::judge;
 use crate::policy::{BASELINE, Policy, Selection};
 use crate::report::{self, Judged};
@@ -21,8 +22,12 @@ pub(super) fn run(args: &GateArgs, context: &Context, out: &mut dyn Write) -> Re
     let selected = document.select(&selection).map_err(|error| Failure::usage(error.to_string()))?;
     let snapshot = images::snapshot(&args.snapshot, context)?;
     let now = args.at.unwrap_or_else(clock::now);
+    let expected = match selected.needs_checks() {
+        true => images::bases(&args.bases, context)?,
+        false => Expected::default(),
+    };
     let answers = images::each(&args.image, &snapshot, context, |request, progress| {
-        judge(request, &selected, now, progress)
+        judge(request, &selected, &expected, now, progress)
     })?;
     let judged: Vec<Judged<'_>> =
         answers.iter().flatten().map(|(evidence, verdict)| Judged { verdict, evidence }).collect();

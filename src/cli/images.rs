@@ -2,14 +2,15 @@
 
 use std::path::PathBuf;
 
+use crate::check::Expected;
 use crate::feed::Store;
-use crate::gate::{self, Request, open_snapshot};
+use crate::gate::{self, Request, known_bases, open_snapshot};
 use crate::image::limits::Limits;
 use crate::model::fact::Fact;
 use crate::model::location::Location;
 use crate::model::reference::Reference;
 
-use super::args::{ImageArgs, SnapshotArgs};
+use super::args::{BaseArgs, ImageArgs, SnapshotArgs};
 use super::{Context, Failure, user_directory};
 
 /// Opens the snapshot that was named, or the one in the usual place.
@@ -22,6 +23,19 @@ pub(super) fn snapshot(args: &SnapshotArgs, context: &Context) -> Result<Fact<St
             None => Fact::Absent,
         },
     })
+}
+
+/// The images that others are built upon, as `--base` names them. One that could not be read is an unknown.
+pub(super) fn bases(args: &BaseArgs, context: &Context) -> Result<Expected, Failure> {
+    let limits = Limits::default();
+    let mut expected = Expected::default();
+    for location in &args.bases {
+        match known_bases(location, context.registry([location])?, &limits) {
+            Ok(bases) => expected.bases.extend(bases),
+            Err(unknown) => expected.unknown_bases.push(unknown),
+        }
+    }
+    Ok(expected)
 }
 
 /// `portcullis/osv` in the user's data directory.

@@ -33,7 +33,7 @@ pub(super) fn run(args: &ValidateArgs, context: &Context, out: &mut dyn Write) -
         source: args.source.clone(),
         revision: args.revision.clone(),
         size: args.max_size,
-        ..Expected::default()
+        ..images::bases(&args.bases, context)?
     };
     let now = args.at.unwrap_or_else(clock::now);
     let mut exit = Exit::Admit;

@@ -69,19 +69,20 @@ fn compare(evidence: &mut Evidence, snapshot: &Fact<Store>, progress: &dyn Progr
     }
 }
 
-/// Judges an image by a policy at a time.
+/// Judges an image by a policy at a time. What the checks expect beyond the specifications is `expected`.
 ///
 /// # Errors
 /// As [`gather`].
 pub fn judge(
     request: &Request<'_>,
     policy: &SelectedPolicy<'_>,
+    expected: &Expected,
     now: Timestamp,
     progress: &dyn Progress,
 ) -> Result<(Evidence, Verdict), Error> {
     let mut inspected = inspect(request, progress)?;
     if policy.needs_checks() {
-        inspected.check(&Expected::default(), now);
+        inspected.check(expected, now);
     }
     let mut evidence = inspected.evidence;
     compare(&mut evidence, request.snapshot, progress);

@@ -1,6 +1,7 @@
 //! The only place that knows the order: open, read layers, flatten, find, evaluate.
 
 mod artifact;
+mod bases;
 mod cause;
 mod check;
 mod copy;
@@ -14,6 +15,7 @@ mod survey;
 mod tags;
 mod tree;
 
+pub use bases::known_bases;
 pub use copy::{Copied, CopyError, CopyRequest, copy};
 pub use inspect::{Error, Inspected, Opened, Progress, open};
 pub use judge::{Request, gather, judge};

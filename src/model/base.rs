@@ -16,6 +16,9 @@ pub struct Base {
     pub digest: Option<String>,
     /// How it was told.
     pub by: By,
+    /// When it was built, as its own configuration says; none where that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created: Option<String>,
     /// The last day on which its distribution's release gets security updates that are free for everybody;
     /// none where that is not known, or the release has no end.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,6 +46,10 @@ pub struct KnownBase {
     pub name: String,
     /// Digest of its manifest.
     pub digest: Option<Digest>,
+    /// Digest of what its reference leads to: the manifest, or the index that lists it.
+    pub root: Option<Digest>,
+    /// When it was built, RFC 3339, as its configuration says.
+    pub created: Option<String>,
     /// Digests of its uncompressed layers, the first at the bottom. One without layers is no base.
     pub diff_ids: Vec<Digest>,
 }

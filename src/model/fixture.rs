@@ -83,7 +83,8 @@ pub(crate) fn evidence() -> Evidence {
 /// A platform that is built on Debian 12 and wastes nothing.
 fn measured(name: &str) -> PlatformChecked {
     let eol = Some("2028-06-30".parse().unwrap());
-    let base = Base { name: "Debian 12".into(), digest: None, by: By::OsRelease, eol, rolling: false };
+    let by = By::OsRelease;
+    let base = Base { name: "Debian 12".into(), digest: None, by, created: None, eol, rolling: false };
     PlatformChecked { platform: name.parse().unwrap(), base: Some(base), wasted: 0 }
 }
 

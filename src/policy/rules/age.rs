@@ -2,7 +2,6 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::model::config::ImageConfig;
 use crate::model::fact::Fact;
 use crate::model::path::escape;
 use crate::policy::fields::Fields;
@@ -51,7 +50,7 @@ impl Settings for Age {
         for platform in subject.platforms(&mut decided) {
             let place = Some(&platform.platform);
             match &platform.config {
-                Fact::Known(config) => match built(config, subject.now) {
+                Fact::Known(config) => match built(config.created.as_deref(), subject.now) {
                     Ok(built) if subject.now.duration_since(built) > self.max_since_build => decided.violate(
                         place,
                         format!("built {built}, more than {} ago", show_duration(self.max_since_build)),
@@ -70,8 +69,8 @@ impl Settings for Age {
 }
 
 /// When the image was built, or why that cannot be said.
-fn built(config: &ImageConfig, now: Timestamp) -> Result<Timestamp, String> {
-    let text = config.created.as_deref().ok_or("the configuration does not say when the image was built")?;
+pub(super) fn built(created: Option<&str>, now: Timestamp) -> Result<Timestamp, String> {
+    let text = created.ok_or("the configuration does not say when the image was built")?;
     let time: Timestamp =
         text.parse().map_err(|_| format!("the build time `{}` is no date", escape(text.as_bytes())))?;
     // Go's zero time and the Unix epoch are what reproducible builds write for "not said".

@@ -1,5 +1,7 @@
 //! `baseImage`: which images may be built upon, and that their distribution is still kept up.
 
+use jiff::SignedDuration;
+
 use crate::model::base::{Base, By};
 use crate::model::path::escape;
 use crate::model::platform::Platform;
@@ -7,7 +9,10 @@ use crate::model::reference::Reference;
 use crate::policy::checked::checked;
 use crate::policy::fields::Fields;
 use crate::policy::pattern::Pattern;
+use crate::policy::quantity::{parse_duration, show_duration};
 use crate::policy::rule::{Decided, Reading, Rule, Sealed, Settings, Subject};
+
+use super::age::built;
 
 /// The kind `baseImage`.
 pub(crate) struct BaseImageRule;
@@ -33,10 +38,9 @@ struct BaseImage {
     /// Whether a base that the image only claims counts for `allow`.
     claims_count: bool,
     eol_denied: bool,
+    /// How long ago the base may have been built.
+    max_age: Option<SignedDuration>,
 }
-
-/// Needs the base image's own configuration.
-const LATER: &[&str] = &["maxAge"];
 
 impl Sealed for BaseImageRule {
     fn settings(&self, document: &mut Reading<'_>) -> Option<Box<dyn Settings>> {
@@ -50,9 +54,10 @@ impl Sealed for BaseImageRule {
         let claims_count = fields.read("claimed", errors, |node| node.word(&words)).unwrap_or(false);
         let words = [("deny", true), ("allow", false)];
         let eol_denied = fields.read("eol", errors, |node| node.word(&words)).unwrap_or(false);
-        fields.later(LATER, errors);
-        fields.finish_some(LATER, errors);
-        Some(Box::new(BaseImage { allow, claims_count, eol_denied }))
+        let duration = "a duration such as `90d`";
+        let max_age = fields.read("maxAge", errors, |node| node.read(duration, parse_duration));
+        fields.finish_some(&[], errors);
+        Some(Box::new(BaseImage { allow, claims_count, eol_denied, max_age }))
     }
 }
 
@@ -67,6 +72,7 @@ impl Settings for BaseImage {
                 Some(base) => {
                     self.check_allowed(base, place, &mut decided);
                     self.check_end(base, subject, place, &mut decided);
+                    self.check_age(base, subject, place, &mut decided);
                 }
                 None => decided.undecided(Some(place), "the base image cannot be told"),
             }
@@ -107,6 +113,25 @@ impl BaseImage {
         }
     }
 
+    fn check_age(&self, base: &Base, subject: &Subject<'_>, place: &Platform, decided: &mut Decided) {
+        let Some(max) = self.max_age else { return };
+        let name = escape(base.name.as_bytes());
+        // When an image was built stands in its own configuration: only a base that was read has one.
+        if base.by != By::DiffIds {
+            let text = format!("when the base image {name} was built is not known: name it by `--base`");
+            return decided.undecided(Some(place), text);
+        }
+        match built(base.created.as_deref(), subject.now) {
+            Ok(built) if subject.now.duration_since(built) > max => {
+                let text =
+                    format!("the base image {name} was built {built}, more than {} ago", show_duration(max));
+                decided.violate(Some(place), text);
+            }
+            Ok(_) => {}
+            Err(cause) => decided.undecided(Some(place), format!("of the base image {name}: {cause}")),
+        }
+    }
+
     fn check_end(&self, base: &Base, subject: &Subject<'_>, place: &Platform, decided: &mut Decided) {
         if !self.eol_denied || base.rolling {
             return;
@@ -140,6 +165,7 @@ mod tests {
             name: name.into(),
             digest: None,
             by,
+            created: None,
             eol: eol.map(|date| date.parse().unwrap()),
             rolling: false,
         }
@@ -194,9 +220,22 @@ mod tests {
     }
 
     #[test]
+    fn only_a_base_that_was_read_has_an_age() {
+        let case = Case::rule("baseImage: {maxAge: 30d}").at("2026-11-24T12:00:00Z");
+        let built = |by, created: Option<&str>| {
+            on(Some(Base { created: created.map(str::to_owned), ..base("debian:12", by, None) }))
+        };
+        assert_eq!(case.clone().with(built(By::DiffIds, Some("2026-10-25T12:00:00Z"))).outcome(), Hold);
+        assert_eq!(case.clone().with(built(By::DiffIds, Some("2026-10-25T11:59:59Z"))).outcome(), Violate);
+        assert_eq!(case.clone().with(built(By::DiffIds, None)).outcome(), Undecided);
+        assert_eq!(case.clone().with(built(By::Annotation, None)).outcome(), Undecided);
+        assert_eq!(case.with(built(By::OsRelease, None)).outcome(), Undecided);
+    }
+
+    #[test]
     fn a_rule_that_checks_nothing_is_an_error() {
         for rule in
-            ["baseImage: {}", "baseImage: {allow: []}", "baseImage: {maxAge: 60d}", "baseImage: {eol: warn}"]
+            ["baseImage: {}", "baseImage: {allow: []}", "baseImage: {maxAge: old}", "baseImage: {eol: warn}"]
         {
             assert!(Case::try_rule(rule).is_err(), "{rule}");
         }
