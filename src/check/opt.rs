@@ -47,6 +47,7 @@ impl Family for Size {
             at.again();
             let base = at.base(subject, &merged);
             at.layers();
+            at.times();
             found.platforms.push(PlatformChecked { platform: image.platform.clone(), base, wasted });
         }
         for unknown in &subject.expected.unknown_bases {
@@ -232,7 +233,33 @@ impl At<'_, '_> {
             }
         }
     }
+
+    /// A build that sets every time to one that does not change has no file younger than its step, and none
+    /// between: they are as old as their sources, or exactly as old as the step says.
+    fn times(&mut self) {
+        let image = self.image;
+        let steps = image.config.layer_steps();
+        let built = image.layers.iter().zip(&steps).enumerate().filter_map(|(index, (layer, step))| {
+            let made: jiff::Timestamp = step.created.as_deref()?.parse().ok()?;
+            let (newest, path) = layer.inventory.observed.newest.as_ref()?;
+            let age = made.as_second().checked_sub(*newest)?;
+            (age != 0 && (-BUILD..BUILD).contains(&age)).then_some((index, path))
+        });
+        let built: Vec<(usize, &ImagePath)> = built.collect();
+        if let Some((index, path)) = built.first() {
+            let message = format!(
+                "{} of {} layers hold files that were changed while they were built",
+                built.len(),
+                image.layers.len()
+            );
+            let place = self.place(*index, Some(path));
+            self.add(&table::REBUILD, CheckSeverity::Info, place, message);
+        }
+    }
 }
+
+/// Seconds before the end of a build step within which a file's time is that of the build: a day.
+const BUILD: i64 = 24 * 60 * 60;
 
 /// Bytes of all layers as stored.
 fn compressed(image: &PlatformLayers) -> u64 {

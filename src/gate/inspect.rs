@@ -338,7 +338,7 @@ impl Reading<'_> {
                 index,
                 digest: facts.digest.clone(),
                 diff_id: layer.diff_id.clone(),
-                created_by: steps.get(index).cloned().flatten(),
+                created_by: steps.get(index).and_then(|step| step.created_by.clone()),
             })
             .collect();
         let inventory = Merged::new(&layers).flatten(&references);

@@ -72,6 +72,9 @@ pub struct RootFs {
 /// One step of the build.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct History {
+    /// When it was done, RFC 3339, as written.
+    #[serde(default)]
+    pub created: Option<String>,
     /// The command, usually the Dockerfile's line.
     #[serde(default)]
     pub created_by: Option<String>,
@@ -84,14 +87,9 @@ impl ImageConfig {
     /// The build step that made each layer, by layer index. Empty where the history does not fit the
     /// layers: a guess would blame the wrong line.
     #[must_use]
-    pub fn layer_steps(&self) -> Vec<Option<String>> {
-        let steps: Vec<Option<String>> = self
-            .history
-            .iter()
-            .flatten()
-            .filter(|step| step.empty_layer != Some(true))
-            .map(|step| step.created_by.clone())
-            .collect();
+    pub fn layer_steps(&self) -> Vec<&History> {
+        let steps: Vec<&History> =
+            self.history.iter().flatten().filter(|step| step.empty_layer != Some(true)).collect();
         if steps.len() == self.rootfs.diff_ids.len() { steps } else { Vec::new() }
     }
 

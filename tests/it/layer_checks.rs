@@ -38,7 +38,7 @@ fn read(location: &str) -> (Vec<PlatformLayers>, Vec<Fault>) {
                     media_type: media_type(layer),
                     verified,
                     diff_id: layer.diff_id.clone(),
-                    created_by: steps.get(index).cloned().flatten(),
+                    created_by: steps.get(index).and_then(|step| step.created_by.clone()),
                     inventory: Arc::new(inventory),
                 }),
                 Err(fault) => faults.push(fault),

@@ -83,6 +83,14 @@ pub(super) const PACKING: Check = check(
     "It takes longer to pull than to unpack.",
     "push it with gzip or zstd",
 );
+pub(super) const REBUILD: Check = check(
+    "OPT-012",
+    Info,
+    "layers carry the time of their build",
+    "Files that were changed by the build have its time: the same sources built again give other digests, and \
+     nobody can check what an image was made of by building it.",
+    "build with SOURCE_DATE_EPOCH and BuildKit's `rewrite-timestamp=true`",
+);
 pub(super) const EXTRA: Check = check(
     "OPT-013",
     Info,
@@ -98,6 +106,6 @@ pub(super) const SKEW: Check = check(
     "compare how the platforms are built",
 );
 
-/// Every one, in the order of their ids. There is no OPT-004 and no OPT-012.
+/// Every one, in the order of their ids. There is no OPT-004.
 pub(super) static CHECKS: &[Check] =
-    &[BUDGET, WASTE, SHADOWED, CACHE, TOOLCHAIN, AGAIN, BASE, MINIMAL, LAYERS, PACKING, EXTRA, SKEW];
+    &[BUDGET, WASTE, SHADOWED, CACHE, TOOLCHAIN, AGAIN, BASE, MINIMAL, LAYERS, PACKING, REBUILD, EXTRA, SKEW];

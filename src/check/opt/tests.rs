@@ -1,6 +1,7 @@
 use super::*;
 use crate::check::Expected;
 use crate::check::layer_fixture::{Layer, checked, image, layer, lines};
+use crate::model::config::History;
 
 fn found(layers: impl IntoIterator<Item = Layer>) -> Vec<String> {
     lines(&checked(&Size, &[image(layers)], &Expected::default()).violations)
@@ -93,4 +94,24 @@ fn sizes_are_held_against_the_budget_and_each_other() {
 fn many_layers_are_told() {
     let found = found((0..=LAYERS).map(|_| layer()));
     assert_eq!(found, ["OPT-010 low: 41 layers, more than 40"]);
+}
+
+#[test]
+fn files_with_the_time_of_their_build_cannot_be_built_again() {
+    let told = |mtime: u64, made: &str| {
+        let dated = layer().entry("a", tar::EntryType::Regular, b"x", |header| header.set_mtime(mtime));
+        let mut image = image([dated]);
+        image.config.rootfs.diff_ids = vec![image.layers[0].diff_id.clone()];
+        let step = History { created: Some(made.into()), ..History::default() };
+        image.config.history = Some(vec![step]);
+        let checked = checked(&Size, &[image], &Expected::default());
+        checked.violations.iter().any(|violation| violation.check == "OPT-012")
+    };
+    let noon = 1_767_268_800;
+    assert!(told(noon - 5, "2026-01-01T12:00:00.5Z"));
+    assert!(told(noon + 5, "2026-01-01T12:00:00Z"), "clocks differ");
+    assert!(!told(noon, "2026-01-01T12:00:00Z"), "every time was set to one");
+    assert!(!told(0, "2026-01-01T12:00:00Z"));
+    assert!(!told(noon, "1970-01-01T00:00:00Z"));
+    assert!(!told(noon, "yesterday"));
 }
