@@ -46,6 +46,18 @@ impl Cataloger for Apk {
     }
 }
 
+/// The words of a list; bytes that are no text match no name.
+fn words(list: &[u8]) -> impl Iterator<Item = String> {
+    list.split(|byte| *byte == b' ')
+        .filter(|word| !word.is_empty())
+        .map(|word| String::from_utf8_lossy(word).into_owned())
+}
+
+/// A dependency's name (apk-package(5), "depend").
+fn without_version(word: &str) -> &str {
+    word.split(['<', '>', '=', '~']).next().unwrap_or(word)
+}
+
 /// One package's lines.
 #[derive(Default)]
 struct Block {
@@ -67,6 +79,16 @@ impl Block {
         };
         match key {
             b'P' | b'V' | b'A' | b'o' | b'L' => self.word(*key, value),
+            b'D' => {
+                // `!name` is a conflict; `name>=1`, `name~2` and `so:libc.so.1=1.2` name a version.
+                let names = words(value).filter(|word| !word.starts_with('!'));
+                let requires = self.package.requires.get_or_insert_default();
+                requires.extend(names.map(|name| vec![without_version(&name).to_owned()]));
+            }
+            b'p' => {
+                let names = words(value).map(|name| without_version(&name).to_owned());
+                self.package.provides.extend(names);
+            }
             b'F' => self.directory = value.to_vec(),
             b'R' => {
                 let name = [self.directory.as_slice(), value].join(&b'/');
@@ -111,6 +133,8 @@ impl Block {
     /// Ends the block; whether there was one.
     fn finish(&mut self, number: usize, facts: &mut Facts) -> bool {
         let mut package = std::mem::take(&mut self.package);
+        // apk writes no line where nothing is needed.
+        package.requires.get_or_insert_default();
         if self.seen.is_empty() && self.fault.is_none() {
             return false;
         }

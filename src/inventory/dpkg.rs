@@ -1,7 +1,7 @@
 //! dpkg's database: `status`, distroless' `status.d`, file lists and copyright files
 //! (deb-control(5), dpkg-query(1); DEP-5 for copyright).
 
-use crate::model::layer::{Facts, FoundPackage, MAX_OWNED, OwnedPaths};
+use crate::model::layer::{Facts, FoundPackage, MAX_OWNED, OwnedPaths, Requirement};
 use crate::model::path::{ImagePath, escape};
 
 use super::{Cataloger, Unreadable};
@@ -132,7 +132,20 @@ struct Fields {
     double: Option<&'static str>,
 }
 
-const FIELDS: &[&str] = &["package", "status", "version", "source", "architecture"];
+const FIELDS: &[&str] = &[
+    "package",
+    "status",
+    "version",
+    "source",
+    "architecture",
+    "maintainer",
+    "depends",
+    "pre-depends",
+    "provides",
+];
+
+/// Fields that say nothing of which package it is: one that is odd makes nothing else unreadable.
+const MINOR: &[&str] = &["maintainer", "depends", "pre-depends", "provides"];
 
 impl Fields {
     fn of(stanza: &[&[u8]]) -> Self {
@@ -159,6 +172,11 @@ impl Fields {
         };
         let name = String::from_utf8_lossy(name).to_ascii_lowercase();
         let Some(known) = FIELDS.iter().find(|known| **known == name) else { return };
+        if MINOR.contains(known) {
+            let text = String::from_utf8_lossy(value.get(1..).unwrap_or_default());
+            self.values.push((name, text.trim().to_owned()));
+            return;
+        }
         if self.first(known).is_some() {
             self.double.get_or_insert(known);
         }
@@ -219,6 +237,10 @@ impl Fields {
         };
         let arch = self.first("architecture").map(str::to_owned);
         let source_name = Some(source_name);
+        let requires =
+            ["pre-depends", "depends"].iter().filter_map(|field| self.first(field)).flat_map(relations);
+        let provides = self.first("provides").into_iter().flat_map(relations).flatten();
+        let supplier = self.first("maintainer").filter(|text| !text.chars().any(char::is_control));
         Ok(Some(FoundPackage {
             kind: "deb",
             name,
@@ -226,9 +248,22 @@ impl Fields {
             arch,
             source_name,
             source_version,
+            supplier: supplier.map(str::to_owned),
+            // A stanza without the field needs nothing.
+            requires: Some(requires.collect()),
+            provides: provides.collect(),
             ..FoundPackage::default()
         }))
     }
+}
+
+/// The names of a relation field (deb-control, "Syntax of relationship fields"): `a (>= 1) | b:any, c`.
+fn relations(field: &str) -> impl Iterator<Item = Requirement> {
+    field.split(',').filter(|one| !one.trim().is_empty()).map(|one| {
+        let name =
+            |text: &str| text.trim().split([' ', '(', ':', '[', '<']).next().unwrap_or_default().to_owned();
+        one.split('|').map(name).collect()
+    })
 }
 
 /// DEP-5: the short names after `License:`; a copyright file in prose states none.

@@ -1,5 +1,6 @@
 //! Layers joined to one inventory: what is visible in the end, which layer brought it, who owns it.
 
+mod relations;
 pub(super) mod stored;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -15,6 +16,7 @@ use super::databases::Databases;
 use super::filesystem::{Content, Event, FileSystem, Node};
 use super::links::{self, Sighting};
 use super::purls;
+use relations::Stated;
 
 /// The layers of one platform's image, merged.
 pub struct Merged<'a> {
@@ -66,17 +68,19 @@ impl<'a> Merged<'a> {
                 known.locations.push(state.path.clone());
             }
         }
-        let mut packages: Vec<Package> = found.into_values().collect();
-        for package in &mut packages {
+        let mut keyed: Vec<(Key, Package)> = found.into_iter().collect();
+        for (_, package) in &mut keyed {
             package.locations.sort();
             package.locations.dedup();
         }
+        keyed.sort_by(|(_, a), (_, b)| {
+            (a.kind, &a.name, &a.version, &a.locations).cmp(&(b.kind, &b.name, &b.version, &b.locations))
+        });
+        let (keys, mut packages): (Vec<Key>, Vec<Package>) = keyed.into_iter().unzip();
         self.add_licenses(&mut packages, &states);
         self.mark_owned(&mut packages, &states);
         mark_vendored(&mut packages);
-        packages.sort_by(|a, b| {
-            (a.kind, &a.name, &a.version, &a.locations).cmp(&(b.kind, &b.name, &b.version, &b.locations))
-        });
+        self.relate(&keys, &mut packages, &states);
         let (gaps, warnings) = self.gaps(&states, distro.as_ref());
         Inventory { distro, packages, gaps, warnings }
     }
@@ -133,6 +137,23 @@ impl<'a> Merged<'a> {
                 .map(|(_, facts)| facts);
             direct.chain(aliased).find_map(|facts| facts.distro.clone())
         })
+    }
+
+    /// Says of each package what it needs.
+    fn relate(&self, keys: &[Key], packages: &mut [Package], states: &[State<'_, '_>]) {
+        let index: HashMap<&Key, usize> = keys.iter().enumerate().map(|(index, key)| (key, index)).collect();
+        let mut stated = Vec::new();
+        for state in self.current(states) {
+            for found in &state.facts.packages {
+                if let Some(index) = index.get(&Key::of(found, state.path)) {
+                    stated.push(Stated { index: *index, path: state.path, found });
+                }
+            }
+        }
+        let needs = relations::resolve(&stated, &self.files, packages.len());
+        for (package, needs) in packages.iter_mut().zip(needs) {
+            package.depends_on = needs;
+        }
     }
 
     fn add_licenses(&self, packages: &mut [Package], states: &[State<'_, '_>]) {

@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use crate::model::layer::{Facts, FoundPackage};
+use crate::model::layer::{Facts, FoundPackage, Requirement};
 use crate::model::path::{ImagePath, escape};
 
 use super::{Cataloger, Unreadable};
@@ -26,6 +26,23 @@ struct PackageJson {
     license: serde_json::Value,
     #[serde(default)]
     licenses: serde_json::Value,
+    #[serde(default)]
+    dependencies: serde_json::Value,
+    #[serde(default, rename = "optionalDependencies")]
+    optional_dependencies: serde_json::Value,
+    #[serde(default, rename = "peerDependencies")]
+    peer_dependencies: serde_json::Value,
+}
+
+impl PackageJson {
+    /// The names under which it loads other packages. Which ones those are is told by where it lies.
+    fn requires(&self) -> Vec<Requirement> {
+        [&self.dependencies, &self.optional_dependencies, &self.peer_dependencies]
+            .into_iter()
+            .filter_map(serde_json::Value::as_object)
+            .flat_map(|names| names.keys().map(|name| vec![name.clone()]))
+            .collect()
+    }
 }
 
 impl Cataloger for Npm {
@@ -77,10 +94,12 @@ impl Cataloger for Npm {
             Some(value) => Err(Unreadable(format!("its {field} is no word: `{}`", escape(value.as_bytes())))),
             None => Err(Unreadable(format!("it has no {field}"))),
         };
+        let requires = Some(package.requires());
         let package = FoundPackage {
             kind: "npm",
             name: word("name", package.name)?,
             version: word("version", package.version)?,
+            requires,
             licenses: [licenses(&package.license), licenses(&package.licenses)].concat(),
             location: path.parent(),
             ..FoundPackage::default()

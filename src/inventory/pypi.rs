@@ -1,7 +1,8 @@
 //! Installed Python distributions (PyPA, "Recording installed projects" and "Core metadata").
 
-use crate::model::layer::{Facts, FoundPackage};
+use crate::model::layer::{Facts, FoundPackage, Requirement};
 use crate::model::path::{ImagePath, escape};
+use crate::model::purl::normalise_pypi;
 
 use super::{Cataloger, Unreadable};
 
@@ -62,6 +63,7 @@ impl Cataloger for Pypi {
             name: word("Name")?,
             version: word("Version")?,
             licenses: licenses(&headers),
+            requires: Some(requires(&headers)),
             location: Some(site(path)),
             vendored_in: carrier(&site(path)),
             ..FoundPackage::default()
@@ -106,6 +108,19 @@ fn licenses(headers: &[(String, String)]) -> Vec<String> {
     }
     let classifiers = all("Classifier").filter_map(|value| value.strip_prefix("License ::"));
     classifiers.filter_map(|value| value.rsplit("::").next()).map(|name| name.trim().to_owned()).collect()
+}
+
+/// The names of `Requires-Dist` (PEP 508). What only an extra needs is needed by nobody yet; other markers
+/// are not evaluated: a distribution that is there and may be needed is taken for needed.
+fn requires(headers: &[(String, String)]) -> Vec<Requirement> {
+    let stated = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("Requires-Dist"));
+    stated
+        .filter(|(_, value)| !value.split_once(';').is_some_and(|(_, marker)| marker.contains("extra")))
+        .map(|(_, value)| {
+            let name = value.split([' ', '\t', ';', '[', '(', '<', '>', '=', '!', '~', '@']).next();
+            vec![normalise_pypi(name.unwrap_or_default())]
+        })
+        .collect()
 }
 
 /// The directory that holds the distribution: `site-packages`.

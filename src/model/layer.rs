@@ -99,9 +99,16 @@ pub const MAX_UNREADABLE: usize = 1_000;
 /// Paths that one file may give owners to: 1 million, half of what a layer may have.
 pub const MAX_OWNED: usize = 1_000_000;
 
+/// Bytes of what one package requires and provides: 1 MiB; a kernel with all its modules has a quarter.
+/// Beyond it its relations are not known. Attack: a package.json of a million dependencies.
+pub const MAX_RELATIONS: usize = 1 << 20;
+
 impl Facts {
     /// Adds a package. One too many is unreadable.
-    pub fn add(&mut self, package: FoundPackage) {
+    pub fn add(&mut self, mut package: FoundPackage) {
+        if package.relation_bytes() > MAX_RELATIONS {
+            package.forget_relations();
+        }
         if self.packages.len() < MAX_PACKAGES {
             self.packages.push(package);
         } else {
@@ -198,6 +205,20 @@ pub struct FoundPackage {
     /// What requirements call it, besides its name and `NAME@VERSION`: apk's and RPM's capabilities, the
     /// virtual packages of dpkg.
     pub provides: Vec<String>,
+}
+
+impl FoundPackage {
+    /// Bytes that its relations take.
+    pub(crate) fn relation_bytes(&self) -> usize {
+        let names = self.requires.iter().flatten().flatten().chain(&self.provides);
+        names.map(|name| name.len() + size_of::<String>()).sum()
+    }
+
+    /// Leaves out what it requires and provides: then it is not known.
+    pub(crate) fn forget_relations(&mut self) {
+        self.requires = None;
+        self.provides = Vec::new();
+    }
 }
 
 /// One thing that a package needs: any of these names, in the words of its ecosystem. A version is part

@@ -4,13 +4,17 @@
 //! that is made here; so what it writes is given the newer version number, and the tests hold the result
 //! against the published schema of 1.6.
 
+use std::collections::HashSet;
+
 use cyclonedx_bom::models::component::{
-    Classification, Component, ComponentEvidence, Components, Occurrence, Occurrences,
+    Classification, Component, ComponentEvidence, Components, Cpe, Occurrence, Occurrences, Scope,
 };
 use cyclonedx_bom::models::composition::{AggregateType, Composition, Compositions};
+use cyclonedx_bom::models::dependency::{Dependencies, Dependency};
 use cyclonedx_bom::models::license::{License as NamedLicense, LicenseChoice, Licenses};
 use cyclonedx_bom::models::lifecycle::{Lifecycle, Lifecycles, Phase};
 use cyclonedx_bom::models::metadata::Metadata;
+use cyclonedx_bom::models::organization::OrganizationalEntity;
 use cyclonedx_bom::models::property::{Properties, Property};
 use cyclonedx_bom::models::tool::Tools;
 use cyclonedx_bom::prelude::{Bom, NormalizedString, SpecVersion};
@@ -19,7 +23,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::model::inventory::{Inventory, Package};
-use crate::model::layer::Distro;
+use crate::model::layer::{self as model, Distro};
 use crate::model::location::Location;
 use crate::model::path::escape;
 use crate::model::purl::Purl;
@@ -43,6 +47,8 @@ mod references;
 /// | `portcullis:location` | a package, repeated | the path, the one that proves it first |
 /// | `portcullis:source` | a package | `name@version` of its source package; the last `@` divides |
 /// | `portcullis:ownedBy` | a package | purl of the operating system package that owns its files |
+/// | `portcullis:scope` | a package | `build`, where something was only built with it |
+/// | `portcullis:guessed` | a package | `true`: its name or version is a guess |
 /// | `portcullis:vendoredIn` | a package | purl or directory of the distribution that carries it |
 /// | `portcullis:image:reference`, `…:digest`, `…:platform` | the image | what was asked for, and what of it this is |
 /// | `portcullis:gaps` | the image | how many gaps there are; 0 says that every known source was read |
@@ -99,16 +105,18 @@ fn bom(subject: &Subject<'_>) -> Result<Bom, serde_json::Error> {
     let image = image(subject, &mut references)?;
     let distro = inventory.distro.as_ref().map(|distro| operating_system(distro, &mut references));
     let packages = inventory.packages.iter().map(|package| component(package, &mut references));
+    let packages: Vec<Component> = packages.collect();
+    let dependencies = dependencies(inventory, &packages);
     let components: Vec<Component> = distro.into_iter().chain(packages).collect();
     Ok(Bom {
         version: 1,
         serial_number: None,
-        compositions: Some(compositions(inventory, &image, &components)),
+        compositions: Some(compositions(inventory, &image, &components, &dependencies)),
         components: Some(Components(components)),
         metadata: Some(metadata(subject, image)),
         services: None,
         external_references: None,
-        dependencies: None,
+        dependencies: Some(dependencies).filter(|stated| !stated.0.is_empty()),
         properties: None,
         vulnerabilities: None,
         signature: None,
@@ -192,6 +200,11 @@ fn component(package: &Package, references: &mut References<'_>) -> Component {
     component.version = Some(text(&package.version));
     component.licenses = licenses(&package.licenses);
     component.purl = purl(&package.purl);
+    // What was only built with is not there.
+    component.scope = (package.scope == model::Scope::Build).then_some(Scope::Excluded);
+    component.cpe = package.cpe.as_deref().map(Cpe::new);
+    component.supplier =
+        package.supplier.as_deref().map(|name| OrganizationalEntity::new(&escape(name.as_bytes())));
     component.properties = Some(properties(package));
     let occurrences = package.locations.iter().map(|path| Occurrence::new(&path.to_string()));
     component.evidence = Some(ComponentEvidence {
@@ -233,6 +246,12 @@ fn properties(package: &Package) -> Properties {
     if let Some(carrier) = &package.vendored_in {
         properties.add("portcullis:vendoredIn", escape(carrier.as_bytes()));
     }
+    if let Some(scope) = package.scope.name() {
+        properties.add("portcullis:scope", scope);
+    }
+    if package.guessed {
+        properties.add("portcullis:guessed", true);
+    }
     properties.finish()
 }
 
@@ -259,12 +278,28 @@ fn licenses(texts: &[String]) -> Option<Licenses> {
     Some(Licenses(choices))
 }
 
+/// What needs what, of the packages whose metadata says it.
+fn dependencies(inventory: &Inventory, components: &[Component]) -> Dependencies {
+    let reference = |index: &usize| components.get(*index)?.bom_ref.clone();
+    let stated = inventory.packages.iter().enumerate().filter_map(|(index, package)| {
+        let needs = package.depends_on.as_ref()?;
+        let dependencies = needs.iter().filter_map(reference).collect();
+        Some(Dependency { dependency_ref: reference(&index)?, dependencies })
+    });
+    Dependencies(stated.collect())
+}
+
 /// How complete the document is.
 ///
 /// With gaps, the parts of the image are `incomplete`. Without, they are `unknown`: every source that is
-/// known was read, and yet a program may have been copied in that no source tells of. What depends on what
-/// is not read, and so is `unknown` for each component: that none is stated does not mean there is none.
-fn compositions(inventory: &Inventory, image: &Component, components: &[Component]) -> Compositions {
+/// known was read, and yet a program may have been copied in that no source tells of. What a component
+/// needs is `unknown` where its metadata does not say: that none is stated does not mean there is none.
+fn compositions(
+    inventory: &Inventory,
+    image: &Component,
+    components: &[Component],
+    stated: &Dependencies,
+) -> Compositions {
     let reference = |component: &Component| component.bom_ref.as_deref().map(BomReference::new);
     let of = |aggregate, assemblies, dependencies| Composition {
         bom_ref: None,
@@ -275,10 +310,15 @@ fn compositions(inventory: &Inventory, image: &Component, components: &[Componen
         signature: None,
     };
     let parts = if inventory.gaps.is_empty() { AggregateType::Unknown } else { AggregateType::Incomplete };
-    let all = std::iter::once(image).chain(components).filter_map(reference).collect();
+    let stated: HashSet<&str> =
+        stated.0.iter().map(|dependency| dependency.dependency_ref.as_str()).collect();
+    let is_unknown = |component: &&Component| {
+        component.bom_ref.as_deref().is_some_and(|reference| !stated.contains(reference))
+    };
+    let unknown = std::iter::once(image).chain(components).filter(is_unknown).filter_map(reference).collect();
     Compositions(vec![
         of(parts, reference(image).map(|image| vec![image]), None),
-        of(AggregateType::Unknown, None, Some(all)),
+        of(AggregateType::Unknown, None, Some(unknown)),
     ])
 }
 

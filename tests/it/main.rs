@@ -20,6 +20,7 @@ mod layers;
 mod matching;
 mod purls;
 mod registry;
+mod relations;
 mod remote;
 mod sbom;
 mod sim;

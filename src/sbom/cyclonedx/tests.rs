@@ -203,3 +203,41 @@ fn the_serial_number_is_that_of_the_content() {
 fn an_image_without_packages_has_an_empty_list_of_components() {
     assert_eq!(render(&Fixture::empty())["components"], json!([]));
 }
+
+#[test]
+fn what_is_stated_to_be_needed_is_a_dependency_and_the_rest_is_unknown() {
+    let mut fixture = Fixture::new();
+    fixture.inventory.packages[0].depends_on = Some([2].into());
+    fixture.inventory.packages[2].depends_on = Some(BTreeSet::new());
+    let document = render(&fixture);
+    // The distribution comes first.
+    let reference = |index: usize| document["components"][index + 1]["bom-ref"].clone();
+    assert_eq!(
+        document["dependencies"],
+        json!([
+            {"ref": reference(0), "dependsOn": [reference(2)]},
+            {"ref": reference(2)},
+        ])
+    );
+    let unknown = document["compositions"][1]["dependencies"].as_array().unwrap();
+    assert!(!unknown.contains(&reference(0)) && !unknown.contains(&reference(2)));
+    assert!(unknown.contains(&reference(1)) && unknown.contains(&reference(3)));
+}
+
+#[test]
+fn a_guess_and_what_was_only_built_with_are_marked() {
+    let mut fixture = Fixture::new();
+    let package = &mut fixture.inventory.packages[0];
+    package.guessed = true;
+    package.scope = model::Scope::Build;
+    package.supplier = Some("Acme\u{1b}".into());
+    package.cpe = Some("cpe:2.3:a:openssl:openssl:3.0.11:*:*:*:*:*:*:*".into());
+    let component = &render(&fixture)["components"][1];
+    assert_eq!(values(component, "portcullis:guessed"), ["true"]);
+    assert_eq!(values(component, "portcullis:scope"), ["build"]);
+    assert_eq!(
+        (&component["scope"], &component["supplier"]["name"]),
+        (&json!("excluded"), &json!("Acme\\u{1b}"))
+    );
+    assert_eq!(component["cpe"], "cpe:2.3:a:openssl:openssl:3.0.11:*:*:*:*:*:*:*");
+}

@@ -1,0 +1,135 @@
+//! What needs what: the requirements of packages, resolved among those that are in the image.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::inventory::filesystem::FileSystem;
+use crate::model::layer::FoundPackage;
+use crate::model::path::ImagePath;
+use crate::model::purl::normalise_pypi;
+
+/// A package as one file states it, and its place among the packages of the image.
+pub(super) struct Stated<'a> {
+    /// Its index in the inventory.
+    pub(super) index: usize,
+    /// The file that states it.
+    pub(super) path: &'a ImagePath,
+    /// What the file says.
+    pub(super) found: &'a FoundPackage,
+}
+
+/// Within what a requirement's name means one package.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Realm {
+    /// Everything of a type: the packages of an operating system.
+    Image(&'static str),
+    /// A directory, such as `site-packages`.
+    Directory(&'static str, ImagePath),
+    /// One file: a program, a list of what one application has.
+    File(&'static str, ImagePath),
+}
+
+impl Realm {
+    fn of(stated: &Stated<'_>) -> Self {
+        let Stated { path, found, .. } = stated;
+        let parent = || path.parent().unwrap_or_default();
+        match found.kind {
+            "apk" | "deb" | "rpm" | "alpm" | "opkg" | "ebuild" => Self::Image(found.kind),
+            "pypi" => Self::Directory(found.kind, found.location.clone().unwrap_or_else(parent)),
+            "gem" | "conda" => Self::Directory(found.kind, parent()),
+            _ => Self::File(found.kind, (*path).clone()),
+        }
+    }
+}
+
+/// Directories in which packages of node are looked for: 10 million in an image. Attack: thousands of
+/// packages two hundred directories deep, each with thousands of dependencies.
+const STEPS: usize = 10_000_000;
+
+/// What each package needs, by index; none where its file does not say. A requirement that nothing in the
+/// image fulfils is left out, as those of optional features are.
+pub(super) fn resolve(
+    stated: &[Stated<'_>],
+    files: &FileSystem<'_>,
+    count: usize,
+) -> Vec<Option<BTreeSet<usize>>> {
+    let mut named: HashMap<(Realm, String), Vec<usize>> = HashMap::new();
+    let mut placed: HashMap<&ImagePath, usize> = HashMap::new();
+    for one in stated {
+        if one.found.kind == "npm" {
+            if let Some(place) = &one.found.location {
+                placed.insert(place, one.index);
+            }
+            continue;
+        }
+        let realm = Realm::of(one);
+        let version = format!("{}@{}", one.found.name, one.found.version);
+        let own = match one.found.kind {
+            "pypi" => normalise_pypi(&one.found.name),
+            _ => one.found.name.clone(),
+        };
+        for name in [own, version].into_iter().chain(one.found.provides.iter().cloned()) {
+            named.entry((realm.clone(), name)).or_default().push(one.index);
+        }
+    }
+    let mut needs = vec![None; count];
+    let mut steps = STEPS;
+    for one in stated {
+        let Some(requires) = &one.found.requires else { continue };
+        let Some(needed) = needs.get_mut(one.index) else { continue };
+        if steps == 0 {
+            continue;
+        }
+        let needed: &mut BTreeSet<usize> = needed.get_or_insert_default();
+        let realm = Realm::of(one);
+        for any_of in requires {
+            let found = match (one.found.kind, &one.found.location) {
+                ("npm", Some(place)) => any_of
+                    .iter()
+                    .find_map(|name| loaded(name, place, &placed, files, &mut steps))
+                    .into_iter()
+                    .collect(),
+                _ => {
+                    let alternatives = any_of.iter().cloned();
+                    alternatives
+                        .filter_map(|name| named.get(&(realm.clone(), name)))
+                        .next()
+                        .cloned()
+                        .unwrap_or_default()
+                }
+            };
+            needed.extend(found.into_iter().filter(|index| *index != one.index));
+        }
+    }
+    needs
+}
+
+/// What node loads by a name from a directory (nodejs.org, "Loading from node_modules folders"): the first
+/// `node_modules/NAME` on the way up. That may be a link, as pnpm makes them.
+fn loaded(
+    name: &str,
+    from: &ImagePath,
+    placed: &HashMap<&ImagePath, usize>,
+    files: &FileSystem<'_>,
+    steps: &mut usize,
+) -> Option<usize> {
+    let mut directory = Some(from.clone());
+    while let Some(here) = directory {
+        directory = here.parent();
+        *steps = steps.checked_sub(1)?;
+        // Node does not look into `node_modules/node_modules`.
+        if here.file_name() == b"node_modules" {
+            continue;
+        }
+        let wanted =
+            ImagePath::normalise(&[here.as_bytes(), b"node_modules", name.as_bytes()].join(&b'/')).ok()?;
+        if let Some(index) = placed.get(&wanted) {
+            return Some(*index);
+        }
+        if let Some((place, _)) = files.resolve(&wanted)
+            && let Some(index) = placed.get(&place)
+        {
+            return Some(*index);
+        }
+    }
+    None
+}
