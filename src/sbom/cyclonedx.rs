@@ -29,33 +29,15 @@ use crate::model::path::escape;
 use crate::model::purl::Purl;
 use crate::model::reference::Reference;
 
+use super::facts::Facts;
 use super::license::License;
+use super::references::References;
 use super::{Format, RenderError, Subject, json};
-
-use references::References;
-
-mod references;
 
 /// CycloneDX 1.6 JSON: the image, one component a package, and how complete that is.
 ///
-/// What is known of a package beyond the specification stands in properties, each of them once unless
-/// said otherwise:
-///
-/// | property | of | value |
-/// |---|---|---|
-/// | `portcullis:layer:index`, `…:digest`, `…:diffId` | a package | the layer that brought it, 0 = base |
-/// | `portcullis:location` | a package, repeated | the path, the one that proves it first |
-/// | `portcullis:source` | a package | `name@version` of its source package; the last `@` divides |
-/// | `portcullis:ownedBy` | a package | purl of the operating system package that owns its files |
-/// | `portcullis:scope` | a package | `build`, where something was only built with it |
-/// | `portcullis:guessed` | a package | `true`: its name or version is a guess |
-/// | `portcullis:vendoredIn` | a package | purl or directory of the distribution that carries it |
-/// | `portcullis:image:reference`, `…:digest`, `…:platform` | the image | what was asked for, and what of it this is |
-/// | `portcullis:gaps` | the image | how many gaps there are; 0 says that every known source was read |
-/// | `portcullis:gap`, `portcullis:warning` | the image, repeated | JSON: `{path, layer, cataloger, cause}` |
-///
-/// Names, versions and paths are escaped as [`escape`] does it; the purl has the name and the version
-/// letter for letter. Licences are those that the package declares.
+/// What is known beyond the specification stands in properties: see `facts.rs`. Licences are those that the
+/// package declares.
 pub(super) struct CycloneDx;
 
 const SCHEMA: &str = "http://cyclonedx.org/schema/bom-1.6.schema.json";
@@ -147,29 +129,13 @@ fn image(subject: &Subject<'_>, references: &mut References<'_>) -> Result<Compo
     let mut image =
         Component::new(Classification::Container, &escape(name.as_bytes()), &digest, Some(bom_ref));
     image.purl = subject.reference.map(|reference| oci_purl(reference, subject)).as_ref().and_then(purl);
-    let inventory = subject.inventory;
-    let mut properties = List::default();
-    if let Some(reference) = subject.reference {
-        properties.add("portcullis:image:reference", reference);
-    }
-    if let Some(digest) = &subject.image.digest {
-        properties.add("portcullis:image:digest", digest);
-    }
-    properties.add("portcullis:image:platform", escape(subject.platform.platform.to_string().as_bytes()));
-    properties.add("portcullis:gaps", inventory.gaps.len());
-    for gap in &inventory.gaps {
-        properties.add("portcullis:gap", json::line(gap)?);
-    }
-    for warning in &inventory.warnings {
-        properties.add("portcullis:warning", json::line(warning)?);
-    }
-    image.properties = Some(properties.finish());
+    image.properties = Some(properties(Facts::of_image(subject)?));
     Ok(image)
 }
 
 /// purl-spec, type `oci`: the last part of the repository is the name, the manifest's digest the version.
 /// A docker-archive has no manifest, and the digest of its config would be found in no registry.
-fn oci_purl(reference: &Reference, subject: &Subject<'_>) -> Purl {
+pub(super) fn oci_purl(reference: &Reference, subject: &Subject<'_>) -> Purl {
     let repository = &reference.repository;
     let name = repository.rsplit_once('/').map_or(repository.as_str(), |(_, name)| name);
     let archive = matches!(subject.image.reference.parse(), Ok(Location::DockerArchive { .. }));
@@ -205,7 +171,7 @@ fn component(package: &Package, references: &mut References<'_>) -> Component {
     component.cpe = package.cpe.as_deref().map(Cpe::new);
     component.supplier =
         package.supplier.as_deref().map(|name| OrganizationalEntity::new(&escape(name.as_bytes())));
-    component.properties = Some(properties(package));
+    component.properties = Some(properties(Facts::of_package(package)));
     let occurrences = package.locations.iter().map(|path| Occurrence::new(&path.to_string()));
     component.evidence = Some(ComponentEvidence {
         occurrences: Some(Occurrences(occurrences.collect())),
@@ -228,31 +194,8 @@ fn group_and_name(package: &Package) -> (Option<&str>, &str) {
     divided.map_or((None, package.name.as_str()), |(group, name)| (Some(group), name))
 }
 
-fn properties(package: &Package) -> Properties {
-    let mut properties = List::default();
-    properties.add("portcullis:layer:index", package.layer.index);
-    properties.add("portcullis:layer:digest", &package.layer.digest);
-    properties.add("portcullis:layer:diffId", &package.layer.diff_id);
-    for location in &package.locations {
-        properties.add("portcullis:location", location);
-    }
-    if let Some(source) = &package.source {
-        let source = format!("{}@{}", source.name, source.version);
-        properties.add("portcullis:source", escape(source.as_bytes()));
-    }
-    if let Some(owner) = &package.owned_by {
-        properties.add("portcullis:ownedBy", owner);
-    }
-    if let Some(carrier) = &package.vendored_in {
-        properties.add("portcullis:vendoredIn", escape(carrier.as_bytes()));
-    }
-    if let Some(scope) = package.scope.name() {
-        properties.add("portcullis:scope", scope);
-    }
-    if package.guessed {
-        properties.add("portcullis:guessed", true);
-    }
-    properties.finish()
+fn properties(facts: Facts) -> Properties {
+    Properties(facts.into_iter().map(|(name, value)| Property::new(name, &value)).collect())
 }
 
 /// The specification takes either one expression or a list of licences without expressions. Several texts
@@ -331,20 +274,6 @@ fn text(text: &str) -> NormalizedString {
 fn purl(purl: &Purl) -> Option<cyclonedx_bom::prelude::Purl> {
     purl.check().ok()?;
     purl.to_string().parse().ok()
-}
-
-/// Properties in the making.
-#[derive(Default)]
-struct List(Vec<Property>);
-
-impl List {
-    fn add(&mut self, name: &str, value: impl std::fmt::Display) {
-        self.0.push(Property::new(name, &value.to_string()));
-    }
-
-    fn finish(self) -> Properties {
-        Properties(self.0)
-    }
 }
 
 #[cfg(test)]

@@ -4,9 +4,12 @@
 //! bytes, whoever asks and whenever.
 
 mod cyclonedx;
+mod facts;
 mod inventory;
 mod json;
 mod license;
+mod references;
+mod spdx;
 mod text;
 
 use jiff::Timestamp;
@@ -61,7 +64,8 @@ pub trait Format: Sync {
 }
 
 /// Every kind of document that this version writes; the first is the default.
-pub static FORMATS: &[&dyn Format] = &[&cyclonedx::CycloneDx, &inventory::InventoryJson, &text::Table];
+pub static FORMATS: &[&dyn Format] =
+    &[&cyclonedx::CycloneDx, &spdx::Spdx, &inventory::InventoryJson, &text::Table];
 
 /// The format of that id.
 #[must_use]
@@ -96,7 +100,7 @@ mod tests {
     #[test]
     fn formats_are_found_by_unique_ids_and_the_first_is_cyclonedx() {
         let ids: Vec<&str> = FORMATS.iter().map(|format| format.id()).collect();
-        assert_eq!(ids, ["cyclonedx", "inventory", "text"]);
+        assert_eq!(ids, ["cyclonedx", "spdx", "inventory", "text"]);
         for listed in FORMATS {
             assert_eq!(format(listed.id()).unwrap().extension(), listed.extension());
             assert!(!listed.summary().is_empty());

@@ -102,12 +102,12 @@ fn text<'v>(component: &'v Value, property: &str) -> Option<&'v str> {
     properties.filter(|p| p["name"] == property).find_map(|p| p["value"].as_str())
 }
 
-/// Runs the validator over documents; what it says, and whether it is content.
-fn validate(documents: &BTreeMap<String, Vec<u8>>) -> Option<(String, bool)> {
+/// Runs the validator of a format over documents; what it says, and whether it is content.
+fn validate(format: &str, documents: &BTreeMap<String, Vec<u8>>) -> Option<(String, bool)> {
     let python = python()?;
     let directory = tempfile::tempdir().unwrap();
     let mut command = Command::new(python);
-    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/schema/validate_cyclonedx.py"));
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/schema/validate_{format}.py")));
     for (name, bytes) in documents {
         let path = directory.path().join(name);
         std::fs::write(&path, bytes).unwrap();
@@ -232,14 +232,17 @@ fn documents_are_valid_by_the_published_schema() {
     let mut named = demo();
     named.reference = portcullis::model::fact::Fact::Known("ghcr.io/acme/orders:1.4.2".parse().unwrap());
     images.insert("named".to_owned(), named);
-    let mut documents = BTreeMap::new();
-    for (name, evidence) in &images {
-        for (n, platform) in platforms(evidence).into_iter().enumerate() {
-            documents.insert(format!("{name}-{n}.json"), render("cyclonedx", evidence, platform));
+    for (format, extension) in [("cyclonedx", "cdx.json"), ("spdx", "spdx.json")] {
+        let mut documents = BTreeMap::new();
+        // The library for SPDX has a licence list of its own, which is older than ours.
+        for (name, evidence) in images.iter().filter(|(name, _)| format != "spdx" || *name != "licences") {
+            for (n, platform) in platforms(evidence).into_iter().enumerate() {
+                documents.insert(format!("{name}-{n}.{extension}"), render(format, evidence, platform));
+            }
         }
+        let Some((said, valid)) = validate(format, &documents) else { return };
+        assert!(valid, "{said}");
     }
-    let Some((said, valid)) = validate(&documents) else { return };
-    assert!(valid, "{said}");
 }
 
 #[test]
@@ -253,7 +256,12 @@ fn the_validator_refuses_what_is_not_valid() {
     same_name["components"][1]["bom-ref"] = same_name["components"][2]["bom-ref"].clone();
     for document in [unknown_licence, same_name] {
         let documents = BTreeMap::from([("bad.json".to_owned(), serde_json::to_vec(&document).unwrap())]);
-        let Some((said, valid)) = validate(&documents) else { return };
+        let Some((said, valid)) = validate("cyclonedx", &documents) else { return };
         assert!(!valid && said.contains("bad.json"), "{said}");
     }
+    let mut nowhere: Value = serde_json::from_slice(&render("spdx", &evidence, platform)).unwrap();
+    nowhere["relationships"][1]["relatedSpdxElement"] = "SPDXRef-nobody".into();
+    let documents = BTreeMap::from([("bad.spdx.json".to_owned(), serde_json::to_vec(&nowhere).unwrap())]);
+    let Some((said, valid)) = validate("spdx", &documents) else { return };
+    assert!(!valid && said.contains("bad.spdx.json"), "{said}");
 }
