@@ -1,4 +1,4 @@
-//! CycloneDX 1.6 JSON.
+//! CycloneDX JSON: 1.6, and older on request.
 //!
 //! Crate `cyclonedx-bom` is the model and the writer. It ends at 1.5, of which 1.6 takes every document
 //! that is made here; so what it writes is given the newer version number, and the tests hold the result
@@ -16,7 +16,7 @@ use cyclonedx_bom::models::lifecycle::{Lifecycle, Lifecycles, Phase};
 use cyclonedx_bom::models::metadata::Metadata;
 use cyclonedx_bom::models::organization::OrganizationalEntity;
 use cyclonedx_bom::models::property::{Properties, Property};
-use cyclonedx_bom::models::tool::Tools;
+use cyclonedx_bom::models::tool::{Tool, Tools};
 use cyclonedx_bom::prelude::{Bom, NormalizedString, SpecVersion};
 use cyclonedx_bom::{external_models::date_time::DateTime, models::bom::BomReference};
 use serde_json::{Map, Value, json};
@@ -34,24 +34,48 @@ use super::license::License;
 use super::references::References;
 use super::{Format, RenderError, Subject, json};
 
-/// CycloneDX 1.6 JSON: the image, one component a package, and how complete that is.
+/// CycloneDX: the image, one component a package, and how complete that is.
 ///
 /// What is known beyond the specification stands in properties: see `facts.rs`. Licences are those that the
 /// package declares.
-pub(super) struct CycloneDx;
+///
+/// Older versions are for readers that take no newer one, and leave out what they have no field for.
+pub(super) struct CycloneDx {
+    id: &'static str,
+    summary: &'static str,
+    version: &'static str,
+    schema: &'static str,
+}
 
-const SCHEMA: &str = "http://cyclonedx.org/schema/bom-1.6.schema.json";
+pub(super) static V1_6: CycloneDx = CycloneDx {
+    id: "cyclonedx",
+    summary: "CycloneDX 1.6 JSON",
+    version: "1.6",
+    schema: "http://cyclonedx.org/schema/bom-1.6.schema.json",
+};
+pub(super) static V1_5: CycloneDx = CycloneDx {
+    id: "cyclonedx-1.5",
+    summary: "CycloneDX 1.5 JSON",
+    version: "1.5",
+    schema: "http://cyclonedx.org/schema/bom-1.5.schema.json",
+};
+pub(super) static V1_4: CycloneDx = CycloneDx {
+    id: "cyclonedx-1.4",
+    summary: "CycloneDX 1.4 JSON",
+    version: "1.4",
+    schema: "http://cyclonedx.org/schema/bom-1.4.schema.json",
+};
 
 /// The namespace of serial numbers, a UUID of our own (RFC 9562, 5.5): it only has to be always the same.
 const NAMESPACE: Uuid = Uuid::from_u128(0x5e8c_1c0e_6d0b_4f0c_9a55_2f1d_8f3b_7a61);
 
 impl Format for CycloneDx {
     fn id(&self) -> &'static str {
-        "cyclonedx"
+        self.id
     }
 
     fn summary(&self) -> &'static str {
-        "CycloneDX 1.6 JSON"
+        self.summary
     }
 
     fn extension(&self) -> &'static str {
@@ -60,25 +84,47 @@ impl Format for CycloneDx {
 
     fn render(&self, subject: &Subject<'_>) -> Result<Vec<u8>, RenderError> {
         let mut written = Vec::new();
-        let bom = bom(subject).map_err(|error| RenderError::new(self, error))?;
-        bom.output_as_json_v1_5(&mut written).map_err(|error| RenderError::new(self, error))?;
-        let document = upgraded(&written).map_err(|error| RenderError::new(self, error))?;
+        let mut bom = bom(subject).map_err(|error| RenderError::new(self, error))?;
+        if self.version == "1.4" {
+            name_tools_as_before(&mut bom);
+            bom.output_as_json_v1_4(&mut written).map_err(|error| RenderError::new(self, error))?;
+        } else {
+            bom.output_as_json_v1_5(&mut written).map_err(|error| RenderError::new(self, error))?;
+        }
+        let document = self.headed(&written).map_err(|error| RenderError::new(self, error))?;
         json::document(&document).map_err(|error| RenderError::new(self, error))
     }
 }
 
-/// The 1.6 document of a 1.5 one. The serial number is a UUID of the content (version 5), so that the
-/// same image gives the same bytes.
-fn upgraded(written: &[u8]) -> Result<Map<String, Value>, serde_json::Error> {
-    let mut document = Map::new();
-    document.insert("$schema".to_owned(), json!(SCHEMA));
-    document.insert("bomFormat".to_owned(), json!("CycloneDX"));
-    document.insert("specVersion".to_owned(), json!("1.6"));
-    document.insert("serialNumber".to_owned(), json!(Uuid::new_v5(&NAMESPACE, written).urn().to_string()));
-    for (key, value) in serde_json::from_slice::<Map<String, Value>>(written)? {
-        document.entry(key).or_insert(value);
+impl CycloneDx {
+    /// The document under its own version: 1.6 takes every one of 1.5. The serial number is a UUID of the
+    /// content (version 5), so that the same image gives the same bytes.
+    fn headed(&self, written: &[u8]) -> Result<Map<String, Value>, serde_json::Error> {
+        let mut document = Map::new();
+        document.insert("$schema".to_owned(), json!(self.schema));
+        document.insert("bomFormat".to_owned(), json!("CycloneDX"));
+        document.insert("specVersion".to_owned(), json!(self.version));
+        let serial = Uuid::new_v5(&NAMESPACE, written).urn().to_string();
+        document.insert("serialNumber".to_owned(), json!(serial));
+        for (key, value) in serde_json::from_slice::<Map<String, Value>>(written)? {
+            document.entry(key).or_insert(value);
+        }
+        Ok(document)
     }
-    Ok(document)
+}
+
+/// Up to 1.4 tools are no components.
+fn name_tools_as_before(bom: &mut Bom) {
+    let tool = Tool {
+        vendor: None,
+        name: Some(NormalizedString::new("portcullis")),
+        version: Some(NormalizedString::new(env!("CARGO_PKG_VERSION"))),
+        hashes: None,
+        external_references: None,
+    };
+    if let Some(metadata) = &mut bom.metadata {
+        metadata.tools = Some(Tools::List(vec![tool]));
+    }
 }
 
 fn bom(subject: &Subject<'_>) -> Result<Bom, serde_json::Error> {

@@ -46,7 +46,7 @@ impl Subject<'_> {
 
 /// A kind of document.
 pub trait Format: Sync {
-    /// Its name on the command line, which is also its file's in `src/sbom/`.
+    /// Its name on the command line; up to a hyphen it is also its file's in `src/sbom/`.
     fn id(&self) -> &'static str;
 
     /// One line on what it is, for the help.
@@ -64,8 +64,14 @@ pub trait Format: Sync {
 }
 
 /// Every kind of document that this version writes; the first is the default.
-pub static FORMATS: &[&dyn Format] =
-    &[&cyclonedx::CycloneDx, &spdx::Spdx, &inventory::InventoryJson, &text::Table];
+pub static FORMATS: &[&dyn Format] = &[
+    &cyclonedx::V1_6,
+    &cyclonedx::V1_5,
+    &cyclonedx::V1_4,
+    &spdx::Spdx,
+    &inventory::InventoryJson,
+    &text::Table,
+];
 
 /// The format of that id.
 #[must_use]
@@ -100,7 +106,7 @@ mod tests {
     #[test]
     fn formats_are_found_by_unique_ids_and_the_first_is_cyclonedx() {
         let ids: Vec<&str> = FORMATS.iter().map(|format| format.id()).collect();
-        assert_eq!(ids, ["cyclonedx", "spdx", "inventory", "text"]);
+        assert_eq!(ids, ["cyclonedx", "cyclonedx-1.5", "cyclonedx-1.4", "spdx", "inventory", "text"]);
         for listed in FORMATS {
             assert_eq!(format(listed.id()).unwrap().extension(), listed.extension());
             assert!(!listed.summary().is_empty());

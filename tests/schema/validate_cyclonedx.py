@@ -1,4 +1,4 @@
-"""Validates CycloneDX 1.6 JSON files against the published schema, strictly.
+"""Validates CycloneDX JSON files against the published schema of their version, strictly.
 
     python3 validate_cyclonedx.py FILE...
 
@@ -21,13 +21,12 @@ def components(document):
 
 
 def faults(text):
-    error = JsonStrictValidator(SchemaVersion.V1_6).validate_str(text)
+    document = json.loads(text)
+    version = SchemaVersion.from_version(document["specVersion"])
+    error = JsonStrictValidator(version).validate_str(text)
     if error is not None:
         yield str(error)[:2000]
         return
-    document = json.loads(text)
-    if document["specVersion"] != "1.6":
-        yield f"specVersion is {document['specVersion']}"
     references = [component["bom-ref"] for component in components(document)]
     if len(set(references)) != len(references):
         yield "a bom-ref stands twice"

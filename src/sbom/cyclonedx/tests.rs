@@ -4,7 +4,7 @@ use super::*;
 use crate::sbom::fixture::{Fixture, digest, gap, package};
 
 fn render(fixture: &Fixture) -> Value {
-    serde_json::from_slice(&CycloneDx.render(&fixture.subject()).unwrap()).unwrap()
+    serde_json::from_slice(&V1_6.render(&fixture.subject()).unwrap()).unwrap()
 }
 
 fn values<'v>(component: &'v Value, name: &str) -> Vec<&'v str> {
@@ -240,4 +240,14 @@ fn a_guess_and_what_was_only_built_with_are_marked() {
         (&json!("excluded"), &json!("Acme\\u{1b}"))
     );
     assert_eq!(component["cpe"], "cpe:2.3:a:openssl:openssl:3.0.11:*:*:*:*:*:*:*");
+}
+
+#[test]
+fn an_older_version_says_which_it_is() {
+    for (format, version) in [(&V1_5, "1.5"), (&V1_4, "1.4")] {
+        let document: Value =
+            serde_json::from_slice(&format.render(&Fixture::new().subject()).unwrap()).unwrap();
+        assert_eq!(document["specVersion"], version);
+        assert_eq!(values(&document["components"][1], "portcullis:layer:index"), ["0"]);
+    }
 }
