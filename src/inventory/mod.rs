@@ -15,6 +15,7 @@ mod purls;
 mod pypi;
 pub(crate) mod secrets;
 mod uncataloged;
+mod words;
 
 pub use catalog::{ARCHIVE, NOT_EMPTY, catalog_aliases, catalog_layer};
 pub use flatten::Merged;
