@@ -7,6 +7,7 @@ mod databases;
 mod dpkg;
 mod filesystem;
 mod flatten;
+mod gem;
 mod links;
 mod npm;
 mod observe;
@@ -86,7 +87,7 @@ pub static CATALOGERS: &[&dyn Cataloger] = &[
     &uncataloged::JAVA,
     &uncataloged::EGG,
     &uncataloged::YARN,
-    &uncataloged::GEM,
+    &gem::Gem,
     &uncataloged::COMPOSER,
     &uncataloged::NUGET,
     &uncataloged::CONDA,

@@ -59,13 +59,6 @@ pub(super) static YARN: Uncataloged = Uncataloged {
     },
 };
 
-/// RubyGems' specifications.
-pub(super) static GEM: Uncataloged = Uncataloged {
-    id: "gem",
-    what: "an installed gem's specification",
-    wants: |path| path.ends_with(".gemspec") && path.contains("/specifications/"),
-};
-
 /// Composer's record of what it installed.
 pub(super) static COMPOSER: Uncataloged = Uncataloged {
     id: "composer",
@@ -196,7 +189,6 @@ mod tests {
             (&JAVA, "opt/app/lib.JAR"),
             (&EGG, "usr/lib/python3/site-packages/a-1-py3.8.egg"),
             (&YARN, "srv/.yarn/cache/lodash-npm-4.17.20-1-2.zip"),
-            (&GEM, "usr/lib/ruby/gems/3.0.0/specifications/default/json-2.0.gemspec"),
             (&COMPOSER, "srv/vendor/composer/installed.json"),
             (&NUGET, "app/app.deps.json"),
             (&CONDA, "opt/conda/conda-meta/zlib-1.json"),
@@ -210,7 +202,7 @@ mod tests {
 
     #[test]
     fn neighbours_of_known_sources_are_not_wanted() {
-        for source in [&RPM, &JAVA, &EGG, &YARN, &GEM, &COMPOSER, &NUGET, &CONDA, &SYSTEM, &BITNAMI] {
+        for source in [&RPM, &JAVA, &EGG, &YARN, &COMPOSER, &NUGET, &CONDA, &SYSTEM, &BITNAMI] {
             for path in [
                 "var/lib/rpm/Name",
                 "usr/share/x.jar.txt",
