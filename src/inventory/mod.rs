@@ -2,6 +2,7 @@
 
 mod apk;
 mod catalog;
+mod composer;
 mod content;
 mod databases;
 mod dpkg;
@@ -88,7 +89,7 @@ pub static CATALOGERS: &[&dyn Cataloger] = &[
     &uncataloged::EGG,
     &uncataloged::YARN,
     &gem::Gem,
-    &uncataloged::COMPOSER,
+    &composer::Composer,
     &uncataloged::NUGET,
     &uncataloged::CONDA,
     &uncataloged::SYSTEM,

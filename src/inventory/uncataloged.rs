@@ -59,13 +59,6 @@ pub(super) static YARN: Uncataloged = Uncataloged {
     },
 };
 
-/// Composer's record of what it installed.
-pub(super) static COMPOSER: Uncataloged = Uncataloged {
-    id: "composer",
-    what: "Composer's record of installed packages",
-    wants: |path| path.ends_with("/composer/installed.json"),
-};
-
 /// .NET's record of an application's libraries.
 pub(super) static NUGET: Uncataloged = Uncataloged {
     id: "nuget",
@@ -189,7 +182,6 @@ mod tests {
             (&JAVA, "opt/app/lib.JAR"),
             (&EGG, "usr/lib/python3/site-packages/a-1-py3.8.egg"),
             (&YARN, "srv/.yarn/cache/lodash-npm-4.17.20-1-2.zip"),
-            (&COMPOSER, "srv/vendor/composer/installed.json"),
             (&NUGET, "app/app.deps.json"),
             (&CONDA, "opt/conda/conda-meta/zlib-1.json"),
             (&SYSTEM, "var/lib/pacman/local/zlib-1/desc"),
@@ -202,7 +194,7 @@ mod tests {
 
     #[test]
     fn neighbours_of_known_sources_are_not_wanted() {
-        for source in [&RPM, &JAVA, &EGG, &YARN, &COMPOSER, &NUGET, &CONDA, &SYSTEM, &BITNAMI] {
+        for source in [&RPM, &JAVA, &EGG, &YARN, &NUGET, &CONDA, &SYSTEM, &BITNAMI] {
             for path in [
                 "var/lib/rpm/Name",
                 "usr/share/x.jar.txt",
