@@ -11,6 +11,7 @@ mod flatten;
 mod gem;
 mod links;
 mod npm;
+mod nuget;
 mod observe;
 mod os_release;
 mod purls;
@@ -90,7 +91,7 @@ pub static CATALOGERS: &[&dyn Cataloger] = &[
     &uncataloged::YARN,
     &gem::Gem,
     &composer::Composer,
-    &uncataloged::NUGET,
+    &nuget::Nuget,
     &uncataloged::CONDA,
     &uncataloged::SYSTEM,
     &uncataloged::BITNAMI,

@@ -59,13 +59,6 @@ pub(super) static YARN: Uncataloged = Uncataloged {
     },
 };
 
-/// .NET's record of an application's libraries.
-pub(super) static NUGET: Uncataloged = Uncataloged {
-    id: "nuget",
-    what: "a .NET dependency manifest",
-    wants: |path| path.ends_with(".deps.json"),
-};
-
 /// conda's record of an installed package.
 pub(super) static CONDA: Uncataloged = Uncataloged {
     id: "conda",
@@ -182,7 +175,6 @@ mod tests {
             (&JAVA, "opt/app/lib.JAR"),
             (&EGG, "usr/lib/python3/site-packages/a-1-py3.8.egg"),
             (&YARN, "srv/.yarn/cache/lodash-npm-4.17.20-1-2.zip"),
-            (&NUGET, "app/app.deps.json"),
             (&CONDA, "opt/conda/conda-meta/zlib-1.json"),
             (&SYSTEM, "var/lib/pacman/local/zlib-1/desc"),
             (&BITNAMI, "opt/bitnami/redis/.spdx-redis.spdx"),
@@ -194,7 +186,7 @@ mod tests {
 
     #[test]
     fn neighbours_of_known_sources_are_not_wanted() {
-        for source in [&RPM, &JAVA, &EGG, &YARN, &NUGET, &CONDA, &SYSTEM, &BITNAMI] {
+        for source in [&RPM, &JAVA, &EGG, &YARN, &CONDA, &SYSTEM, &BITNAMI] {
             for path in [
                 "var/lib/rpm/Name",
                 "usr/share/x.jar.txt",
