@@ -3,12 +3,14 @@
 mod apk;
 mod catalog;
 mod composer;
+mod conda;
 mod content;
 mod databases;
 mod dpkg;
 mod filesystem;
 mod flatten;
 mod gem;
+mod jdk;
 mod links;
 mod npm;
 mod nuget;
@@ -92,7 +94,8 @@ pub static CATALOGERS: &[&dyn Cataloger] = &[
     &gem::Gem,
     &composer::Composer,
     &nuget::Nuget,
-    &uncataloged::CONDA,
+    &conda::Conda,
+    &jdk::Jdk,
     &uncataloged::SYSTEM,
     &uncataloged::BITNAMI,
     &uncataloged::GOLANG,

@@ -59,13 +59,6 @@ pub(super) static YARN: Uncataloged = Uncataloged {
     },
 };
 
-/// conda's record of an installed package.
-pub(super) static CONDA: Uncataloged = Uncataloged {
-    id: "conda",
-    what: "conda's record of a package",
-    wants: |path| path.ends_with(".json") && path.rsplit('/').nth(1) == Some("conda-meta"),
-};
-
 /// Package databases of distributions that have no cataloger yet.
 pub(super) static SYSTEM: Uncataloged = Uncataloged {
     id: "system-packages",
@@ -175,7 +168,6 @@ mod tests {
             (&JAVA, "opt/app/lib.JAR"),
             (&EGG, "usr/lib/python3/site-packages/a-1-py3.8.egg"),
             (&YARN, "srv/.yarn/cache/lodash-npm-4.17.20-1-2.zip"),
-            (&CONDA, "opt/conda/conda-meta/zlib-1.json"),
             (&SYSTEM, "var/lib/pacman/local/zlib-1/desc"),
             (&BITNAMI, "opt/bitnami/redis/.spdx-redis.spdx"),
         ] {
@@ -186,7 +178,7 @@ mod tests {
 
     #[test]
     fn neighbours_of_known_sources_are_not_wanted() {
-        for source in [&RPM, &JAVA, &EGG, &YARN, &CONDA, &SYSTEM, &BITNAMI] {
+        for source in [&RPM, &JAVA, &EGG, &YARN, &SYSTEM, &BITNAMI] {
             for path in [
                 "var/lib/rpm/Name",
                 "usr/share/x.jar.txt",
