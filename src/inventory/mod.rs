@@ -2,6 +2,7 @@
 
 mod apk;
 mod catalog;
+mod chisel;
 mod composer;
 mod conda;
 mod content;
@@ -15,7 +16,9 @@ mod links;
 mod npm;
 mod nuget;
 mod observe;
+mod opkg;
 mod os_release;
+mod pacman;
 mod purls;
 mod pypi;
 pub(crate) mod secrets;
@@ -96,6 +99,9 @@ pub static CATALOGERS: &[&dyn Cataloger] = &[
     &nuget::Nuget,
     &conda::Conda,
     &jdk::Jdk,
+    &pacman::Pacman,
+    &opkg::Opkg,
+    &chisel::Chisel,
     &uncataloged::SYSTEM,
     &uncataloged::BITNAMI,
     &uncataloged::GOLANG,

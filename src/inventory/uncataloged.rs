@@ -64,14 +64,8 @@ pub(super) static SYSTEM: Uncataloged = Uncataloged {
     id: "system-packages",
     what: "a package database of a distribution",
     wants: |path| {
-        let below = |directory: &str| path.strip_prefix(directory);
-        below("var/lib/pacman/local/").is_some_and(|rest| rest.ends_with("/desc"))
-            || below("var/db/pkg/").is_some_and(|rest| rest.ends_with("/CONTENTS"))
-            || matches!(
-                path,
-                "nix/var/nix/db/db.sqlite" | "var/guix/db/db.sqlite" | "var/lib/chisel/manifest.wall"
-            )
-            || matches!(path, "usr/lib/opkg/status" | "var/lib/opkg/status")
+        path.strip_prefix("var/db/pkg/").is_some_and(|rest| rest.ends_with("/CONTENTS"))
+            || matches!(path, "nix/var/nix/db/db.sqlite" | "var/guix/db/db.sqlite")
     },
 };
 
@@ -168,7 +162,7 @@ mod tests {
             (&JAVA, "opt/app/lib.JAR"),
             (&EGG, "usr/lib/python3/site-packages/a-1-py3.8.egg"),
             (&YARN, "srv/.yarn/cache/lodash-npm-4.17.20-1-2.zip"),
-            (&SYSTEM, "var/lib/pacman/local/zlib-1/desc"),
+            (&SYSTEM, "var/db/pkg/sys-libs/zlib-1/CONTENTS"),
             (&BITNAMI, "opt/bitnami/redis/.spdx-redis.spdx"),
         ] {
             assert!(source.wants(&path.into(), b""), "{path}");
