@@ -118,13 +118,15 @@ mod tests {
     fn packages_are_listed_and_the_rest_is_not() {
         let facts = parse(include_bytes!("../../testdata/inventory/chisel/manifest.jsonwall")).unwrap();
         assert_eq!(facts.unreadable, [""; 0]);
-        let found: Vec<_> = facts.packages.iter().map(|p| (p.name.as_str(), p.version.as_str(), p.arch.as_deref())).collect();
+        let found: Vec<_> =
+            facts.packages.iter().map(|p| (p.name.as_str(), p.version.as_str(), p.arch.as_deref())).collect();
         assert_eq!(found, [("libdemo1", "2.39-0ubuntu8", Some("amd64"))]);
     }
 
     #[test]
     fn what_is_missing_or_broken_is_named() {
-        let facts = parse(b"{\"jsonwall\":\"1.0\",\"count\":5}\n{\"kind\":\"package\",\"name\":\"a\"}\n{\n").unwrap();
+        let facts =
+            parse(b"{\"jsonwall\":\"1.0\",\"count\":5}\n{\"kind\":\"package\",\"name\":\"a\"}\n{\n").unwrap();
         assert_eq!(facts.unreadable.len(), 3, "{:?}", facts.unreadable);
         assert_eq!(facts.unreadable[0], "line 2: it has no version");
         assert_eq!(facts.unreadable[2], "it has 3 lines and states 5");

@@ -99,7 +99,9 @@ fn read(package: &RawValue) -> Result<FoundPackage, String> {
         name,
         version: word("version", package.version.as_deref())?,
         licenses: texts(&package.license),
-        requires: Some(package.require.into_iter().flat_map(Links::packages).map(|name| vec![name]).collect()),
+        requires: Some(
+            package.require.into_iter().flat_map(Links::packages).map(|name| vec![name]).collect(),
+        ),
         provides: provides.collect(),
         ..FoundPackage::default()
     })
@@ -143,7 +145,9 @@ mod tests {
         assert_eq!(facts.packages.len(), 1);
         assert_eq!(facts.unreadable.len(), 3, "{:?}", facts.unreadable);
         assert_eq!(facts.unreadable[0], "package 1: it has no version");
-        for bytes in [&b""[..], b"{}", b"7", b"{\"packages\":{}}", b"[\"\xff\"]", b"{\"packages\":[],\"packages\":[]}"] {
+        for bytes in
+            [&b""[..], b"{}", b"7", b"{\"packages\":{}}", b"[\"\xff\"]", b"{\"packages\":[],\"packages\":[]}"]
+        {
             assert!(parse(bytes).is_err(), "{}", String::from_utf8_lossy(bytes));
         }
         assert!(parse("[".repeat(100_000).as_bytes()).is_err());

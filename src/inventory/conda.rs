@@ -43,7 +43,8 @@ impl Cataloger for Conda {
 
     fn parse(&self, _: &ImagePath, bytes: &[u8]) -> Result<Facts, Unreadable> {
         let record: Record = json("conda's record of a package", bytes)?;
-        let channel = record.channel.as_deref().map(|channel| channel_name(channel, record.subdir.as_deref()));
+        let channel =
+            record.channel.as_deref().map(|channel| channel_name(channel, record.subdir.as_deref()));
         let file = record.file.as_deref().unwrap_or_default();
         let form = ["tar.bz2", "conda"].into_iter().find(|form| file.ends_with(&format!(".{form}")));
         let qualifiers = [
@@ -52,7 +53,9 @@ impl Cataloger for Conda {
             ("subdir", record.subdir.clone()),
             ("type", form.map(str::to_owned)),
         ];
-        let stated = |(key, value): (_, Option<String>)| value.filter(|value| is_word(value)).map(|value| (key, value));
+        let stated = |(key, value): (_, Option<String>)| {
+            value.filter(|value| is_word(value)).map(|value| (key, value))
+        };
         let package = FoundPackage {
             kind: "conda",
             name: word("name", record.name.as_deref()).map_err(Unreadable)?,
@@ -77,7 +80,9 @@ fn channel_name<'a>(channel: &'a str, subdir: Option<&str>) -> &'a str {
 
 /// The name of a match specification such as `python >=3.8`; `__glibc` and the like are the machine's.
 fn needed(text: &str) -> Option<Vec<String>> {
-    let end = text.find(|c: char| c.is_whitespace() || matches!(c, '=' | '<' | '>' | '!' | '~' | '[')).unwrap_or(text.len());
+    let end = text
+        .find(|c: char| c.is_whitespace() || matches!(c, '=' | '<' | '>' | '!' | '~' | '['))
+        .unwrap_or(text.len());
     let name = text.get(..end)?;
     (is_word(name) && !name.starts_with("__")).then(|| vec![name.to_owned()])
 }
@@ -89,7 +94,9 @@ mod tests {
     use super::*;
 
     fn parse(bytes: &[u8]) -> Result<FoundPackage, Unreadable> {
-        Conda.parse(&"opt/conda/conda-meta/demo-1.0-py39_0.json".into(), bytes).map(|mut facts| facts.packages.remove(0))
+        Conda
+            .parse(&"opt/conda/conda-meta/demo-1.0-py39_0.json".into(), bytes)
+            .map(|mut facts| facts.packages.remove(0))
     }
 
     #[test]
@@ -97,7 +104,8 @@ mod tests {
         let found = parse(include_bytes!("../../testdata/inventory/conda/demo-1.0-py39_0.json")).unwrap();
         assert_eq!((found.name.as_str(), found.version.as_str()), ("demo", "1.0"));
         let qualifiers: Vec<_> = found.qualifiers.iter().map(|(key, value)| (*key, value.as_str())).collect();
-        let want = [("build", "py39_0"), ("channel", "conda-forge"), ("subdir", "linux-64"), ("type", "conda")];
+        let want =
+            [("build", "py39_0"), ("channel", "conda-forge"), ("subdir", "linux-64"), ("type", "conda")];
         assert_eq!(qualifiers, want);
         assert_eq!(found.requires.unwrap().concat(), ["python", "libgcc-ng"]);
         assert_eq!(found.licenses, ["BSD-3-Clause"]);
@@ -114,7 +122,12 @@ mod tests {
     fn a_record_without_name_or_version_is_unreadable() {
         assert_eq!(parse(br#"{"name":"a"}"#).unwrap_err().0, "it has no version");
         assert_eq!(parse(br#"{"name":"","version":"1"}"#).unwrap_err().0, "its name is no word: ``");
-        for bytes in [&b""[..], b"[]", br#"{"name":"a","name":"b","version":"1"}"#, b"{\"name\":\"\xff\",\"version\":\"1\"}"] {
+        for bytes in [
+            &b""[..],
+            b"[]",
+            br#"{"name":"a","name":"b","version":"1"}"#,
+            b"{\"name\":\"\xff\",\"version\":\"1\"}",
+        ] {
             assert!(parse(bytes).is_err());
         }
     }
@@ -122,7 +135,9 @@ mod tests {
     #[test]
     fn only_records_are_wanted() {
         assert!(Conda.wants(&"opt/conda/envs/a/conda-meta/b-1-0.json".into(), b""));
-        assert!(!Conda.wants(&"opt/conda/conda-meta/history".into(), b"") && !Conda.wants(&"a.json".into(), b""));
+        assert!(
+            !Conda.wants(&"opt/conda/conda-meta/history".into(), b"") && !Conda.wants(&"a.json".into(), b"")
+        );
     }
 
     proptest! {

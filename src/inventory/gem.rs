@@ -194,9 +194,13 @@ impl<'a> Body<'a> {
 
     /// Where the program computes something: what the file's name says, which RubyGems finds it by.
     fn guess(&self, stem: &'a str) -> Option<Id<'a>> {
-        let starts = |at: &usize| stem.get(at + 1..).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+        let starts = |at: &usize| {
+            stem.get(at + 1..).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+        };
         let split = match self.name {
-            Said::Text(name) => Some(name.len()).filter(|at| stem.starts_with(name) && stem.get(*at..*at + 1) == Some("-")),
+            Said::Text(name) => {
+                Some(name.len()).filter(|at| stem.starts_with(name) && stem.get(*at..*at + 1) == Some("-"))
+            }
             // The version starts at the first hyphen before a digit, if there is one only.
             Said::Nothing | Said::Computed => {
                 let mut splits = stem.match_indices('-').map(|(at, _)| at).filter(starts);
@@ -212,7 +216,8 @@ impl<'a> Body<'a> {
 impl<'a> Said<'a> {
     /// With one more assignment of the same attribute.
     fn and(self, attribute: &str, value: &'a str) -> Result<Self, String> {
-        let value = value.strip_prefix("Gem::Version.new").map_or(value, |rest| rest.trim_start_matches(['(', ' ']));
+        let value =
+            value.strip_prefix("Gem::Version.new").map_or(value, |rest| rest.trim_start_matches(['(', ' ']));
         let said = match literal(value) {
             Some((text, rest)) if ends(rest) => Self::Text(text),
             _ if value.starts_with("Gem::Platform::RUBY") => Self::Text(ANY),
@@ -309,7 +314,10 @@ mod tests {
     #[test]
     fn statements_that_disagree_are_named() {
         let text = "# stub: a 1 ruby lib\ns.name = \"b\"\ns.version = \"1\"\n";
-        assert_eq!(parse("a-1.gemspec", text).unwrap().unreadable, ["its stub says `a-1`, and its program `b-1`"]);
+        assert_eq!(
+            parse("a-1.gemspec", text).unwrap().unreadable,
+            ["its stub says `a-1`, and its program `b-1`"]
+        );
         let facts = parse("z-9.gemspec", "# stub: a 1 ruby lib\n").unwrap();
         assert_eq!(facts.unreadable, ["it says `a-1` in a file named `z-9.gemspec`"]);
         assert_eq!(facts.packages.len(), 1);

@@ -50,7 +50,9 @@ impl Cataloger for Jdk {
             cpe: cpe(vendor, product, &version),
             version,
             location: path.parent(),
-            supplier: implementor.filter(|name| !name.is_empty() && !name.contains(char::is_control)).map(str::to_owned),
+            supplier: implementor
+                .filter(|name| !name.is_empty() && !name.contains(char::is_control))
+                .map(str::to_owned),
             qualifiers: source.map(|url| ("repository_url", url.to_owned())).into_iter().collect(),
             ..FoundPackage::default()
         };
@@ -93,7 +95,9 @@ fn cpe(vendor: &str, product: &str, version: &str) -> Option<String> {
         }
         None => (version.split('+').next().unwrap_or_default(), "*".to_owned()),
     };
-    let fits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-*".contains(&b));
+    let fits = |text: &str| {
+        !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-*".contains(&b))
+    };
     let version = (fits(version) && !version.contains('*')).then(|| version.replace('-', "\\-"))?;
     fits(&update).then(|| format!("cpe:2.3:a:{vendor}:{product}:{version}:{update}:*:*:*:*:*:*"))
 }
@@ -123,7 +127,8 @@ mod tests {
 
     #[test]
     fn versions_and_vendors_of_all_ages_are_told() {
-        let found = one("JAVA_VERSION=\"1.8.0_422\"\nFULL_VERSION=\"1.8.0_422-b05\"\r\nIMPLEMENTOR=\"Azul Systems\"");
+        let found =
+            one("JAVA_VERSION=\"1.8.0_422\"\nFULL_VERSION=\"1.8.0_422-b05\"\r\nIMPLEMENTOR=\"Azul Systems\"");
         assert_eq!((found.name.as_str(), found.version.as_str()), ("azul/zulu", "1.8.0_422-b05"));
         assert_eq!(found.cpe.as_deref(), Some("cpe:2.3:a:azul:zulu:1.8.0:update422:*:*:*:*:*:*"));
         let found = one("JAVA_VERSION=\"22-ea\"\nIMPLEMENTOR=\"Oracle Corporation\"\nIMAGE_TYPE=\"JRE\"");

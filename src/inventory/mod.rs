@@ -1,6 +1,7 @@
 //! From layers to packages: one cataloger a file, one row a cataloger.
 
 mod apk;
+mod bitnami;
 mod catalog;
 mod chisel;
 mod composer;
@@ -103,7 +104,7 @@ pub static CATALOGERS: &[&dyn Cataloger] = &[
     &opkg::Opkg,
     &chisel::Chisel,
     &uncataloged::SYSTEM,
-    &uncataloged::BITNAMI,
+    &bitnami::Bitnami,
     &uncataloged::GOLANG,
     &uncataloged::CARGO,
 ];

@@ -100,9 +100,13 @@ impl Cataloger for Nuget {
             }
             None => targets.first(),
         };
-        let assets: std::collections::BTreeMap<&str, &Assets> =
-            target.into_iter().flat_map(|(_, target)| &target.0).map(|(key, assets)| (key.as_str(), assets)).collect();
-        let stated: std::collections::BTreeSet<&str> = libraries.iter().map(|(key, _)| key.as_str()).collect();
+        let assets: std::collections::BTreeMap<&str, &Assets> = target
+            .into_iter()
+            .flat_map(|(_, target)| &target.0)
+            .map(|(key, assets)| (key.as_str(), assets))
+            .collect();
+        let stated: std::collections::BTreeSet<&str> =
+            libraries.iter().map(|(key, _)| key.as_str()).collect();
         let bare = assets.keys().filter(|key| !stated.contains(*key)).map(|key| (*key, None));
         let all = libraries.iter().map(|(key, library)| (key.as_str(), library.kind.as_deref())).chain(bare);
         for (key, kind) in all {
@@ -120,7 +124,12 @@ impl Cataloger for Nuget {
 
 /// A library of `NAME/VERSION`. One without files in the target that runs is not there itself: the SDK
 /// found the same in the shared framework, or it was for the compiler only.
-fn package(key: &str, kind: Option<&str>, assets: Option<&Assets>, targeted: bool) -> Result<FoundPackage, String> {
+fn package(
+    key: &str,
+    kind: Option<&str>,
+    assets: Option<&Assets>,
+    targeted: bool,
+) -> Result<FoundPackage, String> {
     let (name, version) = key.rsplit_once('/').ok_or("it has no version")?;
     let application = matches!(kind, Some("project" | "msbuildproject"));
     let has_files = assets.is_some_and(Assets::any);
@@ -134,7 +143,8 @@ fn package(key: &str, kind: Option<&str>, assets: Option<&Assets>, targeted: boo
         scope: if is_there { Scope::Runtime } else { Scope::Build },
         // A reference is an assembly that no package manager brought; its name is that of its file.
         guessed: !matches!(kind, Some("package" | "project" | "msbuildproject" | "runtimepack")),
-        requires: dependencies.map(|pairs| pairs.filter_map(|(name, version)| requirement(name, version)).collect()),
+        requires: dependencies
+            .map(|pairs| pairs.filter_map(|(name, version)| requirement(name, version)).collect()),
         ..FoundPackage::default()
     })
 }
@@ -170,8 +180,11 @@ mod tests {
     fn libraries_of_the_target_that_runs_have_edges() {
         let facts = parse(include_bytes!("../../testdata/inventory/nuget/demo.deps.json")).unwrap();
         assert_eq!(facts.unreadable, [""; 0]);
-        let found: Vec<_> =
-            facts.packages.iter().map(|p| (p.name.as_str(), p.version.as_str(), p.application, p.scope, p.guessed)).collect();
+        let found: Vec<_> = facts
+            .packages
+            .iter()
+            .map(|p| (p.name.as_str(), p.version.as_str(), p.application, p.scope, p.guessed))
+            .collect();
         let want = [
             ("Demo", "1.0.0", true, Scope::Runtime, false),
             ("Microsoft.NETCore.App.Runtime.linux-x64", "6.0.10", false, Scope::Runtime, false),
@@ -187,13 +200,23 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_named_and_the_rest_kept() {
-        let facts = parse(br#"{"targets":{"t":{"B/2":{"runtime":{"b.dll":{}}}}},"libraries":{"A":{},"A/ ":{},"A/1":{}}}"#).unwrap();
+        let facts = parse(
+            br#"{"targets":{"t":{"B/2":{"runtime":{"b.dll":{}}}}},"libraries":{"A":{},"A/ ":{},"A/1":{}}}"#,
+        )
+        .unwrap();
         assert_eq!(facts.packages.iter().map(|p| p.name.as_str()).collect::<Vec<_>>(), ["A", "B"]);
-        assert_eq!(facts.unreadable, ["library `A`: it has no version", "library `A/ `: its version is no word: ` `"]);
-        let facts = parse(br#"{"runtimeTarget":{"name":"x"},"targets":{},"libraries":{"A/1":{"type":"package"}}}"#).unwrap();
+        assert_eq!(
+            facts.unreadable,
+            ["library `A`: it has no version", "library `A/ `: its version is no word: ` `"]
+        );
+        let facts =
+            parse(br#"{"runtimeTarget":{"name":"x"},"targets":{},"libraries":{"A/1":{"type":"package"}}}"#)
+                .unwrap();
         assert_eq!(facts.unreadable, ["it has no target of its runtime target's name"]);
         assert_eq!(facts.packages[0].scope, Scope::Runtime);
-        for bytes in [&b""[..], b"{}", b"[]", b"{\"targets\":{}}", b"{\"targets\":{},\"libraries\":{\"\xff\":{}}}"] {
+        for bytes in
+            [&b""[..], b"{}", b"[]", b"{\"targets\":{}}", b"{\"targets\":{},\"libraries\":{\"\xff\":{}}}"]
+        {
             assert!(parse(bytes).is_err(), "{}", String::from_utf8_lossy(bytes));
         }
         assert!(parse("{\"a\":".repeat(100_000).as_bytes()).is_err());
@@ -201,7 +224,10 @@ mod tests {
 
     #[test]
     fn only_dependency_manifests_are_wanted() {
-        assert!(Nuget.wants(&"usr/share/dotnet/shared/Microsoft.NETCore.App/6.0.1/Microsoft.NETCore.App.deps.json".into(), b""));
+        assert!(Nuget.wants(
+            &"usr/share/dotnet/shared/Microsoft.NETCore.App/6.0.1/Microsoft.NETCore.App.deps.json".into(),
+            b""
+        ));
         assert!(!Nuget.wants(&"app/demo.runtimeconfig.json".into(), b""));
     }
 

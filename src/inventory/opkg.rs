@@ -46,7 +46,8 @@ mod tests {
     fn installed_packages_are_listed() {
         let facts = parse(include_bytes!("../../testdata/inventory/opkg/status"));
         assert_eq!(facts.unreadable, [""; 0]);
-        let found: Vec<_> = facts.packages.iter().map(|p| (p.kind, p.name.as_str(), p.version.as_str())).collect();
+        let found: Vec<_> =
+            facts.packages.iter().map(|p| (p.kind, p.name.as_str(), p.version.as_str())).collect();
         assert_eq!(found, [("opkg", "libdemo1", "1.2-r3")]);
     }
 

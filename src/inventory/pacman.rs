@@ -31,16 +31,8 @@ impl Cataloger for Pacman {
             return Ok(owned(path, bytes));
         }
         let text = std::str::from_utf8(bytes).map_err(|_| Unreadable("not UTF-8".into()))?;
-        // libalpm takes the last of a field that stands twice; two of these are refused.
-        let one = |name: &str| {
-            let mut values = field(text, name);
-            let value = values.next();
-            match values.next() {
-                Some(_) => Err(Unreadable(format!("{name} has two values"))),
-                None => Ok(value),
-            }
-        };
-        let names = |name: &str| field(text, name).filter_map(plain).collect::<Vec<_>>();
+        let one = |name| one(text, name);
+        let names = |name| field(text, name).filter_map(plain).collect::<Vec<_>>();
         let package = FoundPackage {
             kind: "alpm",
             name: word("name", one("%NAME%")?).map_err(Unreadable)?,
@@ -58,13 +50,23 @@ impl Cataloger for Pacman {
 }
 
 /// The values of a field: the lines from its name to the next empty one.
-fn field<'a>(text: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
+fn field<'a>(text: &'a str, name: &'static str) -> impl Iterator<Item = &'a str> {
     let mut inside = false;
     text.lines().map(str::trim).filter(move |line| {
         let was = inside;
         inside = if inside { !line.is_empty() } else { *line == name };
         was && inside
     })
+}
+
+/// The value of a field. libalpm takes the last of a field that stands twice; two of these are refused.
+fn one<'a>(text: &'a str, name: &'static str) -> Result<Option<&'a str>, Unreadable> {
+    let mut values = field(text, name);
+    let value = values.next();
+    match values.next() {
+        Some(_) => Err(Unreadable(format!("{name} has two values"))),
+        None => Ok(value),
+    }
 }
 
 /// A name without the version that it needs or gives: `glibc>=2.27`, `libz.so=1-64`.
@@ -103,7 +105,8 @@ mod tests {
 
     #[test]
     fn a_description_names_its_package() {
-        let found = parse("desc", include_bytes!("../../testdata/inventory/pacman/desc")).unwrap().packages.remove(0);
+        let found =
+            parse("desc", include_bytes!("../../testdata/inventory/pacman/desc")).unwrap().packages.remove(0);
         assert_eq!((found.name.as_str(), found.version.as_str()), ("lib-demo", "1:1.2-3"));
         assert_eq!((found.arch.as_deref(), found.source_name.as_deref()), (Some("x86_64"), Some("demo")));
         assert_eq!(found.licenses, ["GPL-2.0-or-later", "custom:two words"]);
@@ -114,7 +117,8 @@ mod tests {
 
     #[test]
     fn a_file_list_says_what_is_owned() {
-        let facts = parse("files", b"%FILES%\nusr/\nusr/bin/demo\n../x\n\n%BACKUP%\netc/demo\tabc\n").unwrap();
+        let facts =
+            parse("files", b"%FILES%\nusr/\nusr/bin/demo\n../x\n\n%BACKUP%\netc/demo\tabc\n").unwrap();
         assert_eq!(facts.owned[0].package, "lib-demo");
         assert_eq!(facts.owned[0].paths, ["usr/bin/demo".into()]);
     }

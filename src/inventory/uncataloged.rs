@@ -69,16 +69,6 @@ pub(super) static SYSTEM: Uncataloged = Uncataloged {
     },
 };
 
-/// The SBOMs that Bitnami's images carry.
-pub(super) static BITNAMI: Uncataloged = Uncataloged {
-    id: "bitnami",
-    what: "a Bitnami component's SBOM",
-    wants: |path| {
-        let name = path.rsplit('/').next().unwrap_or_default();
-        path.starts_with("opt/bitnami/") && name.starts_with(".spdx-") && name.ends_with(".spdx")
-    },
-};
-
 /// Go programs: the magic of their build information (`debug/buildinfo`).
 pub(super) static GOLANG: Program =
     Program { id: "golang", what: "a Go program", markers: &[b"\xff Go buildinf:"] };
@@ -163,7 +153,6 @@ mod tests {
             (&EGG, "usr/lib/python3/site-packages/a-1-py3.8.egg"),
             (&YARN, "srv/.yarn/cache/lodash-npm-4.17.20-1-2.zip"),
             (&SYSTEM, "var/db/pkg/sys-libs/zlib-1/CONTENTS"),
-            (&BITNAMI, "opt/bitnami/redis/.spdx-redis.spdx"),
         ] {
             assert!(source.wants(&path.into(), b""), "{path}");
             assert!(source.parse(&path.into(), b"").is_err());
@@ -172,7 +161,7 @@ mod tests {
 
     #[test]
     fn neighbours_of_known_sources_are_not_wanted() {
-        for source in [&RPM, &JAVA, &EGG, &YARN, &SYSTEM, &BITNAMI] {
+        for source in [&RPM, &JAVA, &EGG, &YARN, &SYSTEM] {
             for path in [
                 "var/lib/rpm/Name",
                 "usr/share/x.jar.txt",

@@ -67,7 +67,9 @@ fn nesting(json: &[u8]) -> usize {
 /// A text, or the texts of a list; anything else is none.
 pub(super) fn texts(value: &serde_json::Value) -> Vec<String> {
     let one = |value: &serde_json::Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
-    value.as_array().map_or_else(|| one(value).into_iter().collect(), |list| list.iter().filter_map(one).collect())
+    value
+        .as_array()
+        .map_or_else(|| one(value).into_iter().collect(), |list| list.iter().filter_map(one).collect())
 }
 
 #[cfg(test)]
