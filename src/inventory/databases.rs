@@ -11,11 +11,17 @@ use crate::model::path::{ImagePath, escape};
 use super::flatten::State;
 
 /// Catalogers of operating systems' package databases.
-const SYSTEM: &[&str] = &["apk", "dpkg", "rpm", "system-packages"];
+const SYSTEM: &[&str] = &["apk", "dpkg", "rpm", "pacman", "opkg", "chisel", "system-packages"];
 
 /// Distributions and the catalogers of their databases. Others may have any.
-const KINDS: &[(&str, &str)] =
-    &[("alpine", "apk"), ("chainguard", "apk"), ("debian", "dpkg"), ("ubuntu", "dpkg"), ("wolfi", "apk")];
+const KINDS: &[(&str, &[&str])] = &[
+    ("alpine", &["apk"]),
+    ("arch", &["pacman"]),
+    ("chainguard", &["apk"]),
+    ("debian", &["dpkg"]),
+    ("ubuntu", &["dpkg", "chisel"]),
+    ("wolfi", &["apk"]),
+];
 
 /// A database: its cataloger and the root that it is the database of.
 type Database = (String, Vec<u8>);
@@ -68,8 +74,8 @@ impl Databases {
                 format!("no package database in an image of {files} files: what they are is unknown")
             });
         };
-        let kind = KINDS.iter().find(|(id, _)| *id == distro.id).map(|(_, kind)| *kind);
-        let fits = |(cataloger, _): &Database| kind.is_none_or(|kind| kind == cataloger);
+        let kinds = KINDS.iter().find(|(id, _)| *id == distro.id).map(|(_, kinds)| *kinds);
+        let fits = |(cataloger, _): &Database| kinds.is_none_or(|kinds| kinds.contains(&cataloger.as_str()));
         if self.now.iter().any(fits) {
             return None;
         }
@@ -82,7 +88,8 @@ impl Databases {
 /// database that moves within its root (`/lib` to `/usr/lib`) is the same.
 fn root(path: &ImagePath) -> Vec<u8> {
     let parts: Vec<&[u8]> = path.components().collect();
-    let is_store = |part: &&[u8]| matches!(*part, b"apk" | b"dpkg" | b"rpm" | b"pacman" | b"opkg");
+    let is_store =
+        |part: &&[u8]| matches!(*part, b"apk" | b"dpkg" | b"rpm" | b"pacman" | b"opkg" | b"chisel");
     let end = parts.iter().rposition(is_store).unwrap_or(0);
     let before = parts.get(..end).unwrap_or_default();
     let is_system = |part: &&[u8]| matches!(*part, b"lib" | b"var" | b"usr" | b"share" | b"sysimage");
@@ -102,6 +109,8 @@ mod tests {
             ("var/lib/dpkg/status", ""),
             ("var/lib/dpkg/status.d/base", ""),
             ("usr/lib/sysimage/rpm/Packages.db", ""),
+            ("var/lib/chisel/manifest.wall", ""),
+            ("srv/jail/var/lib/pacman/local/a-1-1/desc", "srv/jail"),
             ("srv/jail/usr/lib/apk/db/installed", "srv/jail"),
         ] {
             assert_eq!(root(&path.into()), want.as_bytes(), "{path}");

@@ -95,7 +95,7 @@ fn owned<'a>(package: &str, paths: impl Iterator<Item = &'a [u8]>) -> Facts {
 
 /// Reads deb822 stanzas. In `status` a package counts where its state says installed; a stanza of
 /// `status.d` has no state and counts.
-fn stanzas(bytes: &[u8], needs_state: bool) -> Facts {
+pub(super) fn stanzas(bytes: &[u8], needs_state: bool) -> Facts {
     let mut facts = Facts::default();
     let mut number = 0;
     let mut lines =

@@ -1,20 +1,30 @@
 //! From layers to packages: one cataloger a file, one row a cataloger.
 
 mod apk;
+mod bitnami;
 mod catalog;
+mod chisel;
+mod composer;
+mod conda;
 mod content;
 mod databases;
 mod dpkg;
 mod filesystem;
 mod flatten;
+mod gem;
+mod jdk;
 mod links;
 mod npm;
+mod nuget;
 mod observe;
+mod opkg;
 mod os_release;
+mod pacman;
 mod purls;
 mod pypi;
 pub(crate) mod secrets;
 mod uncataloged;
+mod words;
 
 pub use catalog::{ARCHIVE, NOT_EMPTY, catalog_aliases, catalog_layer};
 pub use flatten::Merged;
@@ -85,12 +95,16 @@ pub static CATALOGERS: &[&dyn Cataloger] = &[
     &uncataloged::JAVA,
     &uncataloged::EGG,
     &uncataloged::YARN,
-    &uncataloged::GEM,
-    &uncataloged::COMPOSER,
-    &uncataloged::NUGET,
-    &uncataloged::CONDA,
+    &gem::Gem,
+    &composer::Composer,
+    &nuget::Nuget,
+    &conda::Conda,
+    &jdk::Jdk,
+    &pacman::Pacman,
+    &opkg::Opkg,
+    &chisel::Chisel,
     &uncataloged::SYSTEM,
-    &uncataloged::BITNAMI,
+    &bitnami::Bitnami,
     &uncataloged::GOLANG,
     &uncataloged::CARGO,
 ];

@@ -4,19 +4,13 @@
 use serde::Deserialize;
 
 use crate::model::layer::{Facts, FoundPackage, Requirement};
-use crate::model::path::{ImagePath, escape};
+use crate::model::path::ImagePath;
 
+use super::words::{json, word};
 use super::{Cataloger, Unreadable};
 
 /// Catalogs `node_modules/NAME/package.json` and `node_modules/@SCOPE/NAME/package.json`.
 pub(super) struct Npm;
-
-/// The longest name: npm allows 214 bytes; versions have 256.
-const WORD: usize = 256;
-
-/// The deepest nesting that is read: 128, as `serde_json` has it for values. npm itself would overflow
-/// its stack on more.
-const NESTING: usize = 128;
 
 #[derive(Deserialize)]
 struct PackageJson {
@@ -70,62 +64,25 @@ impl Cataloger for Npm {
     }
 
     fn parse(&self, path: &ImagePath, bytes: &[u8]) -> Result<Facts, Unreadable> {
-        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-        if nesting(bytes) > NESTING {
-            return Err(Unreadable(format!("nested deeper than {NESTING}")));
-        }
-        let package: PackageJson = serde_json::from_slice(bytes)
-            .map_err(|error| Unreadable(format!("not a package.json: {error}")))?;
+        let package: PackageJson = json("a package.json", bytes)?;
         let directory = path.parent().unwrap_or_default();
         let is_tools = directory.file_name().starts_with(b".") || directory.file_name().starts_with(b"@");
         if is_tools && (package.name.is_none() || package.version.is_none()) {
             // `.vite`, `.cache` and the like are directories of tools, where this file says no package.
             return Ok(Facts::default());
         }
-        let word = |field: &str, value: Option<String>| match value {
-            Some(value) if value.len() > WORD => {
-                Err(Unreadable(format!("its {field} has {} bytes", value.len())))
-            }
-            Some(value)
-                if !value.is_empty() && !value.contains(|c: char| c.is_whitespace() || c.is_control()) =>
-            {
-                Ok(value)
-            }
-            Some(value) => Err(Unreadable(format!("its {field} is no word: `{}`", escape(value.as_bytes())))),
-            None => Err(Unreadable(format!("it has no {field}"))),
-        };
-        let requires = Some(package.requires());
+        let word = |field: &str, value: &Option<String>| word(field, value.as_deref()).map_err(Unreadable);
         let package = FoundPackage {
             kind: "npm",
-            name: word("name", package.name)?,
-            version: word("version", package.version)?,
-            requires,
+            name: word("name", &package.name)?,
+            version: word("version", &package.version)?,
+            requires: Some(package.requires()),
             licenses: [licenses(&package.license), licenses(&package.licenses)].concat(),
             location: path.parent(),
             ..FoundPackage::default()
         };
         Ok(Facts { packages: vec![package], ..Facts::default() })
     }
-}
-
-/// How deep brackets nest outside of strings.
-fn nesting(json: &[u8]) -> usize {
-    let (mut depth, mut deepest) = (0_usize, 0);
-    let (mut in_string, mut escaped) = (false, false);
-    for byte in json {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            b'[' | b'{' if !in_string => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    deepest
 }
 
 /// An SPDX expression, or the older `{type}` and lists of either.

@@ -59,57 +59,13 @@ pub(super) static YARN: Uncataloged = Uncataloged {
     },
 };
 
-/// RubyGems' specifications.
-pub(super) static GEM: Uncataloged = Uncataloged {
-    id: "gem",
-    what: "an installed gem's specification",
-    wants: |path| path.ends_with(".gemspec") && path.contains("/specifications/"),
-};
-
-/// Composer's record of what it installed.
-pub(super) static COMPOSER: Uncataloged = Uncataloged {
-    id: "composer",
-    what: "Composer's record of installed packages",
-    wants: |path| path.ends_with("/composer/installed.json"),
-};
-
-/// .NET's record of an application's libraries.
-pub(super) static NUGET: Uncataloged = Uncataloged {
-    id: "nuget",
-    what: "a .NET dependency manifest",
-    wants: |path| path.ends_with(".deps.json"),
-};
-
-/// conda's record of an installed package.
-pub(super) static CONDA: Uncataloged = Uncataloged {
-    id: "conda",
-    what: "conda's record of a package",
-    wants: |path| path.ends_with(".json") && path.rsplit('/').nth(1) == Some("conda-meta"),
-};
-
 /// Package databases of distributions that have no cataloger yet.
 pub(super) static SYSTEM: Uncataloged = Uncataloged {
     id: "system-packages",
     what: "a package database of a distribution",
     wants: |path| {
-        let below = |directory: &str| path.strip_prefix(directory);
-        below("var/lib/pacman/local/").is_some_and(|rest| rest.ends_with("/desc"))
-            || below("var/db/pkg/").is_some_and(|rest| rest.ends_with("/CONTENTS"))
-            || matches!(
-                path,
-                "nix/var/nix/db/db.sqlite" | "var/guix/db/db.sqlite" | "var/lib/chisel/manifest.wall"
-            )
-            || matches!(path, "usr/lib/opkg/status" | "var/lib/opkg/status")
-    },
-};
-
-/// The SBOMs that Bitnami's images carry.
-pub(super) static BITNAMI: Uncataloged = Uncataloged {
-    id: "bitnami",
-    what: "a Bitnami component's SBOM",
-    wants: |path| {
-        let name = path.rsplit('/').next().unwrap_or_default();
-        path.starts_with("opt/bitnami/") && name.starts_with(".spdx-") && name.ends_with(".spdx")
+        path.strip_prefix("var/db/pkg/").is_some_and(|rest| rest.ends_with("/CONTENTS"))
+            || matches!(path, "nix/var/nix/db/db.sqlite" | "var/guix/db/db.sqlite")
     },
 };
 
@@ -196,12 +152,7 @@ mod tests {
             (&JAVA, "opt/app/lib.JAR"),
             (&EGG, "usr/lib/python3/site-packages/a-1-py3.8.egg"),
             (&YARN, "srv/.yarn/cache/lodash-npm-4.17.20-1-2.zip"),
-            (&GEM, "usr/lib/ruby/gems/3.0.0/specifications/default/json-2.0.gemspec"),
-            (&COMPOSER, "srv/vendor/composer/installed.json"),
-            (&NUGET, "app/app.deps.json"),
-            (&CONDA, "opt/conda/conda-meta/zlib-1.json"),
-            (&SYSTEM, "var/lib/pacman/local/zlib-1/desc"),
-            (&BITNAMI, "opt/bitnami/redis/.spdx-redis.spdx"),
+            (&SYSTEM, "var/db/pkg/sys-libs/zlib-1/CONTENTS"),
         ] {
             assert!(source.wants(&path.into(), b""), "{path}");
             assert!(source.parse(&path.into(), b"").is_err());
@@ -210,7 +161,7 @@ mod tests {
 
     #[test]
     fn neighbours_of_known_sources_are_not_wanted() {
-        for source in [&RPM, &JAVA, &EGG, &YARN, &GEM, &COMPOSER, &NUGET, &CONDA, &SYSTEM, &BITNAMI] {
+        for source in [&RPM, &JAVA, &EGG, &YARN, &SYSTEM] {
             for path in [
                 "var/lib/rpm/Name",
                 "usr/share/x.jar.txt",

@@ -39,14 +39,26 @@ fn seeds() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
         let id = path.parent().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
         let seen_as = match id.as_str() {
             "apk" => "lib/apk/db/installed".to_owned(),
+            "bitnami" => "opt/bitnami/demo/.spdx-demo.spdx".to_owned(),
+            "chisel" => "var/lib/chisel/manifest.wall".to_owned(),
+            "composer" => "vendor/composer/installed.json".to_owned(),
+            "conda" => "conda-meta/demo-1.0-py39_0.json".to_owned(),
             "dpkg" if path.ends_with("copyright") => "usr/share/doc/a/copyright".to_owned(),
             "dpkg" => "var/lib/dpkg/status".to_owned(),
+            "gem" => "specifications/demo-1.2-x86_64-linux.gemspec".to_owned(),
+            "jdk" => "opt/java/release".to_owned(),
             "npm" => "node_modules/a/package.json".to_owned(),
+            "nuget" => "app/demo.deps.json".to_owned(),
+            "opkg" => "usr/lib/opkg/status".to_owned(),
             "os-release" => "etc/os-release".to_owned(),
+            "pacman" => "var/lib/pacman/local/lib-demo-1-2/desc".to_owned(),
             "pypi" => "lib/a-1.dist-info/METADATA".to_owned(),
             other => panic!("say which path `{other}` reads"),
         };
-        [seen_as.as_bytes(), b"\n", &std::fs::read(path).unwrap()].concat()
+        let bytes = std::fs::read(path).unwrap();
+        // The manifest's text is kept readable; chisel compresses it.
+        let bytes = if id == "chisel" { zstd::encode_all(bytes.as_slice(), 1).unwrap() } else { bytes };
+        [seen_as.as_bytes(), b"\n", &bytes].concat()
     };
     let mut seeds = BTreeMap::from([
         ("document", blobs.iter().filter(|blob| blob.starts_with(b"{")).cloned().collect()),

@@ -17,10 +17,10 @@ const IMAGES: &[(&str, &str, &[&str])] = &[
     ("alpine-3.20-schema2", "oci:", &["apk"]),
     ("debian-12-minbase", "oci:", &["deb"]),
     ("distroless-debian12", "oci:", &["deb"]),
-    ("app-multi", "oci:", &["apk", "pypi", "npm"]),
-    ("app-multi-zstd", "oci:", &["apk", "pypi", "npm"]),
-    ("app-multi-plain", "oci:", &["apk", "pypi", "npm"]),
-    ("app-multi.docker", "docker-archive:", &["apk", "pypi", "npm"]),
+    ("app-multi", "oci:", &["apk", "pypi", "npm", "gem", "composer"]),
+    ("app-multi-zstd", "oci:", &["apk", "pypi", "npm", "gem", "composer"]),
+    ("app-multi-plain", "oci:", &["apk", "pypi", "npm", "gem", "composer"]),
+    ("app-multi.docker", "docker-archive:", &["apk", "pypi", "npm", "gem", "composer"]),
 ];
 
 /// How often a package of that type, name, version and introducing layer stands somewhere.
