@@ -1,12 +1,14 @@
 //! From layers to packages: one cataloger a file, one row a cataloger.
 
 mod apk;
+mod archive;
 mod catalog;
 mod content;
 mod databases;
 mod dpkg;
 mod filesystem;
 mod flatten;
+mod java;
 mod links;
 mod npm;
 mod observe;
@@ -82,7 +84,7 @@ pub static CATALOGERS: &[&dyn Cataloger] = &[
     &pypi::Pypi,
     &npm::Npm,
     &uncataloged::RPM,
-    &uncataloged::JAVA,
+    &java::Java,
     &uncataloged::EGG,
     &uncataloged::YARN,
     &uncataloged::GEM,
