@@ -6,6 +6,7 @@ mod catalog;
 mod content;
 mod databases;
 mod dpkg;
+mod egg;
 mod filesystem;
 mod flatten;
 mod java;
@@ -17,6 +18,7 @@ mod purls;
 mod pypi;
 pub(crate) mod secrets;
 mod uncataloged;
+mod yarn;
 
 pub use catalog::{ARCHIVE, NOT_EMPTY, catalog_aliases, catalog_layer};
 pub use flatten::Merged;
@@ -85,8 +87,8 @@ pub static CATALOGERS: &[&dyn Cataloger] = &[
     &npm::Npm,
     &uncataloged::RPM,
     &java::Java,
-    &uncataloged::EGG,
-    &uncataloged::YARN,
+    &egg::Egg,
+    &yarn::Yarn,
     &uncataloged::GEM,
     &uncataloged::COMPOSER,
     &uncataloged::NUGET,

@@ -31,19 +31,6 @@ pub(super) static RPM: Uncataloged = Uncataloged {
     },
 };
 
-/// Python distributions in one file (setuptools, "The Internal Structure of Python Eggs").
-pub(super) static EGG: Uncataloged =
-    Uncataloged { id: "egg", what: "a Python egg in one file", wants: |path| path.ends_with(".egg") };
-
-/// Node packages that yarn loads from its cache without unpacking them (yarnpkg.com, "Plug'n'Play").
-pub(super) static YARN: Uncataloged = Uncataloged {
-    id: "yarn",
-    what: "a node package in yarn's cache",
-    wants: |path| {
-        path.ends_with(".zip") && path.rsplit('/').nth(1) == Some("cache") && path.contains(".yarn/")
-    },
-};
-
 /// RubyGems' specifications.
 pub(super) static GEM: Uncataloged = Uncataloged {
     id: "gem",
@@ -178,8 +165,6 @@ mod tests {
             (&RPM, "var/lib/rpm/rpmdb.sqlite"),
             (&RPM, "usr/lib/sysimage/rpm/Packages.db"),
             (&RPM, "var/lib/rpmmanifest/container-manifest-2"),
-            (&EGG, "usr/lib/python3/site-packages/a-1-py3.8.egg"),
-            (&YARN, "srv/.yarn/cache/lodash-npm-4.17.20-1-2.zip"),
             (&GEM, "usr/lib/ruby/gems/3.0.0/specifications/default/json-2.0.gemspec"),
             (&COMPOSER, "srv/vendor/composer/installed.json"),
             (&NUGET, "app/app.deps.json"),
@@ -194,7 +179,7 @@ mod tests {
 
     #[test]
     fn neighbours_of_known_sources_are_not_wanted() {
-        for source in [&RPM, &EGG, &YARN, &GEM, &COMPOSER, &NUGET, &CONDA, &SYSTEM, &BITNAMI] {
+        for source in [&RPM, &GEM, &COMPOSER, &NUGET, &CONDA, &SYSTEM, &BITNAMI] {
             for path in [
                 "var/lib/rpm/Name",
                 "usr/share/x.jar.txt",
