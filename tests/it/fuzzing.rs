@@ -39,6 +39,9 @@ fn seeds() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
         let id = path.parent().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
         let seen_as = match id.as_str() {
             "apk" => "lib/apk/db/installed".to_owned(),
+            "egg" => "lib/a.egg".to_owned(),
+            "java" => "opt/a.jar".to_owned(),
+            "yarn" => "srv/.yarn/cache/a.zip".to_owned(),
             "dpkg" if path.ends_with("copyright") => "usr/share/doc/a/copyright".to_owned(),
             "dpkg" => "var/lib/dpkg/status".to_owned(),
             "npm" => "node_modules/a/package.json".to_owned(),
@@ -53,6 +56,13 @@ fn seeds() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
         ("check", checks.collect()),
         ("layer", layers.collect()),
         ("cataloger", files("testdata/inventory").into_iter().map(cataloger).collect()),
+        (
+            "archive",
+            ["egg", "java", "yarn"]
+                .into_iter()
+                .flat_map(|id| read(files(&format!("testdata/inventory/{id}"))))
+                .collect(),
+        ),
         ("version", versions()),
         (
             "name",
