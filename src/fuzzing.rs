@@ -39,6 +39,7 @@ pub static TARGETS: &[(&str, Target)] = &[
     ("check", checks),
     ("layer", layer),
     ("cataloger", catalogers),
+    ("archive", archives),
     ("version", versions),
     ("name", names),
     ("record", record),
@@ -171,6 +172,18 @@ pub fn catalogers(bytes: &[u8]) {
                 for marker in markers {
                     let _ = cataloger.found(marker);
                 }
+            }
+        }
+    }
+}
+
+/// A zip archive as a jar, an egg and one of yarn's: never silent about what it holds.
+pub fn archives(bytes: &[u8]) {
+    for (id, path) in [("java", "a.jar"), ("egg", "a.egg"), ("yarn", ".yarn/cache/a.zip")] {
+        for cataloger in CATALOGERS.iter().filter(|cataloger| cataloger.id() == id) {
+            if let Ok(facts) = cataloger.parse(&path.into(), bytes) {
+                let is_silent = facts.packages.is_empty() && facts.unreadable.is_empty();
+                assert!(!is_silent, "{id} says nothing");
             }
         }
     }

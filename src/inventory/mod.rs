@@ -1,6 +1,7 @@
 //! From layers to packages: one cataloger a file, one row a cataloger.
 
 mod apk;
+mod archive;
 mod bitnami;
 mod catalog;
 mod chisel;
@@ -9,9 +10,11 @@ mod conda;
 mod content;
 mod databases;
 mod dpkg;
+mod egg;
 mod filesystem;
 mod flatten;
 mod gem;
+mod java;
 mod jdk;
 mod links;
 mod npm;
@@ -25,6 +28,7 @@ mod pypi;
 pub(crate) mod secrets;
 mod uncataloged;
 mod words;
+mod yarn;
 
 pub use catalog::{ARCHIVE, NOT_EMPTY, catalog_aliases, catalog_layer};
 pub use flatten::Merged;
@@ -92,9 +96,9 @@ pub static CATALOGERS: &[&dyn Cataloger] = &[
     &pypi::Pypi,
     &npm::Npm,
     &uncataloged::RPM,
-    &uncataloged::JAVA,
-    &uncataloged::EGG,
-    &uncataloged::YARN,
+    &java::Java,
+    &egg::Egg,
+    &yarn::Yarn,
     &gem::Gem,
     &composer::Composer,
     &nuget::Nuget,

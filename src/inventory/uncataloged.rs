@@ -31,34 +31,6 @@ pub(super) static RPM: Uncataloged = Uncataloged {
     },
 };
 
-/// Java archives.
-pub(super) static JAVA: Uncataloged = Uncataloged {
-    id: "java",
-    what: "a Java archive",
-    wants: |path| {
-        let extension =
-            path.rsplit('/').next().and_then(|name| name.rsplit_once('.')).map(|(_, extension)| extension);
-        extension.is_some_and(|extension| {
-            ["jar", "war", "ear", "par", "sar", "nar", "jpi", "hpi", "kar", "far", "lpkg", "rar", "zap"]
-                .iter()
-                .any(|known| extension.eq_ignore_ascii_case(known))
-        })
-    },
-};
-
-/// Python distributions in one file (setuptools, "The Internal Structure of Python Eggs").
-pub(super) static EGG: Uncataloged =
-    Uncataloged { id: "egg", what: "a Python egg in one file", wants: |path| path.ends_with(".egg") };
-
-/// Node packages that yarn loads from its cache without unpacking them (yarnpkg.com, "Plug'n'Play").
-pub(super) static YARN: Uncataloged = Uncataloged {
-    id: "yarn",
-    what: "a node package in yarn's cache",
-    wants: |path| {
-        path.ends_with(".zip") && path.rsplit('/').nth(1) == Some("cache") && path.contains(".yarn/")
-    },
-};
-
 /// Package databases of distributions that have no cataloger yet.
 pub(super) static SYSTEM: Uncataloged = Uncataloged {
     id: "system-packages",
@@ -149,9 +121,6 @@ mod tests {
             (&RPM, "var/lib/rpm/rpmdb.sqlite"),
             (&RPM, "usr/lib/sysimage/rpm/Packages.db"),
             (&RPM, "var/lib/rpmmanifest/container-manifest-2"),
-            (&JAVA, "opt/app/lib.JAR"),
-            (&EGG, "usr/lib/python3/site-packages/a-1-py3.8.egg"),
-            (&YARN, "srv/.yarn/cache/lodash-npm-4.17.20-1-2.zip"),
             (&SYSTEM, "var/db/pkg/sys-libs/zlib-1/CONTENTS"),
         ] {
             assert!(source.wants(&path.into(), b""), "{path}");
@@ -161,7 +130,7 @@ mod tests {
 
     #[test]
     fn neighbours_of_known_sources_are_not_wanted() {
-        for source in [&RPM, &JAVA, &EGG, &YARN, &SYSTEM] {
+        for source in [&RPM, &SYSTEM] {
             for path in [
                 "var/lib/rpm/Name",
                 "usr/share/x.jar.txt",
@@ -177,8 +146,8 @@ mod tests {
 
     #[test]
     fn a_source_below_a_name_that_is_no_utf8_is_seen() {
-        let path = ImagePath::normalise(b"opt/\xff/app.jar").unwrap();
-        assert!(JAVA.wants(&path, b""));
+        let path = ImagePath::normalise(b"opt/\xff/app.deps.json").unwrap();
+        assert!(NUGET.wants(&path, b""));
     }
 
     #[test]

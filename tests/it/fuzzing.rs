@@ -43,6 +43,9 @@ fn seeds() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
             "chisel" => "var/lib/chisel/manifest.wall".to_owned(),
             "composer" => "vendor/composer/installed.json".to_owned(),
             "conda" => "conda-meta/demo-1.0-py39_0.json".to_owned(),
+            "egg" => "lib/a.egg".to_owned(),
+            "java" => "opt/a.jar".to_owned(),
+            "yarn" => "srv/.yarn/cache/a.zip".to_owned(),
             "dpkg" if path.ends_with("copyright") => "usr/share/doc/a/copyright".to_owned(),
             "dpkg" => "var/lib/dpkg/status".to_owned(),
             "gem" => "specifications/demo-1.2-x86_64-linux.gemspec".to_owned(),
@@ -65,6 +68,13 @@ fn seeds() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
         ("check", checks.collect()),
         ("layer", layers.collect()),
         ("cataloger", files("testdata/inventory").into_iter().map(cataloger).collect()),
+        (
+            "archive",
+            ["egg", "java", "yarn"]
+                .into_iter()
+                .flat_map(|id| read(files(&format!("testdata/inventory/{id}"))))
+                .collect(),
+        ),
         ("version", versions()),
         (
             "name",

@@ -1,6 +1,6 @@
 //! Inventories of real images against what the package managers themselves report of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use portcullis::model::evidence::PlatformEvidence;
@@ -17,17 +17,21 @@ const IMAGES: &[(&str, &str, &[&str])] = &[
     ("alpine-3.20-schema2", "oci:", &["apk"]),
     ("debian-12-minbase", "oci:", &["deb"]),
     ("distroless-debian12", "oci:", &["deb"]),
-    ("app-multi", "oci:", &["apk", "pypi", "npm", "gem", "composer"]),
-    ("app-multi-zstd", "oci:", &["apk", "pypi", "npm", "gem", "composer"]),
-    ("app-multi-plain", "oci:", &["apk", "pypi", "npm", "gem", "composer"]),
-    ("app-multi.docker", "docker-archive:", &["apk", "pypi", "npm", "gem", "composer"]),
+    ("app-multi", "oci:", &["apk", "pypi", "npm", "gem", "composer", "maven"]),
+    ("app-multi-zstd", "oci:", &["apk", "pypi", "npm", "gem", "composer", "maven"]),
+    ("app-multi-plain", "oci:", &["apk", "pypi", "npm", "gem", "composer", "maven"]),
+    ("app-multi.docker", "docker-archive:", &["apk", "pypi", "npm", "gem", "composer", "maven"]),
+    ("tp-java-uberjar", "docker-archive:", &["maven"]),
+    ("tp-war-with-3-level-jar", "docker-archive:", &["maven"]),
 ];
 
 /// How often a package of that type, name, version and introducing layer stands somewhere.
 type Count = BTreeMap<(String, String, String, u64), usize>;
 
 fn location(data: &Path, name: &str, transport: &str) -> String {
-    let file = if transport == "oci:" { name.to_owned() } else { format!("{name}.tar") };
+    // Images as found in the wild have a folder of their own.
+    let name = name.strip_prefix("tp-").map_or(name.to_owned(), |name| format!("third-party/{name}"));
+    let file = if transport == "oci:" { name } else { format!("{name}.tar") };
     format!("{transport}{}", data.join("images").join(file).display())
 }
 
@@ -66,6 +70,18 @@ fn found(inventory: &Inventory) -> Count {
     count
 }
 
+/// Jars that do not say themselves which of Maven's projects they are.
+fn uncertain(image: &Value) -> BTreeSet<String> {
+    let packages = image["packages"].as_array().unwrap().iter();
+    let uncertain = packages.filter(|package| package["group_certain"] == false);
+    uncertain.map(|package| package["name"].as_str().unwrap().to_owned()).collect()
+}
+
+fn guesses(inventory: &Inventory) -> BTreeSet<String> {
+    let packages = inventory.packages.iter().filter(|package| package.guessed && package.kind == "maven");
+    packages.map(|package| package.name.clone()).collect()
+}
+
 #[test]
 fn every_package_of_truth_is_listed_with_its_layer_and_none_besides() {
     let Some(data) = shared("data") else { return };
@@ -78,6 +94,10 @@ fn every_package_of_truth_is_listed_with_its_layer_and_none_besides() {
         assert_eq!(platforms.len(), images.len(), "{name}");
         for (platform, image) in platforms.iter().zip(images) {
             assert_eq!(found(inventory(platform)), expected(image, kinds), "{name} {}", platform.platform);
+            assert_eq!(guesses(inventory(platform)), uncertain(image), "{name} {}", platform.platform);
+            let gaps = inventory(platform).gaps.iter();
+            let of_java: Vec<_> = gaps.filter(|gap| gap.cataloger == "java").collect();
+            assert!(of_java.is_empty(), "{name}: {of_java:?}");
         }
         for removed in truth["removed"].as_array().unwrap() {
             let (gone, version) = (removed["name"].as_str().unwrap(), removed["version"].as_str().unwrap());
