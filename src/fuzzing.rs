@@ -38,6 +38,7 @@ pub static TARGETS: &[(&str, Target)] = &[
     ("check", checks),
     ("layer", layer),
     ("cataloger", catalogers),
+    ("rpm", rpm),
     ("version", versions),
     ("name", names),
     ("record", record),
@@ -172,6 +173,11 @@ pub fn catalogers(bytes: &[u8]) {
             }
         }
     }
+}
+
+/// RPM's containers and header blobs. The first byte chooses which.
+pub fn rpm(bytes: &[u8]) {
+    crate::inventory::rpm::fuzz(bytes);
 }
 
 /// Three lines of text are compared by every version order, which must be an order.

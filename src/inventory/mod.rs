@@ -13,6 +13,7 @@ mod observe;
 mod os_release;
 mod purls;
 mod pypi;
+pub(crate) mod rpm;
 pub(crate) mod secrets;
 mod uncataloged;
 
@@ -81,7 +82,7 @@ pub static CATALOGERS: &[&dyn Cataloger] = &[
     &dpkg::Dpkg,
     &pypi::Pypi,
     &npm::Npm,
-    &uncataloged::RPM,
+    &rpm::Rpm,
     &uncataloged::JAVA,
     &uncataloged::EGG,
     &uncataloged::YARN,

@@ -20,17 +20,6 @@ pub(super) struct Program {
     markers: &'static [&'static [u8]],
 }
 
-/// RPM's database in its three forms, and the manifest that Mariner's images have in its place.
-pub(super) static RPM: Uncataloged = Uncataloged {
-    id: "rpm",
-    what: "an RPM database",
-    wants: |path| {
-        let name = path.rsplit('/').next().unwrap_or_default();
-        (matches!(name, "Packages" | "Packages.db" | "rpmdb.sqlite") && path.contains("/rpm/"))
-            || matches!(name, "container-manifest-2" if path.contains("/rpmmanifest/"))
-    },
-};
-
 /// Java archives.
 pub(super) static JAVA: Uncataloged = Uncataloged {
     id: "java",
@@ -190,9 +179,6 @@ mod tests {
     #[test]
     fn known_sources_are_wanted_by_path() {
         for (source, path) in [
-            (&RPM, "var/lib/rpm/rpmdb.sqlite"),
-            (&RPM, "usr/lib/sysimage/rpm/Packages.db"),
-            (&RPM, "var/lib/rpmmanifest/container-manifest-2"),
             (&JAVA, "opt/app/lib.JAR"),
             (&EGG, "usr/lib/python3/site-packages/a-1-py3.8.egg"),
             (&YARN, "srv/.yarn/cache/lodash-npm-4.17.20-1-2.zip"),
@@ -210,9 +196,8 @@ mod tests {
 
     #[test]
     fn neighbours_of_known_sources_are_not_wanted() {
-        for source in [&RPM, &JAVA, &EGG, &YARN, &GEM, &COMPOSER, &NUGET, &CONDA, &SYSTEM, &BITNAMI] {
+        for source in [&JAVA, &EGG, &YARN, &GEM, &COMPOSER, &NUGET, &CONDA, &SYSTEM, &BITNAMI] {
             for path in [
-                "var/lib/rpm/Name",
                 "usr/share/x.jar.txt",
                 "srv/demo.gemspec",
                 "installed.json",

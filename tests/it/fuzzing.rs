@@ -44,6 +44,7 @@ fn seeds() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
             "npm" => "node_modules/a/package.json".to_owned(),
             "os-release" => "etc/os-release".to_owned(),
             "pypi" => "lib/a-1.dist-info/METADATA".to_owned(),
+            "rpm" => format!("var/lib/rpm/{}", path.file_name().unwrap().to_str().unwrap()),
             other => panic!("say which path `{other}` reads"),
         };
         [seen_as.as_bytes(), b"\n", &std::fs::read(path).unwrap()].concat()
@@ -53,6 +54,7 @@ fn seeds() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
         ("check", checks.collect()),
         ("layer", layers.collect()),
         ("cataloger", files("testdata/inventory").into_iter().map(cataloger).collect()),
+        ("rpm", rpm()),
         ("version", versions()),
         (
             "name",
@@ -75,6 +77,14 @@ fn seeds() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
         known.push(std::fs::read(&path).unwrap());
     }
     seeds
+}
+
+/// The data of the cataloger, each after the byte that chooses its container.
+fn rpm() -> Vec<Vec<u8>> {
+    let folder = Path::new("testdata/inventory/rpm");
+    [(2, "rpmdb.sqlite"), (3, "container-manifest-2")]
+        .map(|(choice, name)| [&[choice][..], &std::fs::read(folder.join(name)).unwrap()].concat())
+        .to_vec()
 }
 
 /// Each line `A < B` of the tables as the two versions, and the first again.
