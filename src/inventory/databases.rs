@@ -14,8 +14,25 @@ use super::flatten::State;
 const SYSTEM: &[&str] = &["apk", "dpkg", "rpm", "system-packages"];
 
 /// Distributions and the catalogers of their databases. Others may have any.
-const KINDS: &[(&str, &str)] =
-    &[("alpine", "apk"), ("chainguard", "apk"), ("debian", "dpkg"), ("ubuntu", "dpkg"), ("wolfi", "apk")];
+const KINDS: &[(&str, &str)] = &[
+    ("almalinux", "rpm"),
+    ("alpine", "apk"),
+    ("amzn", "rpm"),
+    ("azurelinux", "rpm"),
+    ("centos", "rpm"),
+    ("chainguard", "apk"),
+    ("debian", "dpkg"),
+    ("fedora", "rpm"),
+    ("mariner", "rpm"),
+    ("ol", "rpm"),
+    ("opensuse-leap", "rpm"),
+    ("opensuse-tumbleweed", "rpm"),
+    ("rhel", "rpm"),
+    ("rocky", "rpm"),
+    ("sles", "rpm"),
+    ("ubuntu", "dpkg"),
+    ("wolfi", "apk"),
+];
 
 /// A database: its cataloger and the root that it is the database of.
 type Database = (String, Vec<u8>);
@@ -82,7 +99,8 @@ impl Databases {
 /// database that moves within its root (`/lib` to `/usr/lib`) is the same.
 fn root(path: &ImagePath) -> Vec<u8> {
     let parts: Vec<&[u8]> = path.components().collect();
-    let is_store = |part: &&[u8]| matches!(*part, b"apk" | b"dpkg" | b"rpm" | b"pacman" | b"opkg");
+    let is_store =
+        |part: &&[u8]| matches!(*part, b"apk" | b"dpkg" | b"rpm" | b"rpmmanifest" | b"pacman" | b"opkg");
     let end = parts.iter().rposition(is_store).unwrap_or(0);
     let before = parts.get(..end).unwrap_or_default();
     let is_system = |part: &&[u8]| matches!(*part, b"lib" | b"var" | b"usr" | b"share" | b"sysimage");

@@ -197,13 +197,9 @@ mod tests {
     #[test]
     fn neighbours_of_known_sources_are_not_wanted() {
         for source in [&JAVA, &EGG, &YARN, &GEM, &COMPOSER, &NUGET, &CONDA, &SYSTEM, &BITNAMI] {
-            for path in [
-                "usr/share/x.jar.txt",
-                "srv/demo.gemspec",
-                "installed.json",
-                "conda-meta/history",
-                "jar",
-            ] {
+            for path in
+                ["usr/share/x.jar.txt", "srv/demo.gemspec", "installed.json", "conda-meta/history", "jar"]
+            {
                 assert!(!source.wants(&path.into(), b""), "{} wants {path}", source.id());
             }
         }

@@ -113,7 +113,10 @@ impl<'a> Db<'a> {
         // are one and the same long item.
         let mut end = page.len();
         let mut item = |index: usize| {
-            let start = self.order.u16(page, PAGE_HEADER + index * 2).filter(|start| *start >= PAGE_HEADER + count * 2);
+            let start = self
+                .order
+                .u16(page, PAGE_HEADER + index * 2)
+                .filter(|start| *start >= PAGE_HEADER + count * 2);
             let item = start.and_then(|start| page.get(start..end)).filter(|item| !item.is_empty());
             end = start.unwrap_or_default();
             item.ok_or_else(|| format!("entry {index} is not within the page"))

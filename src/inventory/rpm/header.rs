@@ -94,7 +94,8 @@ impl<'a> Header<'a> {
         if index_end.checked_add(length) != Some(blob.len()) {
             return Err(format!("a header of {} bytes that says otherwise", blob.len()));
         }
-        let (index, data) = (blob.get(8..index_end).unwrap_or_default(), blob.get(index_end..).unwrap_or_default());
+        let (index, data) =
+            (blob.get(8..index_end).unwrap_or_default(), blob.get(index_end..).unwrap_or_default());
         let mut header = Self { entries: BTreeMap::new(), data };
         let in_region = header.region(index)?;
         for (number, entry) in index.chunks_exact(ENTRY).enumerate() {

@@ -9,7 +9,8 @@ use super::package::{NONE, join, split_source, word};
 /// Reads the lines. One that does not fit is unreadable by itself.
 pub(super) fn read(bytes: &[u8]) -> Facts {
     let mut facts = Facts::default();
-    for (number, line) in bytes.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
+    for (number, line) in bytes.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty())
+    {
         match package(line) {
             Ok(Some(package)) => facts.add(package),
             Ok(None) => {}
@@ -27,13 +28,16 @@ fn package(line: &[u8]) -> Result<Option<FoundPackage>, String> {
     let optional = |what, value: &[u8]| {
         Some(value).filter(|value| *value != NONE.as_bytes()).map(|value| word(what, value)).transpose()
     };
-    let (name, version, arch) = (word("name", name)?, word("version", version)?, optional("architecture", arch)?);
+    let (name, version, arch) =
+        (word("name", name)?, word("version", version)?, optional("architecture", arch)?);
     // A key, see `package.rs`.
     if name == "gpg-pubkey" && arch.is_none() {
         return Ok(None);
     }
-    let (version, release) =
-        version.split_once('-').filter(|(version, release)| !version.is_empty() && !release.is_empty()).ok_or("a version without a release")?;
+    let (version, release) = version
+        .split_once('-')
+        .filter(|(version, release)| !version.is_empty() && !release.is_empty())
+        .ok_or("a version without a release")?;
     let epoch = match optional("epoch", epoch)? {
         Some(epoch) => Some(epoch.parse().map_err(|_| "its epoch is no number")?),
         None => None,

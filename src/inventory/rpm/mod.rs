@@ -166,7 +166,13 @@ mod tests {
             assert!(Rpm.wants(&path.into(), b""), "{path}");
         }
         assert!(Rpm.wants(&ImagePath::normalise(b"opt/\xff/rpm/Packages").unwrap(), b""));
-        for path in ["var/lib/rpm/Name", "var/lib/rpm/rpmdb.sqlite-shm", "srv/Packages", "Packages", "lib/xrpm/Packages"] {
+        for path in [
+            "var/lib/rpm/Name",
+            "var/lib/rpm/rpmdb.sqlite-shm",
+            "srv/Packages",
+            "Packages",
+            "lib/xrpm/Packages",
+        ] {
             assert!(!Rpm.wants(&path.into(), b""), "{path}");
         }
     }

@@ -20,7 +20,9 @@ pub(super) fn read(bytes: &[u8], each: &mut Each<'_>) -> Result<(), Unreadable> 
     }
     let pages = u32_le(bytes, 12).map(size).unwrap_or_default();
     let slots = pages.checked_mul(PAGE).filter(|_| pages > 0).and_then(|end| bytes.get(..end));
-    let Some(slots) = slots else { return Err(Unreadable("an NDB database that ends within its slots".into())) };
+    let Some(slots) = slots else {
+        return Err(Unreadable("an NDB database that ends within its slots".into()));
+    };
     // Attack: a million slots with one blob.
     let mut left = (bytes.len() - slots.len()) / BLOCK;
     for (number, slot) in slots.chunks_exact(SLOT).enumerate().skip(FIRST_SLOT) {

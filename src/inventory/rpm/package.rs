@@ -124,7 +124,8 @@ impl Collector {
     }
 
     fn provides(&mut self, header: &Header<'_>) -> Result<Vec<String>, String> {
-        let names: BTreeSet<&[u8]> = header.strings(tag::PROVIDENAME)?.unwrap_or_default().into_iter().collect();
+        let names: BTreeSet<&[u8]> =
+            header.strings(tag::PROVIDENAME)?.unwrap_or_default().into_iter().collect();
         names.into_iter().map(|name| self.capability(name)).collect()
     }
 
@@ -145,7 +146,9 @@ impl Collector {
         self.capabilities += 1;
         self.capability_bytes = self.capability_bytes.saturating_add(name.len());
         if self.capabilities > MAX_CAPABILITIES || self.capability_bytes > MAX_CAPABILITY_BYTES {
-            return Err(format!("more than {MAX_CAPABILITIES} requirements (limit `capabilities of a file`)"));
+            return Err(format!(
+                "more than {MAX_CAPABILITIES} requirements (limit `capabilities of a file`)"
+            ));
         }
         match std::str::from_utf8(name) {
             Ok(text) if (1..=NAME).contains(&text.len()) && !text.contains(char::is_control) => {
@@ -252,14 +255,20 @@ mod tests {
         let facts = collect(&header(&bash(), Some(3)));
         assert_eq!(facts.unreadable, [""; 0]);
         let found = &facts.packages[0];
-        assert_eq!((found.kind, found.name.as_str(), found.version.as_str()), ("rpm", "bash", "1:4.4-19.6.1"));
+        assert_eq!(
+            (found.kind, found.name.as_str(), found.version.as_str()),
+            ("rpm", "bash", "1:4.4-19.6.1")
+        );
         assert_eq!(found.arch.as_deref(), Some("x86_64"));
         assert_eq!(found.source_name.as_deref(), Some("bash-src"));
         assert_eq!(found.source_version.as_deref(), Some("4.4-19.6.1"));
         assert_eq!(found.licenses, ["GPL-3.0-or-later"]);
         assert_eq!(found.supplier.as_deref(), Some("Acme <https://acme.example/>"));
         assert_eq!(found.qualifiers["rpmmod"], "shell:1:2:3");
-        assert_eq!(found.requires, Some(vec![vec!["/bin/sh".to_owned()], vec!["libc.so.6()(64bit)".to_owned()]]));
+        assert_eq!(
+            found.requires,
+            Some(vec![vec!["/bin/sh".to_owned()], vec!["libc.so.6()(64bit)".to_owned()]])
+        );
         assert_eq!(found.provides, ["bash", "sh"]);
         let owned = &facts.owned[0];
         assert_eq!((owned.package.as_str(), owned.arch.as_deref()), ("bash", Some("x86_64")));

@@ -49,7 +49,8 @@ pub(super) fn read(bytes: &[u8], each: &mut Each<'_>) -> Result<(), Unreadable> 
     }
     let pages = bytes.len() / page_size;
     // The size is only stated where the last writer knew of it.
-    let said = u32_be(bytes, 28).filter(|_| u32_be(bytes, 24) == u32_be(bytes, 92)).map(size).unwrap_or_default();
+    let said =
+        u32_be(bytes, 28).filter(|_| u32_be(bytes, 24) == u32_be(bytes, 92)).map(size).unwrap_or_default();
     if said > pages || bytes.len() % page_size != 0 {
         each(Err(format!("it ends after {pages} pages and says it has {said}")));
     }
@@ -115,7 +116,9 @@ fn header(payload: Cow<'_, [u8]>) -> Option<Vec<u8>> {
 fn integer((kind, bytes): Column<'_>) -> Option<u32> {
     match kind {
         9 => Some(1),
-        1..=4 => bytes.iter().try_fold(0_u32, |number, byte| Some(number.checked_mul(256)? + u32::from(*byte))),
+        1..=4 => {
+            bytes.iter().try_fold(0_u32, |number, byte| Some(number.checked_mul(256)? + u32::from(*byte)))
+        }
         _ => None,
     }
 }
@@ -336,13 +339,13 @@ mod tests {
     #[test]
     fn circles_and_pages_that_are_not_there_are_told() {
         for (at, byte) in [
-            (page(2) + 11, 2),   // the root is its own child
-            (page(2) + 11, 3),   // one child twice
-            (page(2) + 11, 99),  // beyond the end
-            (page(3), 10),       // a leaf of an index
-            (page(5) + 3, 5),    // an overflow page is its own next
+            (page(2) + 11, 2),  // the root is its own child
+            (page(2) + 11, 3),  // one child twice
+            (page(2) + 11, 99), // beyond the end
+            (page(3), 10),      // a leaf of an index
+            (page(5) + 3, 5),   // an overflow page is its own next
             (page(5) + 3, 99),
-            (31, 99),            // more pages than there are
+            (31, 99), // more pages than there are
         ] {
             let mut bytes = sample();
             bytes[at] = byte;

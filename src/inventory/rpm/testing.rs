@@ -14,7 +14,8 @@ pub(super) enum Value<'v> {
 /// A header blob; the first `region` values, if any, are in an immutable region.
 pub(super) fn header(values: &[(u32, Value<'_>)], region: Option<usize>) -> Vec<u8> {
     let (mut index, mut data) = (Vec::new(), Vec::new());
-    let mut enter = |index: &mut Vec<u8>, entry: [u32; 4]| index.extend(entry.iter().flat_map(|n| n.to_be_bytes()));
+    let mut enter =
+        |index: &mut Vec<u8>, entry: [u32; 4]| index.extend(entry.iter().flat_map(|n| n.to_be_bytes()));
     let mut trailer = None;
     for (number, (tag, value)) in values.iter().enumerate() {
         if region == Some(number) {
@@ -67,7 +68,10 @@ pub(super) fn bash() -> Vec<(u32, Value<'static>)> {
         (tag::LICENSE, Value::Text("GPL-3.0-or-later")),
         (tag::VENDOR, Value::Text("Acme <https://acme.example/>")),
         (tag::MODULARITYLABEL, Value::Text("shell:1:2:3")),
-        (tag::REQUIRENAME, Value::Texts(&["rpmlib(X)", "/bin/sh", "libc.so.6()(64bit)", "/bin/sh", "hint", "feature"])),
+        (
+            tag::REQUIRENAME,
+            Value::Texts(&["rpmlib(X)", "/bin/sh", "libc.so.6()(64bit)", "/bin/sh", "hint", "feature"]),
+        ),
         (tag::REQUIREFLAGS, Value::Numbers(&[0, 0, 0, 8, 1 << 19, 1 << 24])),
         (tag::PROVIDENAME, Value::Texts(&["sh", "bash", "bash"])),
         (tag::DIRNAMES, Value::Texts(&["/usr/bin/", "/etc/"])),
@@ -158,7 +162,8 @@ pub(super) fn bdb(headers: &[Vec<u8>], big: bool) -> Vec<u8> {
 
 /// NDB with one page of slots.
 pub(super) fn ndb(headers: &[Vec<u8>]) -> Vec<u8> {
-    let numbers = |numbers: &[u32]| -> Vec<u8> { numbers.iter().flat_map(|number| number.to_le_bytes()).collect() };
+    let numbers =
+        |numbers: &[u32]| -> Vec<u8> { numbers.iter().flat_map(|number| number.to_le_bytes()).collect() };
     let mut slots = [&b"RpmP"[..], &numbers(&[0, 1, 1, headers.len() as u32 + 1, 0, 0, 0])].concat();
     let mut blobs = Vec::new();
     for (number, header) in headers.iter().enumerate() {
@@ -205,8 +210,15 @@ pub(super) fn sqlite_with(headers: &[Vec<u8>], kind: &str, name: &str, sql: &str
         page
     };
     let kinds = [text(kind), text(name), text(name), vec![1], text(sql)].concat();
-    let payload =
-        [&[kinds.len() as u8 + 1][..], &kinds, kind.as_bytes(), name.as_bytes(), name.as_bytes(), &[2], sql.as_bytes()];
+    let payload = [
+        &[kinds.len() as u8 + 1][..],
+        &kinds,
+        kind.as_bytes(),
+        name.as_bytes(),
+        name.as_bytes(),
+        &[2],
+        sql.as_bytes(),
+    ];
     let payload = payload.concat();
     let mut schema = leaf(100, &[varint(payload.len()), vec![1], payload].concat());
     let mut root = vec![0; PAGE];
