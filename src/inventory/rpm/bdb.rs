@@ -70,7 +70,9 @@ pub(super) fn read(bytes: &[u8], each: &mut Each<'_>) -> Result<(), Unreadable> 
         return error("a BerkeleyDB database that is encrypted, partitioned or has checksums");
     }
     let pages = bytes.len() / page_size;
-    if size(field(32)).checked_add(1).is_none_or(|said| said > pages) || bytes.len() % page_size != 0 {
+    if size(field(32)).checked_add(1).is_none_or(|said| said > pages)
+        || !bytes.len().is_multiple_of(page_size)
+    {
         each(Err(format!("it ends after {pages} pages and says it has {}", u64::from(field(32)) + 1)));
     }
     let mut db = Db { bytes, page_size, order, taken: vec![false; pages], found: 0 };
@@ -106,7 +108,7 @@ impl<'a> Db<'a> {
             return Err("it says it is another page".into());
         }
         let count = self.order.u16(page, 20).unwrap_or_default();
-        if count % 2 != 0 {
+        if !count.is_multiple_of(2) {
             return Err("a key without data".into());
         }
         // Items lie one before the other from the end of the page on. Attack: thousands of entries that

@@ -30,6 +30,9 @@ struct Db<'a> {
 /// A column: its type (a serial type of the file format) and its bytes.
 type Column<'c> = (u64, &'c [u8]);
 
+/// What is answered for each row of a table: its key and payload, or why it cannot be read.
+type EachRow<'a, 'e> = dyn FnMut(Result<(u64, Cow<'a, [u8]>), String>) + 'e;
+
 pub(super) fn read(bytes: &[u8], each: &mut Each<'_>) -> Result<(), Unreadable> {
     let error = |cause: &str| Err(Unreadable(cause.to_owned()));
     if !bytes.starts_with(b"SQLite format 3\0") {
@@ -51,7 +54,7 @@ pub(super) fn read(bytes: &[u8], each: &mut Each<'_>) -> Result<(), Unreadable> 
     // The size is only stated where the last writer knew of it.
     let said =
         u32_be(bytes, 28).filter(|_| u32_be(bytes, 24) == u32_be(bytes, 92)).map(size).unwrap_or_default();
-    if said > pages || bytes.len() % page_size != 0 {
+    if said > pages || !bytes.len().is_multiple_of(page_size) {
         each(Err(format!("it ends after {pages} pages and says it has {said}")));
     }
     let mut db = Db { bytes, page_size, usable, seen: vec![false; pages] };
@@ -181,7 +184,7 @@ impl<'a> Db<'a> {
     }
 
     /// Every row of a table: its key and payload, or why some cannot be read.
-    fn rows(&mut self, root: u32, each: &mut dyn FnMut(Result<(u64, Cow<'a, [u8]>), String>)) {
+    fn rows(&mut self, root: u32, each: &mut EachRow<'a, '_>) {
         let mut pages = vec![root];
         while let Some(number) = pages.pop() {
             let walked = self.page(number).and_then(|page| self.cells(number, page, &mut pages, each));
@@ -197,7 +200,7 @@ impl<'a> Db<'a> {
         number: u32,
         page: &'a [u8],
         pages: &mut Vec<u32>,
-        each: &mut dyn FnMut(Result<(u64, Cow<'a, [u8]>), String>),
+        each: &mut EachRow<'a, '_>,
     ) -> Result<(), String> {
         let start = if number == 1 { FILE_HEADER } else { 0 };
         let broken = |what: &str| format!("page {number}: {what}");
