@@ -14,7 +14,7 @@ pub(super) enum Value<'v> {
 /// A header blob; the first `region` values, if any, are in an immutable region.
 pub(super) fn header(values: &[(u32, Value<'_>)], region: Option<usize>) -> Vec<u8> {
     let (mut index, mut data) = (Vec::new(), Vec::new());
-    let mut enter =
+    let enter =
         |index: &mut Vec<u8>, entry: [u32; 4]| index.extend(entry.iter().flat_map(|n| n.to_be_bytes()));
     let mut trailer = None;
     for (number, (tag, value)) in values.iter().enumerate() {
