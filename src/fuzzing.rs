@@ -40,6 +40,7 @@ pub static TARGETS: &[(&str, Target)] = &[
     ("layer", layer),
     ("cataloger", catalogers),
     ("archive", archives),
+    ("rpm", rpm),
     ("version", versions),
     ("name", names),
     ("record", record),
@@ -187,6 +188,11 @@ pub fn archives(bytes: &[u8]) {
             }
         }
     }
+}
+
+/// RPM's containers and header blobs. The first byte chooses which.
+pub fn rpm(bytes: &[u8]) {
+    crate::inventory::rpm::fuzz(bytes);
 }
 
 /// Three lines of text are compared by every version order, which must be an order.

@@ -60,7 +60,7 @@ fn documents(found: &Found, faults: &mut Vec<Fault>) -> Documents {
         Ok(resolved) => (resolved, None),
         Err(cause) => (None, Some(cause)),
     };
-    let mut documents = Documents::new(&root, Served { content_type, resolved, ..Served::default() });
+    let mut documents = Documents::new(&root, Served { content_type, resolved });
     // Attack: a second look that fails, for a tag that has moved.
     if let Some(cause) = unmoved {
         documents.unseen_at("tag", cause);

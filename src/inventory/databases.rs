@@ -15,10 +15,22 @@ const SYSTEM: &[&str] = &["apk", "dpkg", "rpm", "pacman", "opkg", "chisel", "sys
 
 /// Distributions and the catalogers of their databases. Others may have any.
 const KINDS: &[(&str, &[&str])] = &[
+    ("almalinux", &["rpm"]),
     ("alpine", &["apk"]),
+    ("amzn", &["rpm"]),
     ("arch", &["pacman"]),
+    ("azurelinux", &["rpm"]),
+    ("centos", &["rpm"]),
     ("chainguard", &["apk"]),
     ("debian", &["dpkg"]),
+    ("fedora", &["rpm"]),
+    ("mariner", &["rpm"]),
+    ("ol", &["rpm"]),
+    ("opensuse-leap", &["rpm"]),
+    ("opensuse-tumbleweed", &["rpm"]),
+    ("rhel", &["rpm"]),
+    ("rocky", &["rpm"]),
+    ("sles", &["rpm"]),
     ("ubuntu", &["dpkg", "chisel"]),
     ("wolfi", &["apk"]),
 ];
@@ -88,8 +100,9 @@ impl Databases {
 /// database that moves within its root (`/lib` to `/usr/lib`) is the same.
 fn root(path: &ImagePath) -> Vec<u8> {
     let parts: Vec<&[u8]> = path.components().collect();
-    let is_store =
-        |part: &&[u8]| matches!(*part, b"apk" | b"dpkg" | b"rpm" | b"pacman" | b"opkg" | b"chisel");
+    let is_store = |part: &&[u8]| {
+        matches!(*part, b"apk" | b"dpkg" | b"rpm" | b"rpmmanifest" | b"pacman" | b"opkg" | b"chisel")
+    };
     let end = parts.iter().rposition(is_store).unwrap_or(0);
     let before = parts.get(..end).unwrap_or_default();
     let is_system = |part: &&[u8]| matches!(*part, b"lib" | b"var" | b"usr" | b"share" | b"sysimage");

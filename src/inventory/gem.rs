@@ -246,7 +246,8 @@ fn literal(text: &str) -> Option<(&str, &str)> {
         None => ('>', text.strip_prefix("%q<")?),
     };
     let (inner, rest) = inner.split_once(close)?;
-    (!inner.contains('\\') && !(close == '"' && inner.contains("#{"))).then_some((inner, rest))
+    let is_computed = inner.contains('\\') || close == '"' && inner.contains("#{");
+    (!is_computed).then_some((inner, rest))
 }
 
 /// The string literals of a list.

@@ -25,6 +25,7 @@ mod os_release;
 mod pacman;
 mod purls;
 mod pypi;
+pub(crate) mod rpm;
 pub(crate) mod secrets;
 mod uncataloged;
 mod words;
@@ -95,7 +96,7 @@ pub static CATALOGERS: &[&dyn Cataloger] = &[
     &dpkg::Dpkg,
     &pypi::Pypi,
     &npm::Npm,
-    &uncataloged::RPM,
+    &rpm::Rpm,
     &java::Java,
     &egg::Egg,
     &yarn::Yarn,

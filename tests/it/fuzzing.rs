@@ -56,6 +56,7 @@ fn seeds() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
             "os-release" => "etc/os-release".to_owned(),
             "pacman" => "var/lib/pacman/local/lib-demo-1-2/desc".to_owned(),
             "pypi" => "lib/a-1.dist-info/METADATA".to_owned(),
+            "rpm" => format!("var/lib/rpm/{}", path.file_name().unwrap().to_str().unwrap()),
             other => panic!("say which path `{other}` reads"),
         };
         let bytes = std::fs::read(path).unwrap();
@@ -75,6 +76,7 @@ fn seeds() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
                 .flat_map(|id| read(files(&format!("testdata/inventory/{id}"))))
                 .collect(),
         ),
+        ("rpm", rpm()),
         ("version", versions()),
         (
             "name",
@@ -97,6 +99,14 @@ fn seeds() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
         known.push(std::fs::read(&path).unwrap());
     }
     seeds
+}
+
+/// The data of the cataloger, each after the byte that chooses its container.
+fn rpm() -> Vec<Vec<u8>> {
+    let folder = Path::new("testdata/inventory/rpm");
+    [(2, "rpmdb.sqlite"), (3, "container-manifest-2")]
+        .map(|(choice, name)| [&[choice][..], &std::fs::read(folder.join(name)).unwrap()].concat())
+        .to_vec()
 }
 
 /// Each line `A < B` of the tables as the two versions, and the first again.
