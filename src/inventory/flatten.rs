@@ -36,8 +36,8 @@ impl<'a> Merged<'a> {
         Self { layers, files, sightings, link_gap }
     }
 
-    /// Files that a cataloger wants only under the name of a link, and that were not read under it yet:
-    /// by layer, what to read again.
+    /// Files that a cataloger wants only under the name of a link, and that were not read under it yet, and
+    /// programs of which a part is lacking: by layer, what to read again.
     #[must_use]
     pub fn missing(&self) -> BTreeMap<usize, BTreeSet<Alias>> {
         let mut missing: BTreeMap<usize, BTreeSet<Alias>> = BTreeMap::new();
@@ -45,6 +45,12 @@ impl<'a> Merged<'a> {
             let alias = sighting.alias();
             if self.aliased(sighting.content, &alias).is_none() {
                 missing.entry(sighting.content.layer).or_default().insert(alias);
+            }
+        }
+        for (index, layer) in self.layers.iter().enumerate() {
+            for (origin, cataloger) in layer.again.keys() {
+                let (origin, seen_as) = (origin.clone(), origin.clone());
+                missing.entry(index).or_default().insert(Alias { origin, seen_as, cataloger });
             }
         }
         missing

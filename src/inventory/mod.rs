@@ -1,16 +1,20 @@
 //! From layers to packages: one cataloger a file, one row a cataloger.
 
 mod apk;
+mod cargo;
 mod catalog;
+mod classify;
 mod content;
 mod databases;
 mod dpkg;
 mod filesystem;
 mod flatten;
+mod golang;
 mod links;
 mod npm;
 mod observe;
 mod os_release;
+mod program;
 mod purls;
 mod pypi;
 pub(crate) mod secrets;
@@ -19,6 +23,7 @@ mod uncataloged;
 pub use catalog::{ARCHIVE, NOT_EMPTY, catalog_aliases, catalog_layer};
 pub use flatten::Merged;
 pub use flatten::stored::Stored;
+pub use program::{Mark, Program};
 
 use crate::model::layer::Facts;
 use crate::model::path::ImagePath;
@@ -48,9 +53,17 @@ pub trait Cataloger: Sync {
         Reads::Whole
     }
 
-    /// What a marker of [`Reads::Markers`] means that was found: the cause of a gap.
-    fn found(&self, marker: &[u8]) -> String {
-        format!("holds {}", crate::model::path::escape(marker))
+    /// What [`Reads::Program`] looks for in a file of that name.
+    fn marks(&self, _: &ImagePath) -> Vec<Mark> {
+        Vec::new()
+    }
+
+    /// Reads a program, where it [`Reads::Program`].
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    fn program(&self, _: &ImagePath, _: &Program<'_>) -> Result<Facts, Unreadable> {
+        Err(Unreadable(format!("{} reads no programs", self.id())))
     }
 }
 
@@ -61,9 +74,9 @@ pub enum Reads {
     Whole,
     /// Nothing: that the file exists is all it needs. [`Cataloger::parse`] is given no bytes.
     Nothing,
-    /// Whether these byte strings stand anywhere in it. The file is searched as it streams by and never
-    /// held: [`Cataloger::found`] is asked for one that does, and there are no facts where none does.
-    Markers(&'static [&'static [u8]]),
+    /// Parts of it, wherever they lie, and where its [`Cataloger::marks`] stand: [`Cataloger::program`] is
+    /// given a file that need not be held. There are no facts where it finds nothing.
+    Program,
 }
 
 /// How many first bytes of a file [`Cataloger::wants`] is shown.
@@ -91,8 +104,9 @@ pub static CATALOGERS: &[&dyn Cataloger] = &[
     &uncataloged::CONDA,
     &uncataloged::SYSTEM,
     &uncataloged::BITNAMI,
-    &uncataloged::GOLANG,
-    &uncataloged::CARGO,
+    &golang::Golang,
+    &cargo::Cargo,
+    &classify::Classify,
 ];
 
 #[cfg(test)]
@@ -112,7 +126,7 @@ mod tests {
     #[test]
     fn every_cataloger_that_reads_has_test_data() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/inventory");
-        for cataloger in CATALOGERS.iter().filter(|cataloger| cataloger.reads() == Reads::Whole) {
+        for cataloger in CATALOGERS.iter().filter(|cataloger| cataloger.reads() != Reads::Nothing) {
             assert!(folder.join(cataloger.id()).is_dir(), "testdata/inventory/{} is missing", cataloger.id());
         }
     }
