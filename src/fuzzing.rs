@@ -163,16 +163,11 @@ pub fn catalogers(bytes: &[u8]) {
     let head = bytes.get(..HEAD_LEN).unwrap_or(bytes);
     for cataloger in CATALOGERS.iter().filter(|cataloger| cataloger.wants(&path, head)) {
         match cataloger.reads() {
-            Reads::Whole => {
+            Reads::Whole | Reads::Program => {
                 let _ = cataloger.parse(&path, bytes);
             }
             Reads::Nothing => {
                 let _ = cataloger.parse(&path, b"");
-            }
-            Reads::Markers(markers) => {
-                for marker in markers {
-                    let _ = cataloger.found(marker);
-                }
             }
         }
     }

@@ -8,11 +8,12 @@ use crate::image::limits::Limits;
 use crate::image::resolve::LayerBlob;
 use crate::image::tar::{self, Header, Kind};
 use crate::model::fault::{Fault, Gap};
-use crate::model::layer::{Alias, Entry, LayerInventory};
+use crate::model::layer::{Alias, Entry, Facts, LayerInventory};
 use crate::model::path::{ImagePath, escape};
 
+use super::content::{self, Given};
 use super::observe::{self, Observer};
-use super::{CATALOGERS, Cataloger, HEAD_LEN, Reads, content};
+use super::{CATALOGERS, Cataloger, HEAD_LEN, Reads};
 use crate::model::observed::{NameFault, What};
 
 /// The id under which gaps of the archive itself are recorded.
@@ -40,8 +41,8 @@ pub fn catalog_layer(
     Ok((inventory, verified))
 }
 
-/// Reads a layer again for files that are wanted under other names only, and adds what they say to
-/// `inventory`.
+/// Reads a layer again for files that are wanted under other names only, and for programs of which more is
+/// wanted than was kept, and adds what they say to `inventory`.
 ///
 /// # Errors
 /// As [`catalog_layer`].
@@ -59,27 +60,58 @@ pub fn catalog_aliases(
         if here.is_empty() || header.kind != Kind::File {
             return Ok(());
         }
-        let catalogers: Vec<_> = CATALOGERS
-            .iter()
-            .copied()
-            .filter(|c| here.iter().any(|alias| alias.cataloger == c.id()))
-            .collect();
-        let read = content::read(bytes, header.size, &[], &catalogers, 0)?;
+        let named = |alias: &&Alias| CATALOGERS.iter().copied().find(|c| c.id() == alias.cataloger);
+        let wanting: Vec<(&'static dyn Cataloger, &ImagePath)> =
+            here.iter().filter_map(|alias| Some((named(alias)?, &alias.seen_as))).collect();
+        let lacking = inventory.again.iter().filter(|((origin, _), _)| *origin == path);
+        let again: Vec<_> = lacking.flat_map(|(_, ranges)| ranges).cloned().collect();
+        let read = content::read(bytes, header.size, &[], &wanting, 0, &again)?;
         for alias in here {
-            let Some(cataloger) = catalogers.iter().find(|c| c.id() == alias.cataloger) else { continue };
-            let facts = match read.give(*cataloger, &alias.seen_as, header.size) {
-                Ok(facts) => facts,
-                Err(cause) => {
+            let Some(cataloger) = named(&alias) else { continue };
+            let key = (path.clone(), cataloger.id());
+            // Its own name: a program of which a part was lacking.
+            let own = alias.seen_as == path;
+            if own {
+                forget_unread(inventory, &key);
+            }
+            let facts = match read.give(cataloger, &alias.seen_as, header.size) {
+                Given::Facts(facts) => facts,
+                Given::Gap(cause) => {
                     inventory.gapped.insert(path.clone());
                     inventory.gaps.push(gap(path.clone(), alias.cataloger, cause));
                     Default::default()
                 }
+                Given::Again(_) => {
+                    let cause = "what it says of itself lies scattered all over it (limit `pieces`)";
+                    inventory.gapped.insert(path.clone());
+                    inventory.gaps.push(gap(path.clone(), alias.cataloger, cause.into()));
+                    Default::default()
+                }
             };
-            inventory.aliased.insert(alias.clone(), facts);
+            if own {
+                inventory.facts.insert(key, facts);
+            } else {
+                inventory.aliased.insert(alias.clone(), facts);
+            }
         }
         Ok(())
-    })
-    .map(|_| ())
+    })?;
+    inventory.again.retain(|(origin, cataloger), _| {
+        let alias = Alias { origin: origin.clone(), seen_as: origin.clone(), cataloger };
+        !aliases.contains(&alias)
+    });
+    Ok(())
+}
+
+/// Why a program that has to be read again has a gap until it is.
+const UNREAD: &str = "a large program that was not read a second time";
+
+/// Takes away the gap of a program that is read again.
+fn forget_unread(inventory: &mut LayerInventory, (path, cataloger): &(ImagePath, &'static str)) {
+    inventory.gaps.retain(|gap| gap.path != *path || gap.cataloger != *cataloger || gap.cause != UNREAD);
+    if !inventory.gaps.iter().any(|gap| gap.path == *path) {
+        inventory.gapped.remove(path);
+    }
 }
 
 /// Gaps of a layer that are named one by one: 10,000. Attack: a million entries, each with a gap of its
@@ -283,6 +315,7 @@ impl<'a> Pass<'a> {
         for key in stale {
             self.inventory.facts.remove(&key);
         }
+        self.inventory.again.retain(|(origin, _), _| origin != path);
         // What lies in the archive twice is gone; the root stands for the archive itself.
         if let Some(gone) = self.gaps.remove(path) {
             self.named -= gone.len();
@@ -299,15 +332,16 @@ impl<'a> Pass<'a> {
             return Ok(());
         }
         let keep = watch.map_or(0, observe::Watch::keep);
-        let read = content::read(bytes, size, &head, &wanting, keep)?;
+        let named: Vec<_> = wanting.iter().map(|cataloger| (*cataloger, path)).collect();
+        let read = content::read(bytes, size, &head, &named, keep, &[])?;
         if let Some(watch) = watch {
             self.observer.content(path, watch, read.first(), size);
         }
         for cataloger in wanting {
             match read.give(cataloger, path, size) {
-                // That a program holds no marker is nothing to remember.
-                Ok(facts) if cataloger.reads() != Reads::Whole => drop(facts),
-                Ok(facts) => {
+                // That a program says nothing is nothing to remember.
+                Given::Facts(facts) if cataloger.reads() != Reads::Whole && facts == Facts::default() => {}
+                Given::Facts(facts) => {
                     self.packages = self.packages.saturating_add(facts.packages.len());
                     if self.packages > MAX_PACKAGES {
                         let cause = format!("more than {MAX_PACKAGES} packages in a layer");
@@ -316,7 +350,11 @@ impl<'a> Pass<'a> {
                     }
                     self.inventory.facts.insert((path.clone(), cataloger.id()), facts);
                 }
-                Err(cause) => self.gap(path.clone(), cataloger.id(), cause),
+                Given::Gap(cause) => self.gap(path.clone(), cataloger.id(), cause),
+                Given::Again(ranges) => {
+                    self.inventory.again.insert((path.clone(), cataloger.id()), ranges);
+                    self.gap(path.clone(), cataloger.id(), UNREAD.to_owned());
+                }
             }
         }
         Ok(())

@@ -38,8 +38,8 @@ impl<'a> Merged<'a> {
         Self { layers, files, sightings, link_gap }
     }
 
-    /// Files that a cataloger wants only under the name of a link, and that were not read under it yet:
-    /// by layer, what to read again.
+    /// Files that a cataloger wants only under the name of a link, and that were not read under it yet, and
+    /// programs of which a part is lacking: by layer, what to read again.
     #[must_use]
     pub fn missing(&self) -> BTreeMap<usize, BTreeSet<Alias>> {
         let mut missing: BTreeMap<usize, BTreeSet<Alias>> = BTreeMap::new();
@@ -47,6 +47,12 @@ impl<'a> Merged<'a> {
             let alias = sighting.alias();
             if self.aliased(sighting.content, &alias).is_none() {
                 missing.entry(sighting.content.layer).or_default().insert(alias);
+            }
+        }
+        for (index, layer) in self.layers.iter().enumerate() {
+            for (origin, cataloger) in layer.again.keys() {
+                let (origin, seen_as) = (origin.clone(), origin.clone());
+                missing.entry(index).or_default().insert(Alias { origin, seen_as, cataloger });
             }
         }
         missing
@@ -175,7 +181,7 @@ impl<'a> Merged<'a> {
     /// A language package whose files belong to an operating system package is listed once, with its
     /// owner.
     fn mark_owned(&self, packages: &mut [Package], states: &[State<'_, '_>]) {
-        let is_system = |package: &Package| matches!(package.kind, "apk" | "deb" | "rpm");
+        let is_system = |package: &Package| matches!(package.kind, "alpm" | "apk" | "deb" | "opkg" | "rpm");
         let wanted: HashSet<&ImagePath> = packages
             .iter()
             .filter(|package| !is_system(package))
@@ -296,7 +302,7 @@ struct Key {
 impl Key {
     fn of(package: &FoundPackage, path: &ImagePath) -> Self {
         let location = match package.kind {
-            "apk" | "deb" | "rpm" | "alpm" => None,
+            "alpm" | "apk" | "deb" | "opkg" | "rpm" => None,
             _ => Some(package.location.clone().unwrap_or_else(|| path.clone())),
         };
         Self {

@@ -3,8 +3,10 @@
 mod apk;
 mod archive;
 mod bitnami;
+mod cargo;
 mod catalog;
 mod chisel;
+mod classify;
 mod composer;
 mod conda;
 mod content;
@@ -14,6 +16,7 @@ mod egg;
 mod filesystem;
 mod flatten;
 mod gem;
+mod golang;
 mod java;
 mod jdk;
 mod links;
@@ -23,6 +26,7 @@ mod observe;
 mod opkg;
 mod os_release;
 mod pacman;
+mod program;
 mod purls;
 mod pypi;
 pub(crate) mod rpm;
@@ -34,6 +38,7 @@ mod yarn;
 pub use catalog::{ARCHIVE, NOT_EMPTY, catalog_aliases, catalog_layer};
 pub use flatten::Merged;
 pub use flatten::stored::Stored;
+pub use program::{Mark, Program};
 
 use crate::model::layer::Facts;
 use crate::model::path::ImagePath;
@@ -63,9 +68,17 @@ pub trait Cataloger: Sync {
         Reads::Whole
     }
 
-    /// What a marker of [`Reads::Markers`] means that was found: the cause of a gap.
-    fn found(&self, marker: &[u8]) -> String {
-        format!("holds {}", crate::model::path::escape(marker))
+    /// What [`Reads::Program`] looks for in a file of that name.
+    fn marks(&self, _: &ImagePath) -> Vec<Mark> {
+        Vec::new()
+    }
+
+    /// Reads a program, where it [`Reads::Program`].
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    fn program(&self, _: &ImagePath, _: &Program<'_>) -> Result<Facts, Unreadable> {
+        Err(Unreadable(format!("{} reads no programs", self.id())))
     }
 }
 
@@ -76,9 +89,9 @@ pub enum Reads {
     Whole,
     /// Nothing: that the file exists is all it needs. [`Cataloger::parse`] is given no bytes.
     Nothing,
-    /// Whether these byte strings stand anywhere in it. The file is searched as it streams by and never
-    /// held: [`Cataloger::found`] is asked for one that does, and there are no facts where none does.
-    Markers(&'static [&'static [u8]]),
+    /// Parts of it, wherever they lie, and where its [`Cataloger::marks`] stand: [`Cataloger::program`] is
+    /// given a file that need not be held. There are no facts where it finds nothing.
+    Program,
 }
 
 /// How many first bytes of a file [`Cataloger::wants`] is shown.
@@ -110,8 +123,9 @@ pub static CATALOGERS: &[&dyn Cataloger] = &[
     &chisel::Chisel,
     &uncataloged::SYSTEM,
     &bitnami::Bitnami,
-    &uncataloged::GOLANG,
-    &uncataloged::CARGO,
+    &golang::Golang,
+    &cargo::Cargo,
+    &classify::Classify,
 ];
 
 #[cfg(test)]
@@ -131,7 +145,7 @@ mod tests {
     #[test]
     fn every_cataloger_that_reads_has_test_data() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/inventory");
-        for cataloger in CATALOGERS.iter().filter(|cataloger| cataloger.reads() == Reads::Whole) {
+        for cataloger in CATALOGERS.iter().filter(|cataloger| cataloger.reads() != Reads::Nothing) {
             assert!(folder.join(cataloger.id()).is_dir(), "testdata/inventory/{} is missing", cataloger.id());
         }
     }

@@ -1,6 +1,7 @@
 //! What one layer holds: a pure function of the layer's bytes and of the catalogers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use super::fault::Gap;
 use super::observed::Observed;
@@ -19,6 +20,9 @@ pub struct LayerInventory {
     pub facts: BTreeMap<(ImagePath, &'static str), Facts>,
     /// The same for files that are only wanted under the name of a link to them.
     pub aliased: BTreeMap<Alias, Facts>,
+    /// Ranges of large programs that a cataloger lacks, by path and cataloger id: the layer is read again for
+    /// them. Until then each has a gap.
+    pub again: BTreeMap<(ImagePath, &'static str), Vec<Range<u64>>>,
     /// What could not be read; `layer` is filled in by whoever knows the layer's index.
     pub gaps: Vec<Gap>,
     /// Oddities that hide no package, such as a whiteout without a name.

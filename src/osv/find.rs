@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::model::fact::Fact;
 use crate::model::finding::{Findings, PackageRef, Undetermined};
 use crate::model::inventory::{Inventory, Package};
+use crate::model::layer::Scope;
 use crate::model::platform::Platform;
 use crate::version::scheme;
 
@@ -54,6 +55,15 @@ struct Matching<'a> {
 
 impl Matching<'_> {
     fn package(&self, package: &Package, findings: &mut Findings) {
+        // What something was only built with is not there.
+        if package.scope == Scope::Build {
+            return;
+        }
+        // A program that was recognised by its text, in a file of an operating system package, is that
+        // package under another name; and no ecosystem has advisories for it.
+        if package.kind == "generic" && package.owned_by.is_some() {
+            return;
+        }
         let mut doubts: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         let mut hits = Vec::new();
         match self.query(package) {

@@ -29,7 +29,8 @@ pub(super) fn segment(ecosystem: &str, records: &[Value]) -> Vec<u8> {
 /// An installed package of `TYPE NAME VERSION`.
 pub(super) fn package(text: &str) -> Package {
     let parts: Vec<&str> = text.split(' ').collect();
-    let kind = ["apk", "deb", "npm", "pypi", "gem"].into_iter().find(|kind| *kind == parts[0]).unwrap();
+    let kind =
+        ["apk", "deb", "npm", "pypi", "gem", "generic"].into_iter().find(|kind| *kind == parts[0]).unwrap();
     let layer = Digest::sha256(b"layer");
     let layer = LayerRef { index: 0, digest: layer.clone(), diff_id: layer, created_by: None };
     Package::new(Purl::new(kind, None, parts[1], Some(parts[2])), kind, parts[1], parts[2], layer)

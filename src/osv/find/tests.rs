@@ -247,3 +247,16 @@ fn a_kernel_with_thousands_of_records_is_grouped_at_once() {
     let image = from_source(package("deb linux-image 5"), "linux", "5");
     assert_eq!(find_in("debian 11", vec![image], &[&debian]).findings.len(), 5000);
 }
+
+#[test]
+fn what_was_only_built_with_and_programs_of_owned_files_are_not_asked_about() {
+    let pypi = segment("PyPI", &[record("GHSA-1", "PyPI", "jinja2", "9", json!({}))]);
+    let build = Package { scope: Scope::Build, ..package("pypi jinja2 3.1.4") };
+    let found = find_in("debian 11", vec![build], &[&pypi]);
+    assert_eq!((ids(&found).len(), found.undetermined.len()), (0, 0));
+    let program = package("generic busybox 1.35.0");
+    let found = find_in("debian 11", vec![program.clone()], &[&pypi]);
+    assert_eq!(found.undetermined.len(), 1, "nobody answers for it");
+    let owned = Package { owned_by: Some(package("deb busybox 1:1.35.0-4").purl), ..program };
+    assert_eq!(find_in("debian 11", vec![owned], &[&pypi]).undetermined, []);
+}

@@ -1,0 +1,105 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::inventory::program::testing::Elf;
+
+fn parse(path: &str, text: &[u8]) -> Vec<(String, String)> {
+    let elf = Elf::new().section(".rodata", [b"text\0".as_slice(), text, b"\0more"].concat()).build();
+    let path = ImagePath::from(path);
+    assert!(Classify.wants(&path, elf.get(..16).unwrap()), "{path}");
+    let facts = Classify.parse(&path, &elf).unwrap();
+    assert!(facts.packages.iter().all(|package| package.guessed));
+    facts.packages.into_iter().map(|package| (package.name, package.version)).collect()
+}
+
+#[test]
+fn programs_are_known_by_what_stands_in_them() {
+    let cases: &[(&str, &[u8], &str, &str)] = &[
+        ("usr/local/bin/node", b"node.js/v22.9.0", "node", "22.9.0"),
+        ("usr/bin/nodejs", b"https://nodejs.org/download/release/v18.17.0/node-v18", "node", "18.17.0"),
+        ("usr/local/bin/python3.11", b"3.11.2", "python", "3.11.2"),
+        ("usr/local/lib/libpython3.12.so.1.0", b"3.12.0rc1", "python", "3.12.0rc1"),
+        ("usr/bin/openssl", b"OpenSSL 1.1.1w  11 Sep 2023", "openssl", "1.1.1w"),
+        ("usr/lib/libcrypto.so.3", b"OpenSSL 3.0.11 19 Sep 2023", "openssl", "3.0.11"),
+        ("usr/sbin/nginx", b"nginx version: nginx/1.25.3", "nginx", "1.25.3"),
+        ("usr/bin/redis-server", b"7.0.14buildkitsandbox-1702957741000000000", "redis", "7.0.14"),
+        ("usr/bin/redis-server", b"4.0.11841ce7054bd9-1542359302000000000", "redis", "4.0.11"),
+        ("usr/lib/postgresql/16/bin/postgres", b"PostgreSQL 16.1", "postgresql", "16.1"),
+        ("usr/bin/postgres", b"PostgreSQL 17beta2", "postgresql", "17beta2"),
+        ("usr/sbin/mysqld", b"/build/mysql-8.0.37/sql/sys.cc", "mysql", "8.0.37"),
+        ("usr/sbin/mysqld", b"10.6.15-MariaDB-log", "mariadb", "10.6.15"),
+        ("usr/local/bin/php", b"X-Powered-By: PHP/8.2.12", "php", "8.2.12"),
+        ("usr/lib/apache2/modules/libphp8.so", b"X-Powered-By: PHP/8.3.0RC1", "php", "8.3.0RC1"),
+        ("usr/local/lib/libruby.so.3.2", b"ruby 3.2.1 (2023-02-08 rev", "ruby", "3.2.1"),
+        ("usr/local/bin/ruby", b"ruby 2.7.7p221 (2022", "ruby", "2.7.7p221"),
+        ("usr/local/bin/perl", b"/usr/local/lib/perl5/5.36.0/x86", "perl", "5.36.0"),
+        ("bin/busybox", b"BusyBox v1.36.1 (2023", "busybox", "1.36.1"),
+        ("usr/local/apache2/bin/httpd", b"Apache/2.4.58 (Unix)", "httpd", "2.4.58"),
+        ("usr/local/sbin/haproxy", b"version 2.8.3-86e043a, released 2023/09/07", "haproxy", "2.8.3"),
+        ("usr/bin/memcached", b"memcached 1.6.22", "memcached", "1.6.22"),
+        ("usr/bin/valkey-server", b"valkey9.0.0buildkitsandbox-17", "valkey", "9.0.0"),
+    ];
+    for (path, text, name, version) in cases {
+        assert_eq!(parse(path, text), [((*name).to_owned(), (*version).to_owned())], "{path}");
+    }
+}
+
+#[test]
+fn what_only_mentions_a_program_is_not_it() {
+    for (path, text) in [
+        ("usr/bin/node", b"needs node.js/vX".as_slice()),
+        ("bin/busybox", b"gzip 1.12"),
+        ("usr/bin/postgres", b"PostgreSQL 16"),
+        ("usr/bin/python3.11", b"3.11.2 is old"),
+        ("usr/bin/python3", b"3.11.2"),
+        ("usr/bin/redis-server", b"zz1ce7054bd94.0.1-1542"),
+        ("usr/sbin/mysqld", b"see /mysql-files"),
+    ] {
+        assert_eq!(parse(path, text), [], "{path}");
+    }
+    let wants = |path: &str| Classify.wants(&path.into(), b"\x7fELF");
+    for path in ["usr/bin/gzip", "usr/bin/phpize", "usr/bin/perldoc", "usr/lib/libsslx.so", "opt/nginx/conf"]
+    {
+        assert!(!wants(path), "{path}");
+    }
+    assert!(!Classify.wants(&"usr/bin/perl".into(), b"#!/bin/sh"));
+    // A link's name is asked about without the first bytes.
+    assert!(Classify.wants(&"usr/bin/perl".into(), b""));
+    assert_eq!(Classify.parse(&"usr/bin/perl".into(), b"#!/lib/perl5/5.1.2"), Ok(Facts::default()));
+}
+
+#[test]
+fn go_says_its_version_in_a_text() {
+    let path = ImagePath::from("usr/local/go/VERSION");
+    assert!(Classify.wants(&path, b"go1.21.5\n"));
+    let facts = Classify.parse(&path, b"go1.21.5\ntime 2023").unwrap();
+    assert_eq!((facts.packages[0].name.as_str(), facts.packages[0].version.as_str()), ("go", "1.21.5"));
+    assert_eq!(Classify.parse(&path, b"devel go1.2"), Ok(Facts::default()));
+}
+
+#[test]
+fn a_cpe_quotes_what_it_must() {
+    let package = found(&"a".into(), "haproxy", "2.9-dev1", "haproxy:haproxy");
+    assert_eq!(package.cpe.as_deref(), Some(r"cpe:2.3:a:haproxy:haproxy:2.9\-dev1:*:*:*:*:*:*:*"));
+}
+
+#[test]
+fn the_test_data_is_read() {
+    let bytes = include_bytes!("../../../testdata/inventory/classify/node");
+    let facts = Classify.parse(&"usr/bin/node".into(), bytes).unwrap();
+    assert_eq!(facts.packages[0].version, "20.1.0");
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        for classifier in CLASSIFIERS {
+            for pattern in classifier.patterns {
+                let _ = read(pattern, classifier.suffixes, &bytes, &[pattern.mark, &bytes].concat());
+            }
+        }
+        for name in ["node", "python3.1", "redis-server", "haproxy"] {
+            let _ = Classify.parse(&name.into(), &[b"\x7fELF".as_slice(), &bytes].concat());
+        }
+    }
+}
