@@ -40,6 +40,9 @@ fn seeds() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
         let seen_as = match id.as_str() {
             "apk" => "lib/apk/db/installed".to_owned(),
             "bitnami" => "opt/bitnami/demo/.spdx-demo.spdx".to_owned(),
+            "cargo" => "usr/bin/demo".to_owned(),
+            "classify" => format!("usr/bin/{}", path.file_name().unwrap().to_str().unwrap()),
+            "golang" => "usr/bin/tool".to_owned(),
             "chisel" => "var/lib/chisel/manifest.wall".to_owned(),
             "composer" => "vendor/composer/installed.json".to_owned(),
             "conda" => "conda-meta/demo-1.0-py39_0.json".to_owned(),

@@ -21,10 +21,15 @@ const IMAGES: &[(&str, &str, &[&str])] = &[
     ("rpm-sle15-bci-ndb", "oci:", &["rpm"]),
     ("rpm-ubi8-bdb", "oci:", &["rpm"]),
     ("rpm-rocky9-arm64", "oci:", &["rpm"]),
-    ("app-multi", "oci:", &["apk", "pypi", "npm", "gem", "composer", "maven"]),
-    ("app-multi-zstd", "oci:", &["apk", "pypi", "npm", "gem", "composer", "maven"]),
-    ("app-multi-plain", "oci:", &["apk", "pypi", "npm", "gem", "composer", "maven"]),
-    ("app-multi.docker", "docker-archive:", &["apk", "pypi", "npm", "gem", "composer", "maven"]),
+    ("app-multi", "oci:", &["apk", "pypi", "npm", "gem", "composer", "maven", "golang", "cargo"]),
+    ("app-multi-zstd", "oci:", &["apk", "pypi", "npm", "gem", "composer", "maven", "golang", "cargo"]),
+    ("app-multi-plain", "oci:", &["apk", "pypi", "npm", "gem", "composer", "maven", "golang", "cargo"]),
+    (
+        "app-multi.docker",
+        "docker-archive:",
+        &["apk", "pypi", "npm", "gem", "composer", "maven", "golang", "cargo"],
+    ),
+    ("tp-containerd-alpine", "oci-archive:", &["apk"]),
     ("tp-java-uberjar", "docker-archive:", &["maven"]),
     ("tp-war-with-3-level-jar", "docker-archive:", &["maven"]),
 ];
@@ -66,13 +71,28 @@ fn expected(image: &Value, kinds: &[&str]) -> Count {
     count
 }
 
-fn found(inventory: &Inventory) -> Count {
-    let mut count = Count::new();
-    let counts = |package: &&Package| package.vendored_in.is_none() && !package.application;
-    for package in inventory.packages.iter().filter(counts) {
+/// What is listed. What is marked, as carried inside another, as the image's own program, or as a program in
+/// a file of an operating system package, may be more than the truth has.
+fn found(inventory: &Inventory, expected: &Count) -> Count {
+    let key = |package: &Package| {
         let layer = package.layer.index as u64;
-        let key = (package.kind.to_owned(), package.name.clone(), package.version.clone(), layer);
-        *count.entry(key).or_default() += 1;
+        (package.kind.to_owned(), package.name.clone(), package.version.clone(), layer)
+    };
+    let is_marked = |package: &&Package| {
+        let named_twice = package.kind == "generic" && package.owned_by.is_some();
+        package.vendored_in.is_some() || package.application || named_twice
+    };
+    let mut count = Count::new();
+    let (marked, plain): (Vec<&Package>, Vec<&Package>) = inventory.packages.iter().partition(is_marked);
+    for package in plain {
+        *count.entry(key(package)).or_default() += 1;
+    }
+    for package in marked {
+        let key = key(package);
+        let listed = count.get(&key).copied().unwrap_or_default();
+        if expected.get(&key).is_some_and(|wanted| *wanted > listed) {
+            count.insert(key, listed + 1);
+        }
     }
     count
 }
@@ -100,11 +120,13 @@ fn every_package_of_truth_is_listed_with_its_layer_and_none_besides() {
         let images = truth["images"].as_array().unwrap();
         assert_eq!(platforms.len(), images.len(), "{name}");
         for (platform, image) in platforms.iter().zip(images) {
-            assert_eq!(found(inventory(platform)), expected(image, kinds), "{name} {}", platform.platform);
+            let expected = expected(image, kinds);
+            assert_eq!(found(inventory(platform), &expected), expected, "{name} {}", platform.platform);
             assert_eq!(guesses(inventory(platform)), uncertain(image), "{name} {}", platform.platform);
-            let gaps = inventory(platform).gaps.iter();
-            let of_java: Vec<_> = gaps.filter(|gap| gap.cataloger == "java").collect();
-            assert!(of_java.is_empty(), "{name}: {of_java:?}");
+            let gaps: Vec<String> = inventory(platform).gaps.iter().map(|gap| gap.path.to_string()).collect();
+            // shfmt was built without modules: of what, nobody can tell, `go version -m` neither.
+            let known = if name.starts_with("app-multi") { &["usr/local/bin/shfmt"][..] } else { &[] };
+            assert_eq!(gaps, known, "{name} {}", platform.platform);
         }
         for removed in truth["removed"].as_array().unwrap() {
             let (gone, version) = (removed["name"].as_str().unwrap(), removed["version"].as_str().unwrap());
@@ -113,16 +135,6 @@ fn every_package_of_truth_is_listed_with_its_layer_and_none_besides() {
                     inventory(platform).packages.iter().any(|p| p.name == gone && p.version == version);
                 assert!(!listed, "{name} lists {gone} {version}, which was removed");
             }
-        }
-    }
-}
-
-#[test]
-fn images_whose_sources_all_have_catalogers_have_no_gap() {
-    let Some(data) = shared("data") else { return };
-    for (name, transport, _) in IMAGES.iter().filter(|(name, ..)| !name.starts_with("app-multi")) {
-        for platform in evidence(&location(&data, name, transport)).platforms.known().unwrap() {
-            assert_eq!(inventory(platform).gaps, [], "{name}");
         }
     }
 }

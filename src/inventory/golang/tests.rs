@@ -138,23 +138,6 @@ fn the_toolchain_is_a_release() {
 }
 
 #[test]
-fn write_data_tmp() {
-    std::fs::write("testdata/inventory/golang/tool", elf(MODULES)).unwrap();
-    let a = crate::inventory::program::testing::audit(
-        r#"{"packages":[
-    {"name":"demo","version":"0.1.0","source":"local","root":true,"dependencies":[1,2]},
-    {"name":"autocfg","version":"1.1.0","source":"crates.io","kind":"build"},
-    {"name":"url","version":"2.1.1","source":"crates.io"}],"format":1}"#,
-    );
-    std::fs::write("testdata/inventory/cargo/demo", Elf::new().section(".dep-v0", a).build()).unwrap();
-    std::fs::write(
-        "testdata/inventory/classify/node",
-        Elf::new().section(".rodata", *b"\0node.js/v20.1.0\0").build(),
-    )
-    .unwrap();
-}
-
-#[test]
 fn the_test_data_is_read() {
     let facts = parse(include_bytes!("../../../testdata/inventory/golang/tool")).unwrap();
     assert_eq!(named(&facts), FOUND);
