@@ -196,6 +196,7 @@ fn check_of(topic: Topic) -> &'static Check {
         Topic::Whiteout => &table::WHITEOUT,
         Topic::Secret => &table::SECRET,
         Topic::Account => &table::ACCOUNT,
+        Topic::Table => &table::CONTENTS,
     }
 }
 
@@ -236,6 +237,7 @@ fn judged(note: &Note) -> (&'static Check, CheckSeverity, String) {
             format!("holds {kind}, by its place one of a package's tests or examples"),
         ),
         What::Unsearched => (CheckSeverity::Medium, "only its beginning was searched".into()),
+        What::Table(how) => (CheckSeverity::High, how.to_string()),
         What::Account(what, name) => (CheckSeverity::High, format!("{what}: `{}`", escape(name.as_bytes()))),
     };
     (check, severity, message)

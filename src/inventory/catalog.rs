@@ -13,6 +13,7 @@ use crate::model::path::{ImagePath, escape};
 
 use super::content::{self, Given};
 use super::observe::{self, Observer};
+use super::toc;
 use super::{CATALOGERS, Cataloger, HEAD_LEN, Reads};
 use crate::model::observed::{NameFault, What};
 
@@ -33,8 +34,16 @@ pub fn catalog_layer(
     limits: &Limits,
 ) -> Result<(LayerInventory, Verified), Fault> {
     let mut pass = Pass::new(limits);
-    let verified = layer::read(reader, layer, at, limits, |header, bytes| pass.entry(header, bytes))?;
+    let mut toc = toc::Checker::of(layer);
+    let mut reader = toc::Window::new(reader, toc.as_ref().and_then(toc::Checker::frame));
+    let verified = layer::read(&mut reader, layer, at, limits, |header, bytes| match &mut toc {
+        None => pass.entry(header, bytes),
+        Some(toc) => toc.entry(header, bytes, |bytes| pass.entry(header, bytes)),
+    })?;
     let mut inventory = pass.finish();
+    if let Some(toc) = toc {
+        inventory.observed.notes.extend(toc.finish(reader.kept));
+    }
     for cause in &verified.trailing {
         inventory.gaps.push(gap(ImagePath::root(), ARCHIVE, (*cause).to_owned()));
     }
@@ -122,6 +131,10 @@ const MAX_GAPS: usize = 10_000;
 /// a few bytes each, which deflate to nothing.
 const MAX_PACKAGES: usize = 500_000;
 
+/// Bytes of what the packages of a layer require and provide: 64 MiB; two thousand RPMs have two. Attack:
+/// thousands of package.json with as many dependencies as fit.
+const RELATIONS: usize = 64 << 20;
+
 /// Warnings of a layer: 1,000. They change no verdict.
 const MAX_WARNINGS: usize = 1_000;
 
@@ -134,6 +147,8 @@ struct Pass<'a> {
     named: usize,
     unnamed: usize,
     packages: usize,
+    /// Bytes of what packages require and provide so far.
+    relations: usize,
     /// Bytes of names and link targets so far.
     names: usize,
     observer: Observer,
@@ -149,6 +164,7 @@ impl<'a> Pass<'a> {
             named: 0,
             unnamed: 0,
             packages: 0,
+            relations: 0,
             names: 0,
             observer: Observer::default(),
             limits,
@@ -341,7 +357,8 @@ impl<'a> Pass<'a> {
             match read.give(cataloger, path, size) {
                 // That a program says nothing is nothing to remember.
                 Given::Facts(facts) if cataloger.reads() != Reads::Whole && facts == Facts::default() => {}
-                Given::Facts(facts) => {
+                Given::Facts(mut facts) => {
+                    self.bound_relations(&mut facts);
                     self.packages = self.packages.saturating_add(facts.packages.len());
                     if self.packages > MAX_PACKAGES {
                         let cause = format!("more than {MAX_PACKAGES} packages in a layer");
@@ -358,6 +375,16 @@ impl<'a> Pass<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Beyond the limit it is not known what a package needs: that changes no verdict.
+    fn bound_relations(&mut self, facts: &mut Facts) {
+        for package in &mut facts.packages {
+            self.relations = self.relations.saturating_add(package.relation_bytes());
+            if self.relations > RELATIONS {
+                package.forget_relations();
+            }
+        }
     }
 
     fn archive_gap(&mut self, cause: String) {

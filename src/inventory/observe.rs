@@ -21,7 +21,7 @@ pub(super) fn cut(name: &[u8]) -> Box<[u8]> {
 #[derive(Default)]
 pub(super) struct Observer {
     observed: Observed,
-    counts: [usize; Topic::Account as usize + 1],
+    counts: [usize; Topic::Table as usize + 1],
 }
 
 impl Observer {

@@ -53,6 +53,8 @@ pub enum Topic {
     Secret,
     /// [`What::Account`].
     Account,
+    /// [`What::Table`].
+    Table,
 }
 
 /// What was observed of an entry.
@@ -90,6 +92,8 @@ pub enum What {
     Unsearched,
     /// It is `/etc/passwd` or `/etc/shadow` and has an account that is open: what and whose.
     Account(&'static str, String),
+    /// The layer's table of contents, for runtimes that pull it in parts, contradicts the archive: how.
+    Table(Box<str>),
 }
 
 /// What is wrong with a name.
@@ -120,6 +124,7 @@ impl What {
             Self::Whiteout(_) => Topic::Whiteout,
             Self::Secret { .. } | Self::Unsearched => Topic::Secret,
             Self::Account(..) => Topic::Account,
+            Self::Table(_) => Topic::Table,
         }
     }
 }

@@ -136,6 +136,14 @@ pub(super) const ACCOUNT: Check = check(
     "Whoever gets a shell becomes that user by `su` (CVE-2019-5021: root of Alpine's images).",
     "lock the account (`passwd -l`), and give every user a uid of its own",
 );
+pub(super) const CONTENTS: Check = check(
+    "LYR-018",
+    High,
+    "a layer's table of contents contradicts its archive",
+    "A runtime that pulls lazily (eStargz, zstd:chunked) mounts what the table says; a scanner that unpacks the \
+     archive sees something else.",
+    "build the layer anew, or leave the annotations of lazy pulling out",
+);
 pub(super) const CASE: Check = check(
     "LYR-019",
     Low,
@@ -145,8 +153,8 @@ pub(super) const CASE: Check = check(
 );
 
 /// Every one, in the order of their ids. The first four, LYR-006, and a stream that is cut come as faults of
-/// the layer pass. There is no LYR-018.
+/// the layer pass.
 pub(super) static CHECKS: &[Check] = &[
     DIGEST, SIZE, DIFF_ID, MAGIC, STREAM, BOMB, NAME, LINK, DEVICE, SET_ID, CAPABILITY, TWICE, WHITEOUT,
-    HEADER, OWNER, SECRET, ACCOUNT, CASE,
+    HEADER, OWNER, SECRET, ACCOUNT, CONTENTS, CASE,
 ];
