@@ -3,7 +3,7 @@
 mod table;
 mod tally;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use crate::image::compression::Compression;
@@ -45,6 +45,7 @@ impl Family for Size {
             let wasted = at.waste();
             at.kinds();
             at.again();
+            at.copies();
             let base = at.base(subject, &merged);
             at.layers();
             at.times();
@@ -188,6 +189,39 @@ impl At<'_, '_> {
                 let place = self.place(index, None);
                 self.add(&table::AGAIN, CheckSeverity::Low, place, message);
             }
+        }
+    }
+
+    /// Large files that can be seen and have one content, by length and checksum.
+    fn copies(&mut self) {
+        let visible: HashSet<(usize, &ImagePath)> = self
+            .stored
+            .iter()
+            .filter(|file| file.hidden_by.is_none())
+            .map(|file| (file.layer, file.path))
+            .collect();
+        let image = self.image;
+        let mut same: BTreeMap<(u64, u32), Vec<(usize, &ImagePath)>> = BTreeMap::new();
+        for (index, layer) in image.layers.iter().enumerate() {
+            for (path, size, sum) in &layer.inventory.observed.sums {
+                if visible.contains(&(index, path)) {
+                    same.entry((*size, *sum)).or_default().push((index, path));
+                }
+            }
+        }
+        let mut same: Vec<_> = same.into_iter().filter(|(_, files)| files.len() > 1).collect();
+        same.sort_by_key(|((size, _), files)| std::cmp::Reverse(size * (files.len() as u64 - 1)));
+        for ((size, _), files) in same.into_iter().take(TOP) {
+            let Some(((index, path), others)) = files.split_first() else { continue };
+            let names: Vec<String> = others.iter().take(3).map(|(_, path)| format!("`/{path}`")).collect();
+            let message = format!(
+                "{} with the content of {} other files, such as {}",
+                mib(size),
+                others.len(),
+                names.join(", ")
+            );
+            let place = self.place(*index, Some(path));
+            self.add(&table::COPIES, CheckSeverity::Low, place, message);
         }
     }
 

@@ -13,6 +13,7 @@ use crate::model::path::{ImagePath, escape};
 
 use super::content::{self, Given};
 use super::observe::{self, Observer};
+use super::tap::Tapped;
 use super::toc;
 use super::{CATALOGERS, Cataloger, HEAD_LEN, Reads};
 use crate::model::observed::{NameFault, What};
@@ -134,6 +135,9 @@ const MAX_PACKAGES: usize = 500_000;
 /// Bytes of what the packages of a layer require and provide: 64 MiB; two thousand RPMs have two. Attack:
 /// thousands of package.json with as many dependencies as fit.
 const RELATIONS: usize = 64 << 20;
+
+/// Bytes from which on a file has a checksum: 1 MiB. Smaller ones are not worth a line where they stand twice.
+const LARGE: u64 = 1 << 20;
 
 /// Warnings of a layer: 1,000. They change no verdict.
 const MAX_WARNINGS: usize = 1_000;
@@ -261,7 +265,16 @@ impl<'a> Pass<'a> {
         }
         self.forget_earlier(&path, &entry);
         if header.kind == Kind::File {
-            self.catalog(&path, header.size, bytes)?;
+            if header.size < LARGE {
+                self.catalog(&path, header.size, bytes)?;
+            } else {
+                let mut sum = crc32fast::Hasher::new();
+                let mut tap = |read: &[u8]| sum.update(read);
+                let mut tapped = Tapped::new(bytes, &mut tap);
+                self.catalog(&path, header.size, &mut tapped)?;
+                tapped.drain()?;
+                self.observer.sum(&path, header.size, sum.finalize());
+            }
         }
         self.last.insert(path.clone(), self.inventory.entries.len());
         self.inventory.entries.push((path, entry));

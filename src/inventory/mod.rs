@@ -31,6 +31,7 @@ mod purls;
 mod pypi;
 pub(crate) mod rpm;
 pub(crate) mod secrets;
+mod tap;
 mod toc;
 mod uncataloged;
 mod words;

@@ -114,6 +114,11 @@ impl Observer {
         }
     }
 
+    /// The checksum of a large file.
+    pub(super) fn sum(&mut self, path: &ImagePath, size: u64, sum: u32) {
+        self.observed.sums.push((path.clone(), size, sum));
+    }
+
     /// The first bytes of a file that [`watch`] asked for.
     pub(super) fn content(&mut self, path: &ImagePath, watch: Watch, first: &[u8], size: u64) {
         match watch {

@@ -17,6 +17,8 @@ use crate::model::digest::{Digest, Hasher};
 use crate::model::observed::{Note, What};
 use crate::model::path::ImagePath;
 
+use super::tap::Tapped;
+
 /// The name of eStargz's table in the archive.
 const NAME: &[u8] = b"stargz.index.json";
 
@@ -129,9 +131,9 @@ impl Checker {
                 }
             }
         };
-        let mut tapped = Tapped { inner: bytes, tap: &mut tap };
+        let mut tapped = Tapped::new(bytes, &mut tap);
         visit(&mut tapped)?;
-        io::copy(&mut tapped, &mut io::sink())?;
+        tapped.drain()?;
         let Ok(path) = ImagePath::normalise(&header.name) else { return Ok(()) };
         let item = match &header.kind {
             Kind::File => Item::File { size: header.size, digest: hasher.map(Hasher::finish) },
@@ -254,20 +256,6 @@ fn same(held: &Item, listed: &Item) -> bool {
         (Item::HardLink(held), Item::HardLink(listed)) => link(held).is_some() && link(held) == link(listed),
         (Item::File { .. }, _) => false,
         (held, listed) => held == listed,
-    }
-}
-
-/// A reader that shows what is read of it.
-struct Tapped<'a> {
-    inner: &'a mut dyn Read,
-    tap: &'a mut dyn FnMut(&[u8]),
-}
-
-impl Read for Tapped<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        (self.tap)(buffer.get(..count).unwrap_or_default());
-        Ok(count)
     }
 }
 

@@ -13,6 +13,9 @@ pub struct Observed {
     pub notes: Vec<Note>,
     /// How many more there were, by topic.
     pub more: BTreeMap<Topic, u64>,
+    /// Files of 1 MiB and more, in the order of the archive: length and CRC-32. It tells which are the same to
+    /// whoever does not lie; nothing is trusted for it.
+    pub sums: Vec<(ImagePath, u64, u32)>,
     /// The latest time of a change, in seconds since 1970, and the first entry that has it.
     pub newest: Option<(i64, ImagePath)>,
 }

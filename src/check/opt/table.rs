@@ -34,6 +34,13 @@ pub(super) const SHADOWED: Check = check(
     "It is one of the largest among the bytes that cannot be seen in the end.",
     "do not put it into the image, or delete it in the step that makes it",
 );
+pub(super) const COPIES: Check = check(
+    "OPT-004",
+    Low,
+    "files stand twice",
+    "A large file with a second copy of the same content, which no link shares, is pulled and stored twice.",
+    "keep one, and link to it",
+);
 pub(super) const CACHE: Check = check(
     "OPT-005",
     Low,
@@ -106,6 +113,8 @@ pub(super) const SKEW: Check = check(
     "compare how the platforms are built",
 );
 
-/// Every one, in the order of their ids. There is no OPT-004.
-pub(super) static CHECKS: &[Check] =
-    &[BUDGET, WASTE, SHADOWED, CACHE, TOOLCHAIN, AGAIN, BASE, MINIMAL, LAYERS, PACKING, REBUILD, EXTRA, SKEW];
+/// Every one, in the order of their ids.
+pub(super) static CHECKS: &[Check] = &[
+    BUDGET, WASTE, SHADOWED, COPIES, CACHE, TOOLCHAIN, AGAIN, BASE, MINIMAL, LAYERS, PACKING, REBUILD, EXTRA,
+    SKEW,
+];

@@ -37,7 +37,7 @@ fn a_file_with_a_second_name_is_visible_until_both_are_gone() {
 
 #[test]
 fn a_layer_that_stores_files_again_is_told() {
-    let tree = || layer().file("a", vec![0; MIB]).file("b", vec![0; MIB]);
+    let tree = || layer().file("a", vec![0; MIB]).file("b", vec![1; MIB]);
     assert_eq!(
         found([tree(), tree()]),
         [
@@ -53,7 +53,7 @@ fn caches_tools_and_documentation_are_told() {
     let layer = layer()
         .file("var/lib/apt/lists/x", vec![0; MIB])
         .file("usr/local/go/bin/go", "x")
-        .file("usr/share/doc/x", vec![0; MIB])
+        .file("usr/share/doc/x", vec![1; MIB])
         .file("usr/share/man/x", "small")
         .file("app.js.map", "small");
     assert_eq!(
@@ -114,4 +114,18 @@ fn files_with_the_time_of_their_build_cannot_be_built_again() {
     assert!(!told(0, "2026-01-01T12:00:00Z"));
     assert!(!told(noon, "1970-01-01T00:00:00Z"));
     assert!(!told(noon, "yesterday"));
+}
+
+#[test]
+fn large_files_with_one_content_are_told_once() {
+    let big = vec![1; 2 * MIB];
+    let mut other = big.clone();
+    other[MIB] = 2;
+    let twice =
+        layer().file("a", &big).file("b", &other).file("opt/a", &big).file("small", "x").file("tiny", "x");
+    let told = found([twice]);
+    assert_eq!(told, ["OPT-004 low: 2.0 MiB with the content of 1 other files, such as `/opt/a`"]);
+    let linked = layer().file("a", &big).link(tar::EntryType::Link, "b", "a");
+    assert_eq!(found([linked]), [""; 0]);
+    assert_eq!(found([layer().file("a", &big), layer().file("b", &big).file(".wh.a", "")]), [""; 0]);
 }
