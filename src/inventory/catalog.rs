@@ -97,8 +97,7 @@ pub fn catalog_aliases(
         Ok(())
     })?;
     inventory.again.retain(|(origin, cataloger), _| {
-        let alias =
-            Alias { origin: origin.clone(), seen_as: origin.clone(), cataloger };
+        let alias = Alias { origin: origin.clone(), seen_as: origin.clone(), cataloger };
         !aliases.contains(&alias)
     });
     Ok(())

@@ -66,7 +66,9 @@ impl Cataloger for Classify {
         }
         for classifier in named(path) {
             let mut versions = classifier.patterns.iter().filter_map(|pattern| {
-                first(program, pattern.mark, |before, after| read(pattern, classifier.suffixes, before, after))
+                first(program, pattern.mark, |before, after| {
+                    read(pattern, classifier.suffixes, before, after)
+                })
             });
             let by_name = || {
                 let minor = python(path).filter(|_| classifier.name == "python")?;

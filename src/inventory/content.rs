@@ -69,8 +69,7 @@ pub(super) fn read(
             break;
         }
         let bytes = chunk.get(..count).unwrap_or_default();
-        let wanted =
-            if hold { bytes.len() } else { keep.saturating_sub(read.whole.len()).min(bytes.len()) };
+        let wanted = if hold { bytes.len() } else { keep.saturating_sub(read.whole.len()).min(bytes.len()) };
         read.whole.extend_from_slice(bytes.get(..wanted).unwrap_or_default());
         if let Some(kept) = &mut read.kept {
             kept.feed(bytes);

@@ -61,7 +61,10 @@ impl Cataloger for Golang {
         }
         let unreadable = |cause| Unreadable(format!("a Go program whose modules are unknown: {cause}"));
         if more {
-            return Err(unreadable(format!("the mark of its build information stands in {} places", places.len())));
+            return Err(unreadable(format!(
+                "the mark of its build information stands in {} places",
+                places.len()
+            )));
         }
         let mut facts = Facts::default();
         let mut seen = BTreeSet::new();
@@ -100,7 +103,8 @@ fn find<'a>(
         places.iter().filter_map(move |place| {
             let into = place.checked_sub(segment.offset).filter(|into| *into < segment.size)?;
             segment.address.checked_add(into).filter(|address| {
-                let is_data = start <= *address && address.checked_add(HEADER).is_some_and(|header| header <= end);
+                let is_data =
+                    start <= *address && address.checked_add(HEADER).is_some_and(|header| header <= end);
                 is_data && address % 16 == 0 && structure.locate(*address).is_some_and(|(at, _)| at == *place)
             })
         })
@@ -228,7 +232,10 @@ fn modules(
     let text = Text::of(found.modules, facts);
     for line in text.modules.iter().filter(|line| !line.main) {
         needs.push(vec![format!("{}@{}", line.name, line.version)]);
-        add(FoundPackage { guessed: line.guessed, ..package(line.name.clone(), line.version.clone()) }, facts);
+        add(
+            FoundPackage { guessed: line.guessed, ..package(line.name.clone(), line.version.clone()) },
+            facts,
+        );
     }
     let has_main = text.modules.iter().any(|line| line.main);
     for line in text.modules.iter().filter(|line| line.main) {
@@ -245,11 +252,17 @@ fn modules(
 
 /// The version of `stdlib`: `1.21.5` of `go1.21.5 X:loopvar`.
 fn toolchain(version: &[u8]) -> Result<String, String> {
-    let odd = || format!("a Go program built by an unknown version of Go: `{}`", escape(version.get(..100).unwrap_or(version)));
+    let odd = || {
+        format!(
+            "a Go program built by an unknown version of Go: `{}`",
+            escape(version.get(..100).unwrap_or(version))
+        )
+    };
     let text = std::str::from_utf8(version).map_err(|_| odd())?;
     // `go/version` ignores what vendors add: `go1.21.0-bigcorp`.
     let release = text.split([' ', '-', '+']).next().unwrap_or_default().strip_prefix("go");
-    let release = release.filter(|release| release.starts_with(|c: char| c.is_ascii_digit())).ok_or_else(odd)?;
+    let release =
+        release.filter(|release| release.starts_with(|c: char| c.is_ascii_digit())).ok_or_else(odd)?;
     if release.contains(|c: char| !c.is_ascii_alphanumeric() && c != '.') {
         return Err(odd());
     }
@@ -326,14 +339,20 @@ impl Text {
 /// `PATH VERSION [SUM]`.
 fn module(fields: &[&[u8]], main: bool) -> Result<Module, String> {
     let text = |at: usize| {
-        std::str::from_utf8(fields.get(at).copied().unwrap_or_default()).map_err(|_| "it is no text".to_owned())
+        std::str::from_utf8(fields.get(at).copied().unwrap_or_default())
+            .map_err(|_| "it is no text".to_owned())
     };
     let version = match text(1)? {
         // Before Go 1.18 a main module without a version had none.
         "" if main => "(devel)",
         version => version,
     };
-    Ok(Module { name: word("the path", text(0)?)?, version: word("the version", version)?, main, guessed: false })
+    Ok(Module {
+        name: word("the path", text(0)?)?,
+        version: word("the version", version)?,
+        main,
+        guessed: false,
+    })
 }
 
 /// None for a directory.

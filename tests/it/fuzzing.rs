@@ -39,6 +39,8 @@ fn seeds() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
         let id = path.parent().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
         let seen_as = match id.as_str() {
             "apk" => "lib/apk/db/installed".to_owned(),
+            "cargo" | "golang" => "usr/bin/a".to_owned(),
+            "classify" => "usr/bin/node".to_owned(),
             "dpkg" if path.ends_with("copyright") => "usr/share/doc/a/copyright".to_owned(),
             "dpkg" => "var/lib/dpkg/status".to_owned(),
             "npm" => "node_modules/a/package.json".to_owned(),
@@ -48,7 +50,10 @@ fn seeds() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
         };
         [seen_as.as_bytes(), b"\n", &std::fs::read(path).unwrap()].concat()
     };
+    let folders = ["golang", "cargo", "classify"].map(|id| format!("testdata/inventory/{id}"));
+    let programs = folders.iter().flat_map(|folder| read(files(folder)));
     let mut seeds = BTreeMap::from([
+        ("program", programs.map(|program| [&[0], program.as_slice()].concat()).collect()),
         ("document", blobs.iter().filter(|blob| blob.starts_with(b"{")).cloned().collect()),
         ("check", checks.collect()),
         ("layer", layers.collect()),

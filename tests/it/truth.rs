@@ -6,9 +6,13 @@ use std::path::Path;
 use portcullis::model::evidence::PlatformEvidence;
 use portcullis::model::fact::Fact;
 use portcullis::model::inventory::{Inventory, Package};
+use portcullis::model::layer::Scope;
 use serde_json::Value;
 
 use crate::support::{evidence, shared};
+
+/// The types of the application's packages whose catalogers exist.
+const APP: &[&str] = &["apk", "pypi", "npm", "golang", "cargo"];
 
 /// Images, where they are, and the package types whose catalogers exist.
 const IMAGES: &[(&str, &str, &[&str])] = &[
@@ -17,10 +21,10 @@ const IMAGES: &[(&str, &str, &[&str])] = &[
     ("alpine-3.20-schema2", "oci:", &["apk"]),
     ("debian-12-minbase", "oci:", &["deb"]),
     ("distroless-debian12", "oci:", &["deb"]),
-    ("app-multi", "oci:", &["apk", "pypi", "npm"]),
-    ("app-multi-zstd", "oci:", &["apk", "pypi", "npm"]),
-    ("app-multi-plain", "oci:", &["apk", "pypi", "npm"]),
-    ("app-multi.docker", "docker-archive:", &["apk", "pypi", "npm"]),
+    ("app-multi", "oci:", APP),
+    ("app-multi-zstd", "oci:", APP),
+    ("app-multi-plain", "oci:", APP),
+    ("app-multi.docker", "docker-archive:", APP),
 ];
 
 /// How often a package of that type, name, version and introducing layer stands somewhere.
@@ -47,7 +51,9 @@ fn expected(image: &Value, kinds: &[&str]) -> Count {
     let mut count = Count::new();
     for package in image["packages"].as_array().unwrap() {
         let text = |key: &str| package[key].as_str().unwrap().to_owned();
-        if kinds.contains(&text("type").as_str()) {
+        // The image's own programs are no packages that somebody installed; they are marked.
+        let own = package["kind"] == "mod" || package["root"] == true;
+        if kinds.contains(&text("type").as_str()) && !own {
             let key = (text("type"), text("name"), text("version"), package["layer"].as_u64().unwrap());
             *count.entry(key).or_default() += 1;
         }
@@ -57,7 +63,8 @@ fn expected(image: &Value, kinds: &[&str]) -> Count {
 
 fn found(inventory: &Inventory) -> Count {
     let mut count = Count::new();
-    let counts = |package: &&Package| package.vendored_in.is_none() && !package.application;
+    let counts =
+        |package: &&Package| package.vendored_in.is_none() && !package.application && !package.guessed;
     for package in inventory.packages.iter().filter(counts) {
         let layer = package.layer.index as u64;
         let key = (package.kind.to_owned(), package.name.clone(), package.version.clone(), layer);
@@ -88,6 +95,39 @@ fn every_package_of_truth_is_listed_with_its_layer_and_none_besides() {
             }
         }
     }
+}
+
+#[test]
+fn programs_are_marked_as_the_image_s_own_and_say_what_they_need() {
+    let Some(data) = shared("data") else { return };
+    let evidence = evidence(&location(&data, "app-multi", "oci:"));
+    let inventory = inventory(&evidence.platforms.known().unwrap()[0]);
+    let own = inventory.packages.iter().filter(|package| matches!(package.kind, "golang" | "cargo"));
+    let own: Vec<_> = own
+        .filter(|package| package.application)
+        .map(|package| {
+            (package.purl.to_string(), package.locations.iter().map(ToString::to_string).collect())
+        })
+        .collect();
+    let expected: [(&str, &[&str]); 2] = [
+        ("pkg:cargo/price-feed@0.3.1", &["usr/local/bin/pf", "usr/local/bin/price-feed"]),
+        ("pkg:golang/example.com/acme/ledger@%28devel%29", &["usr/local/bin/ledger"]),
+    ];
+    let expected: Vec<(String, Vec<String>)> = expected
+        .iter()
+        .map(|(purl, paths)| ((*purl).to_owned(), paths.iter().map(|path| (*path).to_owned()).collect()))
+        .collect();
+    assert_eq!(own, expected);
+    let truth = truth(&data, "app-multi");
+    let builds = inventory.packages.iter().filter(|package| package.scope == Scope::Build);
+    let builds: Vec<&str> = builds.map(|package| package.name.as_str()).collect();
+    let packages = truth["images"][0]["packages"].as_array().unwrap().iter();
+    let expected = packages.filter(|package| package["kind"] == "build");
+    assert_eq!(builds, expected.map(|package| package["name"].as_str().unwrap()).collect::<Vec<_>>());
+    // Built without modules: nobody knows which libraries it has.
+    let gaps: Vec<_> = inventory.gaps.iter().filter(|gap| gap.cataloger == "golang").collect();
+    assert_eq!(gaps.len(), 1, "{gaps:?}");
+    assert_eq!(gaps[0].path.to_string(), "usr/local/bin/shfmt");
 }
 
 #[test]

@@ -55,7 +55,8 @@ fn versioned(name: &str, stem: &str) -> bool {
 fn library(name: &str, stem: &str) -> bool {
     let rest = name.strip_prefix(stem).and_then(|rest| rest.split_once(".so"));
     rest.is_some_and(|(between, behind)| {
-        let is_version = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'm'));
+        let is_version =
+            |text: &str| text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'm'));
         is_version(between) && is_version(behind)
     })
 }

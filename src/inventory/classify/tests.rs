@@ -58,7 +58,8 @@ fn what_only_mentions_a_program_is_not_it() {
         assert_eq!(parse(path, text), [], "{path}");
     }
     let wants = |path: &str| Classify.wants(&path.into(), b"\x7fELF");
-    for path in ["usr/bin/gzip", "usr/bin/phpize", "usr/bin/perldoc", "usr/lib/libsslx.so", "opt/nginx/conf"] {
+    for path in ["usr/bin/gzip", "usr/bin/phpize", "usr/bin/perldoc", "usr/lib/libsslx.so", "opt/nginx/conf"]
+    {
         assert!(!wants(path), "{path}");
     }
     assert!(!Classify.wants(&"usr/bin/perl".into(), b"#!/bin/sh"));

@@ -12,7 +12,10 @@ fn parse(bytes: &[u8]) -> Result<Facts, Unreadable> {
 }
 
 fn elf(modules: &str) -> Vec<u8> {
-    Elf::new().section(".text", [0x90; 40]).section(".go.buildinfo", go("go1.21.5 X:loopvar", modules)).build()
+    Elf::new()
+        .section(".text", [0x90; 40])
+        .section(".go.buildinfo", go("go1.21.5 X:loopvar", modules))
+        .build()
 }
 
 fn named(facts: &Facts) -> Vec<String> {
@@ -132,17 +135,6 @@ fn the_toolchain_is_a_release() {
     let facts = parse(&devel).unwrap();
     assert_eq!(named(&facts), ["a@v1"]);
     assert!(facts.unreadable[0].contains("unknown version of Go"));
-}
-
-#[test]
-fn write_data_tmp() {
-    std::fs::write("testdata/inventory/golang/tool", elf(MODULES)).unwrap();
-    let a = super::super::program::testing::audit(r#"{"packages":[
-    {"name":"demo","version":"0.1.0","source":"local","root":true,"dependencies":[1,2]},
-    {"name":"autocfg","version":"1.1.0","source":"crates.io","kind":"build"},
-    {"name":"url","version":"2.1.1","source":"crates.io"}],"format":1}"#);
-    std::fs::write("testdata/inventory/cargo/demo", Elf::new().section(".dep-v0", a).build()).unwrap();
-    std::fs::write("testdata/inventory/classify/node", Elf::new().section(".rodata", *b"\0node.js/v20.1.0\0").build()).unwrap();
 }
 
 #[test]

@@ -54,7 +54,11 @@ impl Structure {
 
     /// Where Go's build information is looked for: address and size (`debug/buildinfo`, `DataStart`).
     pub(in crate::inventory) fn go_data(&self) -> Option<(u64, u64)> {
-        let named = self.sections.iter().flatten().find(|section| matches!(section.name.as_slice(), GO_ELF | GO_MACHO));
+        let named = self
+            .sections
+            .iter()
+            .flatten()
+            .find(|section| matches!(section.name.as_slice(), GO_ELF | GO_MACHO));
         named.map(|section| (section.address, section.size)).or(self.writable)
     }
 
@@ -139,7 +143,8 @@ fn elf(program: &Program<'_>) -> Result<Structure, String> {
     let (mut segments_count, section_entry) = (half(44, 56), half(46, 58));
     let (mut sections_count, mut names_index) = (half(48, 60), half(50, 62));
     // gABI: numbers too large for the header stand in the first section's.
-    let first = (sections_at > 0 && (sections_count == 0 || names_index == 0xffff || segments_count == 0xffff))
+    let first = (sections_at > 0
+        && (sections_count == 0 || names_index == 0xffff || segments_count == 0xffff))
         .then(|| program.get(sections_at, words.pick(40, 64) as u64))
         .flatten();
     if let Some(first) = first {
@@ -244,7 +249,12 @@ fn pe(program: &Program<'_>) -> Result<Structure, String> {
         if let Some(name) = looked_up(name) {
             // The file's bytes are padded, the section's own are `VirtualSize`.
             let own = words.int(entry, 8, 4);
-            sections.push(Section { name, offset, size: if own == 0 { size } else { size.min(own) }, address });
+            sections.push(Section {
+                name,
+                offset,
+                size: if own == 0 { size } else { size.min(own) },
+                address,
+            });
         }
     }
     structure.sections = Ok(sections);
@@ -260,9 +270,8 @@ fn universal(program: &Program<'_>, wide: bool) -> Result<Vec<Structure>, String
     let entry = words.pick(20, 32);
     let table = table(program, "architecture", 8, count, entry as u64, entry)?;
     // All are asked for before one is answered for, so that one more reading is enough.
-    let read: Vec<_> = table
-        .map(|entry| macho(program, words.address(entry, 8, 8), words.address(entry, 12, 16)))
-        .collect();
+    let read: Vec<_> =
+        table.map(|entry| macho(program, words.address(entry, 8, 8), words.address(entry, 12, 16))).collect();
     read.into_iter().collect()
 }
 

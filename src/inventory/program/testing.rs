@@ -76,9 +76,7 @@ impl Elf {
             self.put(&mut body, *field, if self.wide { 8 } else { 4 });
         }
         let strings = (own, names_at, names.len() as u64);
-        for ((name, at, len), kind) in
-            places.iter().map(|place| (*place, 1)).chain([(strings, 3)])
-        {
+        for ((name, at, len), kind) in places.iter().map(|place| (*place, 1)).chain([(strings, 3)]) {
             self.put(&mut body, name, 4);
             self.put(&mut body, kind, 4);
             self.put(&mut body, if kind == 1 { 3 } else { 0 }, word);
@@ -92,7 +90,8 @@ impl Elf {
         let mut head = b"\x7fELF".to_vec();
         head.extend([if self.wide { 2 } else { 1 }, if self.big { 2 } else { 1 }, 1]);
         head.resize(16, 0);
-        for (value, len) in [(2, 2), (62, 2), (1, 4), (0, word), (header, word), (sections_at, word), (0, 4)] {
+        for (value, len) in [(2, 2), (62, 2), (1, 4), (0, word), (header, word), (sections_at, word), (0, 4)]
+        {
             self.put(&mut head, value, len);
         }
         let count = places.len() as u64;

@@ -75,7 +75,9 @@ fn strings_and_sections_that_went_by_are_read_again() {
 
 #[test]
 fn large_programs_are_classified_and_others_say_nothing() {
-    let text = |at: usize| Elf::new().gap(at).section(".rodata", *b"\0OpenSSL 3.0.11 19").gap(LARGE).section("x", *b"y");
+    let text = |at: usize| {
+        Elf::new().gap(at).section(".rodata", *b"\0OpenSSL 3.0.11 19").gap(LARGE).section("x", *b"y")
+    };
     for at in [1, 100_000, (1 << 16) - 500, (1 << 16) - 250] {
         let facts = alike("bin/openssl", &text(at).build(), 1);
         assert_eq!(facts[2].packages[0].version, "3.0.11");
