@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
-use super::super::program::testing::{Elf, audit, macho, pe, universal};
 use super::*;
+use crate::inventory::program::testing::{Elf, audit, macho, pe, universal};
 
 const JSON: &str = r#"{"packages":[
     {"name":"demo","version":"0.1.0","source":"local","root":true,"dependencies":[1,2]},

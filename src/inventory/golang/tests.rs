@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
-use super::super::program::testing::{BASE, Elf, go, macho, old_go, pe, universal};
 use super::*;
+use crate::inventory::program::testing::{BASE, Elf, go, macho, old_go, pe, universal};
 
 const MODULES: &str = "path\texample.org/tool/cmd\nmod\texample.org/tool\tv1.2.0\th1:x=\n\
     dep\tgolang.org/x/net\tv0.7.0\th1:y=\ndep\texample.org/old\tv1.0.0\n=>\texample.org/fork\tv1.0.1\th1:z=\n\
