@@ -67,7 +67,10 @@ fn seeds() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
         let bytes = if id == "chisel" { zstd::encode_all(bytes.as_slice(), 1).unwrap() } else { bytes };
         [seen_as.as_bytes(), b"\n", &bytes].concat()
     };
+    let folders = ["golang", "cargo", "classify"].map(|id| format!("testdata/inventory/{id}"));
+    let programs = folders.iter().flat_map(|folder| read(files(folder)));
     let mut seeds = BTreeMap::from([
+        ("program", programs.map(|program| [&[0], program.as_slice()].concat()).collect()),
         ("document", blobs.iter().filter(|blob| blob.starts_with(b"{")).cloned().collect()),
         ("check", checks.collect()),
         ("layer", layers.collect()),

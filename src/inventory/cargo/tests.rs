@@ -72,7 +72,7 @@ fn a_name_in_some_data_is_no_section() {
 #[test]
 fn the_test_data_is_read() {
     let facts = parse(include_bytes!("../../../testdata/inventory/cargo/demo")).unwrap();
-    assert_eq!(facts, parse(&elf(JSON)).map(|facts| facts).unwrap());
+    assert_eq!(facts, parse(&elf(JSON)).unwrap());
 }
 
 proptest! {

@@ -6,7 +6,7 @@ use crate::inventory::program::testing::Elf;
 fn parse(path: &str, text: &[u8]) -> Vec<(String, String)> {
     let elf = Elf::new().section(".rodata", [b"text\0".as_slice(), text, b"\0more"].concat()).build();
     let path = ImagePath::from(path);
-    assert!(Classify.wants(&path, elf.get(..16).unwrap()), "{path}");
+    assert!(Classify.wants(&path, &elf[..16]), "{path}");
     let facts = Classify.parse(&path, &elf).unwrap();
     assert!(facts.packages.iter().all(|package| package.guessed));
     facts.packages.into_iter().map(|package| (package.name, package.version)).collect()

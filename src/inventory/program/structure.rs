@@ -204,7 +204,7 @@ fn elf_sections(
     let mut sections = Vec::new();
     for entry in entries {
         let name = usize::try_from(words.int(entry, 0, 4)).ok().and_then(|at| names.get(at..));
-        let Some(name) = name.and_then(|name| looked_up(name)) else { continue };
+        let Some(name) = name.and_then(looked_up) else { continue };
         // SHT_NOBITS has a size and no bytes.
         let size = if words.int(entry, 4, 4) == 8 { 0 } else { words.address(entry, 20, 32) };
         sections.push(Section {

@@ -13,9 +13,11 @@ use crate::model::inventory::{Inventory, LayerRef};
 const JSON: &str = r#"{"packages":[{"name":"demo","version":"0.1.0"}]}"#;
 const LARGE: usize = 34 << 20;
 
+type Twice = (Result<Facts, Unreadable>, Result<Facts, Unreadable>, usize);
+
 /// What each cataloger says of a program that is held, and of one that streams by, with the number of
 /// readings that it took.
-fn both(path: &str, bytes: &[u8]) -> Vec<(Result<Facts, Unreadable>, Result<Facts, Unreadable>, usize)> {
+fn both(path: &str, bytes: &[u8]) -> Vec<Twice> {
     let path = ImagePath::from(path);
     let head = &bytes[..16];
     let wanting = CATALOGERS.iter().copied().filter(|cataloger| cataloger.wants(&path, head));
@@ -40,7 +42,7 @@ fn both(path: &str, bytes: &[u8]) -> Vec<(Result<Facts, Unreadable>, Result<Fact
 
 fn alike(path: &str, bytes: &[u8], readings: usize) -> Vec<Facts> {
     assert!(bytes.len() as u64 > WHOLE);
-    let of = |(held, streamed, took): (Result<Facts, Unreadable>, Result<Facts, Unreadable>, usize)| {
+    let of = |(held, streamed, took): Twice| {
         assert_eq!(held, streamed);
         assert!(took <= readings, "{took} readings");
         held.unwrap_or_default()
@@ -161,7 +163,7 @@ proptest! {
         start in 0_u64..200_000, len in 1_u64..70_000, chunk in 1_usize..70_000,
     ) {
         let bytes: Vec<u8> = (0_u32..200_000).map(|at| (at % 251) as u8).collect();
-        let mut kept = kept::Kept::new(bytes.len() as u64, Vec::new(), &[start..start + len]);
+        let mut kept = kept::Kept::new(bytes.len() as u64, Vec::new(), std::slice::from_ref(&(start..start + len)));
         bytes.chunks(chunk).for_each(|chunk| kept.feed(chunk));
         let program = kept.program(true);
         let expected = bytes.get(start as usize..(start + len) as usize);
