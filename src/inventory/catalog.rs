@@ -265,16 +265,7 @@ impl<'a> Pass<'a> {
         }
         self.forget_earlier(&path, &entry);
         if header.kind == Kind::File {
-            if header.size < LARGE {
-                self.catalog(&path, header.size, bytes)?;
-            } else {
-                let mut sum = crc32fast::Hasher::new();
-                let mut tap = |read: &[u8]| sum.update(read);
-                let mut tapped = Tapped::new(bytes, &mut tap);
-                self.catalog(&path, header.size, &mut tapped)?;
-                tapped.drain()?;
-                self.observer.sum(&path, header.size, sum.finalize());
-            }
+            self.file(&path, header.size, bytes)?;
         }
         self.last.insert(path.clone(), self.inventory.entries.len());
         self.inventory.entries.push((path, entry));
@@ -349,6 +340,20 @@ impl<'a> Pass<'a> {
         if let Some(gone) = self.gaps.remove(path) {
             self.named -= gone.len();
         }
+    }
+
+    /// A regular file; a large one gets a checksum on the way.
+    fn file(&mut self, path: &ImagePath, size: u64, bytes: &mut dyn Read) -> Result<(), tar::Error> {
+        if size < LARGE {
+            return self.catalog(path, size, bytes);
+        }
+        let mut sum = crc32fast::Hasher::new();
+        let mut tap = |read: &[u8]| sum.update(read);
+        let mut tapped = Tapped::new(bytes, &mut tap);
+        self.catalog(path, size, &mut tapped)?;
+        tapped.drain()?;
+        self.observer.sum(path, size, sum.finalize());
+        Ok(())
     }
 
     fn catalog(&mut self, path: &ImagePath, size: u64, bytes: &mut dyn Read) -> Result<(), tar::Error> {

@@ -35,38 +35,6 @@ fn seeds() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
     let layers = blobs.iter().flat_map(|blob| (0..3).map(|choice| [&[choice][..], blob].concat()));
     let documents = blobs.iter().filter(|blob| blob.starts_with(b"{"));
     let checks = documents.flat_map(|blob| (0..3).map(|choice| [&[choice][..], blob].concat()));
-    let cataloger = |path: PathBuf| {
-        let id = path.parent().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
-        let seen_as = match id.as_str() {
-            "apk" => "lib/apk/db/installed".to_owned(),
-            "bitnami" => "opt/bitnami/demo/.spdx-demo.spdx".to_owned(),
-            "cargo" => "usr/bin/demo".to_owned(),
-            "classify" => format!("usr/bin/{}", path.file_name().unwrap().to_str().unwrap()),
-            "golang" => "usr/bin/tool".to_owned(),
-            "chisel" => "var/lib/chisel/manifest.wall".to_owned(),
-            "composer" => "vendor/composer/installed.json".to_owned(),
-            "conda" => "conda-meta/demo-1.0-py39_0.json".to_owned(),
-            "egg" => "lib/a.egg".to_owned(),
-            "java" => "opt/a.jar".to_owned(),
-            "yarn" => "srv/.yarn/cache/a.zip".to_owned(),
-            "dpkg" if path.ends_with("copyright") => "usr/share/doc/a/copyright".to_owned(),
-            "dpkg" => "var/lib/dpkg/status".to_owned(),
-            "gem" => "specifications/demo-1.2-x86_64-linux.gemspec".to_owned(),
-            "jdk" => "opt/java/release".to_owned(),
-            "npm" => "node_modules/a/package.json".to_owned(),
-            "nuget" => "app/demo.deps.json".to_owned(),
-            "opkg" => "usr/lib/opkg/status".to_owned(),
-            "os-release" => "etc/os-release".to_owned(),
-            "pacman" => "var/lib/pacman/local/lib-demo-1-2/desc".to_owned(),
-            "pypi" => "lib/a-1.dist-info/METADATA".to_owned(),
-            "rpm" => format!("var/lib/rpm/{}", path.file_name().unwrap().to_str().unwrap()),
-            other => panic!("say which path `{other}` reads"),
-        };
-        let bytes = std::fs::read(path).unwrap();
-        // The manifest's text is kept readable; chisel compresses it.
-        let bytes = if id == "chisel" { zstd::encode_all(bytes.as_slice(), 1).unwrap() } else { bytes };
-        [seen_as.as_bytes(), b"\n", &bytes].concat()
-    };
     let folders = ["golang", "cargo", "classify"].map(|id| format!("testdata/inventory/{id}"));
     let programs = folders.iter().flat_map(|folder| read(files(folder)));
     let mut seeds = BTreeMap::from([
@@ -105,6 +73,40 @@ fn seeds() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
         known.push(std::fs::read(&path).unwrap());
     }
     seeds
+}
+
+/// A cataloger's test data, after the path under which it reads it.
+fn cataloger(path: PathBuf) -> Vec<u8> {
+    let id = path.parent().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
+    let seen_as = match id.as_str() {
+        "apk" => "lib/apk/db/installed".to_owned(),
+        "bitnami" => "opt/bitnami/demo/.spdx-demo.spdx".to_owned(),
+        "cargo" => "usr/bin/demo".to_owned(),
+        "classify" => format!("usr/bin/{}", path.file_name().unwrap().to_str().unwrap()),
+        "golang" => "usr/bin/tool".to_owned(),
+        "chisel" => "var/lib/chisel/manifest.wall".to_owned(),
+        "composer" => "vendor/composer/installed.json".to_owned(),
+        "conda" => "conda-meta/demo-1.0-py39_0.json".to_owned(),
+        "egg" => "lib/a.egg".to_owned(),
+        "java" => "opt/a.jar".to_owned(),
+        "yarn" => "srv/.yarn/cache/a.zip".to_owned(),
+        "dpkg" if path.ends_with("copyright") => "usr/share/doc/a/copyright".to_owned(),
+        "dpkg" => "var/lib/dpkg/status".to_owned(),
+        "gem" => "specifications/demo-1.2-x86_64-linux.gemspec".to_owned(),
+        "jdk" => "opt/java/release".to_owned(),
+        "npm" => "node_modules/a/package.json".to_owned(),
+        "nuget" => "app/demo.deps.json".to_owned(),
+        "opkg" => "usr/lib/opkg/status".to_owned(),
+        "os-release" => "etc/os-release".to_owned(),
+        "pacman" => "var/lib/pacman/local/lib-demo-1-2/desc".to_owned(),
+        "pypi" => "lib/a-1.dist-info/METADATA".to_owned(),
+        "rpm" => format!("var/lib/rpm/{}", path.file_name().unwrap().to_str().unwrap()),
+        other => panic!("say which path `{other}` reads"),
+    };
+    let bytes = std::fs::read(path).unwrap();
+    // The manifest's text is kept readable; chisel compresses it.
+    let bytes = if id == "chisel" { zstd::encode_all(bytes.as_slice(), 1).unwrap() } else { bytes };
+    [seen_as.as_bytes(), b"\n", &bytes].concat()
 }
 
 /// The data of the cataloger, each after the byte that chooses its container.

@@ -64,10 +64,9 @@ fn found(blob: &[u8], tar: &[u8], compression: Compression, annotations: &[(&str
     let (inventory, _) = catalog_layer(blob, &layer, "layer", &Limits::default()).unwrap();
     let notes = inventory.observed.notes.iter();
     notes
-        .filter_map(|note| match &note.what {
-            What::Table(text) => Some(format!("{}: {text}", note.path)),
-            What::Unsearched => Some("unseen".to_owned()),
-            _ => None,
+        .filter_map(|note| {
+            let What::Table(text) = &note.what else { return None };
+            Some(format!("{}: {text}", note.path))
         })
         .collect()
 }
