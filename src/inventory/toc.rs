@@ -86,13 +86,17 @@ impl Checker {
     pub(super) fn of(layer: &LayerBlob) -> Option<Self> {
         let BlobName::Descriptor(descriptor) = &layer.blob else { return None };
         let note = |key: &str| descriptor.annotations.get(key).map(String::as_str);
-        let in_blob = note("io.github.containers.zstd-chunked.manifest-checksum");
+        // containers/storage has written the key in two forms.
+        let chunked = |key: &str| {
+            ["io.github.containers", "io.containers"]
+                .iter()
+                .find_map(|prefix| note(&format!("{prefix}.zstd-chunked.{key}")))
+        };
+        let in_blob = chunked("manifest-checksum");
         let in_archive = note("containerd.io/snapshot/stargz/toc.digest");
         let promise = match (in_blob, in_archive) {
             (None, None) => return None,
-            (Some(digest), _) => {
-                promised(digest, note("io.github.containers.zstd-chunked.manifest-position"))
-            }
+            (Some(digest), _) => promised(digest, chunked("manifest-position")),
             (None, Some(digest)) => digest
                 .parse()
                 .map(|digest| Promise { digest, frame: None })

@@ -15,9 +15,11 @@ use portcullis::inventory::{Merged, catalog_layer};
 use portcullis::layout;
 use portcullis::model::fault::Fault;
 use portcullis::model::layer::Entry;
+use portcullis::model::observed::Topic;
 use portcullis::model::violation::CheckSeverity;
 
 use crate::support::shared;
+use crate::support::skopeo::skopeo;
 
 /// Every platform of an image, with the faults of layers that could not be read.
 fn read(location: &str) -> (Vec<PlatformLayers>, Vec<Fault>) {
@@ -191,5 +193,28 @@ fn what_is_broken_fires() {
         }
         let found = ids(&lines, CheckSeverity::High).iter().any(|id| *id != ENDED);
         assert_eq!(found, grave, "{image}: {lines:#?}");
+    }
+}
+
+#[test]
+fn a_table_of_contents_by_another_tool_contradicts_nothing() {
+    let Some(skopeo) = skopeo() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let copy = format!("oci:{}:v1", directory.path().join("chunked").display());
+    let options =
+        ["copy", "--dest-compress", "--dest-compress-format=zstd:chunked", "oci:testdata/demo/image:1.4.2"];
+    let arguments: Vec<String> =
+        options.iter().map(|text| (*text).to_owned()).chain([copy.clone()]).collect();
+    assert!(skopeo.run(&arguments).status.success());
+    let (store, image) = layout::open(&copy.parse().unwrap(), None, &Limits::default()).unwrap();
+    for (index, layer) in image.platforms[0].layers.iter().enumerate() {
+        let BlobName::Descriptor(descriptor) = &layer.blob else {
+            panic!("a layout's layer has a descriptor")
+        };
+        assert!(descriptor.annotations.keys().any(|key| key.ends_with("zstd-chunked.manifest-checksum")));
+        let reader = store.blob(&layer.blob).unwrap();
+        let (inventory, _) = catalog_layer(reader, layer, "layer", &Limits::default()).unwrap();
+        let notes = &inventory.observed.notes;
+        assert!(notes.iter().all(|note| note.what.topic() != Topic::Table), "layer {index}: {notes:?}");
     }
 }

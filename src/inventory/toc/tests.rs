@@ -78,6 +78,13 @@ fn estargz(table: &str, digest: &Digest) -> Vec<String> {
 }
 
 fn chunked(table: &str, position: Option<&str>) -> Vec<String> {
+    let [new, old] =
+        ["io.github.containers", "io.containers"].map(|prefix| chunked_by(prefix, table, position));
+    assert_eq!(new, old, "both keys");
+    new
+}
+
+fn chunked_by(prefix: &str, table: &str, position: Option<&str>) -> Vec<String> {
     let tar = archive(None);
     let frame = zstd::encode_all(table.as_bytes(), 1).unwrap();
     let mut blob = zstd::encode_all(tar.as_slice(), 1).unwrap();
@@ -85,8 +92,8 @@ fn chunked(table: &str, position: Option<&str>) -> Vec<String> {
     blob.extend(u32::try_from(frame.len()).unwrap().to_le_bytes());
     let at = format!("{}:{}:{}:1", blob.len(), frame.len(), table.len());
     blob.extend(&frame);
-    let prefix = "io.github.containers.zstd-chunked.manifest-";
-    let (checksum, place) = (format!("{prefix}checksum"), format!("{prefix}position"));
+    let key = |last: &str| format!("{prefix}.zstd-chunked.manifest-{last}");
+    let (checksum, place) = (key("checksum"), key("position"));
     let notes = [
         (checksum.as_str(), Digest::sha256(&frame).to_string()),
         (place.as_str(), position.map_or(at, str::to_owned)),
