@@ -84,23 +84,27 @@ pub fn catalog_aliases(
             if own {
                 forget_unread(inventory, &key);
             }
-            let facts = match read.give(cataloger, &alias.seen_as, header.size) {
-                Given::Facts(facts) => facts,
-                Given::Gap(cause) => {
-                    inventory.gapped.insert(path.clone());
-                    inventory.gaps.push(gap(path.clone(), alias.cataloger, cause));
-                    Default::default()
+            let unread = match read.give(cataloger, &alias.seen_as, header.size) {
+                Given::Facts(facts) => {
+                    if own {
+                        inventory.facts.insert(key, facts);
+                    } else {
+                        inventory.aliased.insert(alias.clone(), facts);
+                    }
+                    continue;
                 }
+                Given::Gap(cause) => cause,
                 Given::Again(_) => {
-                    let cause = "what it says of itself lies scattered all over it (limit `pieces`)";
-                    inventory.gapped.insert(path.clone());
-                    inventory.gaps.push(gap(path.clone(), alias.cataloger, cause.into()));
-                    Default::default()
+                    "what it says of itself lies scattered all over it (limit `pieces`)".to_owned()
                 }
             };
             if own {
-                inventory.facts.insert(key, facts);
+                inventory.gapped.insert(path.clone());
+                inventory.gaps.push(gap(path.clone(), alias.cataloger, unread));
             } else {
+                // A gap of that name and not of the layer: another image may have the layer without the link.
+                let mut facts = Facts::default();
+                facts.blame(unread);
                 inventory.aliased.insert(alias.clone(), facts);
             }
         }
