@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::cache;
 use crate::check::documents::{Answer, Documents, Oddity, OddityKind};
 use crate::check::hanging::Hanging;
 use crate::check::{Expected, Subject, check};
@@ -42,12 +43,18 @@ pub static TARGETS: &[(&str, Target)] = &[
     ("archive", archives),
     ("rpm", rpm),
     ("program", program),
+    ("cached", cached),
     ("version", versions),
     ("name", names),
     ("record", record),
     ("segment", segment),
     ("policy", policy),
 ];
+
+/// What lies in the cache of layers, unpacked.
+pub fn cached(bytes: &[u8]) {
+    cache::reread(bytes);
+}
 
 /// Manifests, indexes, configs, and JSON as such.
 pub fn documents(bytes: &[u8]) {

@@ -26,6 +26,7 @@ pub mod sbom;
 pub mod signature;
 pub mod version;
 
+pub mod cache;
 pub mod feed;
 pub mod layout;
 pub mod registry;

@@ -53,9 +53,13 @@ pub(super) struct Global {
     /// When to colour the text report
     #[arg(long, global = true, env = "PORTCULLIS_COLOR", value_name = "WHEN", default_value = "auto")]
     pub(super) color: Color,
-    /// Where compiled advisories are kept [default: portcullis in the user's cache directory]
+    /// Where compiled advisories and what was read of layers are kept [default: portcullis in the user's cache
+    /// directory]
     #[arg(long, global = true, env = "PORTCULLIS_CACHE_DIR", value_name = "DIR")]
     pub(super) cache_dir: Option<PathBuf>,
+    /// Read every layer, also those that were read before, and keep nothing of them
+    #[arg(long, global = true, env = "PORTCULLIS_NO_CACHE", value_parser = switch())]
+    pub(super) no_cache: bool,
     /// No network at all: what is in a registry is undecided
     #[arg(long, global = true, env = "PORTCULLIS_OFFLINE", value_parser = switch())]
     pub(super) offline: bool,

@@ -54,6 +54,7 @@ pub(super) fn each<T>(
     stands_for(args.stands_for.as_ref(), &args.images)?;
     let limits = Limits::default();
     let registry = context.registry(&args.images)?;
+    let cache = context.layers();
     let one = |location: &Location| {
         let request = Request {
             location,
@@ -62,6 +63,7 @@ pub(super) fn each<T>(
             registry,
             snapshot,
             limits: &limits,
+            cache: cache.as_ref(),
         };
         let bar = context.progress();
         let answer = read(&request, &bar);

@@ -21,9 +21,11 @@ mod validate;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write};
 use std::path::PathBuf;
+use std::time::{Duration, UNIX_EPOCH};
 
 use clap::Parser as _;
 
+use crate::cache::LayerCache;
 use crate::model::location::Location;
 use crate::model::path::escape;
 use crate::registry::Registry;
@@ -132,6 +134,17 @@ impl Context {
         images: impl IntoIterator<Item = &'a Location>,
     ) -> Result<Option<&Registry>, Failure> {
         self.registries.client(&self.global, images)
+    }
+
+    /// What was read of layers before. Where it cannot be kept, every layer is read.
+    fn layers(&self) -> Option<LayerCache> {
+        if self.global.no_cache {
+            return None;
+        }
+        let since_1970 = Duration::from_secs(clock::now().as_second().try_into().unwrap_or_default());
+        LayerCache::open(&self.cache_dir().ok()?, UNIX_EPOCH + since_1970)
+            .map_err(|error| self.complain(&format!("{error}: every layer is read")))
+            .ok()
     }
 
     fn cache_dir(&self) -> Result<PathBuf, Failure> {

@@ -1,10 +1,11 @@
 //! Progress on the terminal's standard error; nothing in a pipe.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::gate;
+use crate::model::path::escape;
 
 /// A bar over the stored bytes of the layers.
 #[derive(Debug)]
@@ -44,6 +45,12 @@ impl gate::Progress for Bar {
         self.0.set_style(ProgressStyle::default_spinner());
         self.0.set_message(format!("opening the advisories for {ecosystem}"));
         self.0.tick();
+    }
+
+    fn warn(&self, message: &str) {
+        let line = format!("portcullis: {}", escape(message.as_bytes()));
+        // Where even that cannot be said, no answer changes.
+        self.0.suspend(|| drop(writeln!(std::io::stderr().lock(), "{line}")));
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) fn run(args: &SbomArgs, context: &Context, out: &mut dyn Write) -> Re
         opened.narrow(&platform);
     }
     let bar = context.progress();
-    let evidence = opened.inspect(&limits, &bar).evidence;
+    let evidence = opened.inspect(&limits, context.layers().as_ref(), &bar).evidence;
     drop(bar);
     let mut exit = Exit::Admit;
     for platform in readable(&evidence)? {

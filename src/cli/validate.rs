@@ -73,7 +73,7 @@ fn one(
         }
     };
     let bar = context.progress();
-    let mut inspected = opened.inspect(&limits, &bar);
+    let mut inspected = opened.inspect(&limits, None, &bar);
     drop(bar);
     if let Some(reference) = &args.image.stands_for {
         inspected.evidence.reference = Fact::Known(reference.clone());

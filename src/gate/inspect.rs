@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::cache::LayerCache;
 use crate::check::{LayerFacts, PlatformLayers};
 use crate::image::layer::Verified;
 use crate::image::limits::Limits;
@@ -33,6 +34,8 @@ pub trait Progress: Sync {
     /// The advisories of an ecosystem are about to be opened, which takes seconds where they must be
     /// compiled first.
     fn advisories(&self, ecosystem: &str);
+    /// Something went wrong that changes no answer.
+    fn warn(&self, message: &str);
 }
 
 /// Why there is nothing to judge: the user must say something else.
@@ -110,10 +113,10 @@ impl Opened {
         }
     }
 
-    /// Reads the layers. Findings and snapshot are left [`Fact::Absent`]: nobody looked for them yet. What
-    /// could not be read is among the faults.
+    /// Reads the layers, those apart that the cache knows. Findings and snapshot are left [`Fact::Absent`]:
+    /// nobody looked for them yet. What could not be read is among the faults.
     #[must_use]
-    pub fn inspect(self, limits: &Limits, progress: &dyn Progress) -> Inspected {
+    pub fn inspect(self, limits: &Limits, cache: Option<&LayerCache>, progress: &dyn Progress) -> Inspected {
         let Self { mut evidence, found } = self;
         let Some((source, image)) = found else { return Inspected { evidence, found: None } };
         if image.platforms.is_empty() {
@@ -128,9 +131,12 @@ impl Opened {
             evidence.platforms = Fact::Unknown(cause);
             return Inspected { evidence, found: Some(Found { source, image, layers: Vec::new() }) };
         }
-        let reading = Reading { source: &source, limits, progress };
+        let reading = Reading { source: &source, limits, cache, progress };
         let (platforms, layers) = reading.platforms(&image, &mut evidence.faults);
         evidence.platforms = Fact::Known(platforms);
+        if let Some(cache) = cache {
+            cache.tidy();
+        }
         Inspected { evidence, found: Some(Found { source, image, layers }) }
     }
 }
@@ -158,6 +164,7 @@ type LayerRead = Result<(Arc<LayerInventory>, Verified), Fault>;
 struct Reading<'a> {
     source: &'a Source,
     limits: &'a Limits,
+    cache: Option<&'a LayerCache>,
     progress: &'a dyn Progress,
 }
 
@@ -187,7 +194,7 @@ impl Reading<'_> {
         let mut places: HashMap<String, usize> = HashMap::new();
         let mut answers = Vec::with_capacity(listed.len());
         for (index, layer) in listed {
-            let place = *places.entry(identity(layer)).or_insert_with(|| {
+            let place = *places.entry(layer.identity()).or_insert_with(|| {
                 work.push((index, layer));
                 work.len() - 1
             });
@@ -233,14 +240,28 @@ impl Reading<'_> {
         done.into_iter().map(|(_, read)| read).collect()
     }
 
-    /// Reads a layer. One that lies is read once more where that may help: a verdict that denies for a lie
+    /// Takes a layer from the cache, or reads it. One that lies is read once more where that may help: a verdict that denies for a lie
     /// must not rest on a proxy that spoiled a byte.
     fn layer(&self, index: usize, layer: &LayerBlob) -> LayerRead {
-        match self.layer_once(index, layer) {
+        if let Some((inventory, verified)) = self.cache.and_then(|cache| cache.get(layer, self.limits)) {
+            self.progress.advance(verified.size);
+            return Ok((Arc::new(inventory), verified));
+        }
+        let read = match self.layer_once(index, layer) {
             Err(fault) if fault.kind == FaultKind::Lie && self.source.may_mend() => {
                 self.layer_once(index, layer)
             }
             read => read,
+        }?;
+        self.keep(layer, &read.0, &read.1);
+        Ok(read)
+    }
+
+    /// Keeps what was read for the next time. That it cannot be kept changes no answer.
+    fn keep(&self, layer: &LayerBlob, inventory: &LayerInventory, verified: &Verified) {
+        let kept = self.cache.map(|cache| cache.put(layer, self.limits, inventory, verified));
+        if let Some(Err(error)) = kept {
+            self.progress.warn(&error.to_string());
         }
     }
 
@@ -328,6 +349,9 @@ impl Reading<'_> {
             let lie = reader.lie();
             catalog_aliases(reader, layer, &at, self.limits, aliases, Arc::make_mut(inventory))
                 .map_err(|fault| lie.explain(fault))?;
+            if let Some(verified) = verified.get(*index) {
+                self.keep(layer, inventory, verified);
+            }
         }
         let steps = image.config.layer_steps();
         let references: Vec<LayerRef> = verified
@@ -361,17 +385,6 @@ impl Reading<'_> {
             layers: layers.collect(),
         };
         Ok((inventory, layers))
-    }
-}
-
-/// What makes two listed layers the same: stored bytes, how they are packed, and what they must unpack to.
-fn identity(layer: &LayerBlob) -> String {
-    let LayerBlob { blob, compression, diff_id } = layer;
-    match blob {
-        BlobName::Descriptor(descriptor) => {
-            format!("{} {} {compression:?} {diff_id}", descriptor.digest, descriptor.size)
-        }
-        BlobName::Member(member) => format!("member {compression:?} {diff_id} {member}"),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::cache::LayerCache;
 use crate::check::Expected;
 use crate::feed::Store;
 use crate::image::limits::Limits;
@@ -33,6 +34,8 @@ pub struct Request<'a> {
     pub snapshot: &'a Fact<Store>,
     /// Bounds on what is read.
     pub limits: &'a Limits,
+    /// What was read of layers before; without it every layer is read.
+    pub cache: Option<&'a LayerCache>,
 }
 
 /// All facts of an image but the checks: what is in it, and which advisories apply.
@@ -47,7 +50,7 @@ pub fn gather(request: &Request<'_>, progress: &dyn Progress) -> Result<Evidence
 
 fn inspect(request: &Request<'_>, progress: &dyn Progress) -> Result<Inspected, Error> {
     let opened = open(request.location, request.platform, request.registry, request.limits)?;
-    let mut inspected = opened.inspect(request.limits, progress);
+    let mut inspected = opened.inspect(request.limits, request.cache, progress);
     let evidence = &mut inspected.evidence;
     if let Some(reference) = request.stands_for {
         evidence.reference = Fact::Known(reference.clone());

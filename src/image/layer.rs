@@ -6,8 +6,11 @@ use std::cell::Cell;
 use std::fmt;
 use std::io::{self, BufRead as _, BufReader, Read};
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::digest::{Algorithm, Digest, Hasher};
 use crate::model::fault::Fault;
+use crate::model::word;
 
 use super::compression::Decompressed;
 use super::limits::Limits;
@@ -19,13 +22,14 @@ use super::tar::{self, Archive, Header, Source};
 const CHUNK: usize = 256 << 10;
 
 /// What a pass over a layer verified.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verified {
     /// Digest of the blob as stored.
     pub digest: Digest,
     /// Length of the blob as stored.
     pub size: u64,
     /// Whether bytes follow the compressed stream or the archive that no runtime reads: causes.
+    #[serde(deserialize_with = "word::words")]
     pub trailing: Vec<&'static str>,
     /// How many gzip members or zstd frames with content there are; 0 where nothing is compressed.
     pub members: u64,

@@ -53,6 +53,22 @@ pub struct LayerBlob {
     pub diff_id: Digest,
 }
 
+impl LayerBlob {
+    /// What makes two listed layers the same: stored bytes, how they are packed, what they must unpack to, and
+    /// what the manifest promises of them.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        let Self { blob, compression, diff_id } = self;
+        match blob {
+            // Attack: one layer listed twice, the second time with a table of contents for lazy runtimes.
+            BlobName::Descriptor(Descriptor { digest, size, annotations, media_type: _, platform: _ }) => {
+                format!("{digest} {size} {compression:?} {diff_id} {annotations:?}")
+            }
+            BlobName::Member(member) => format!("member {compression:?} {diff_id} {member}"),
+        }
+    }
+}
+
 /// How a store finds a blob.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BlobName {

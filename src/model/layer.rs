@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use super::fault::Gap;
 use super::observed::Observed;
 use super::path::ImagePath;
+use super::word;
 
 /// Everything that later stages need of one layer.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct LayerInventory {
     /// What the archive says, in its order: a runtime replays it entry by entry, and what comes of it
     /// depends on the order. Attack: a package database and a link that takes its directory's place.
@@ -17,33 +20,38 @@ pub struct LayerInventory {
     pub gapped: BTreeSet<ImagePath>,
     /// What each cataloger read from the files it claimed, by path and cataloger id. A file that could
     /// not be read whole has its facts and a gap, or only the gap.
+    #[serde(deserialize_with = "word::by_pair")]
     pub facts: BTreeMap<(ImagePath, &'static str), Facts>,
     /// The same for files that are only wanted under the name of a link to them.
     pub aliased: BTreeMap<Alias, Facts>,
     /// Ranges of large programs that a cataloger lacks, by path and cataloger id: the layer is read again for
     /// them. Until then each has a gap.
+    #[serde(deserialize_with = "word::by_pair")]
     pub again: BTreeMap<(ImagePath, &'static str), Vec<Range<u64>>>,
     /// What could not be read; `layer` is filled in by whoever knows the layer's index.
+    #[serde(with = "gaps")]
     pub gaps: Vec<Gap>,
     /// Oddities that hide no package, such as a whiteout without a name.
+    #[serde(with = "gaps")]
     pub warnings: Vec<Gap>,
     /// What the checks of layers judge.
     pub observed: Observed,
 }
 
 /// A file that a cataloger wants under another name than the one it has in its layer's archive.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Alias {
     /// Its name in the layer's archive.
     pub origin: ImagePath,
     /// The name of the hard or symbolic link, or a name below a linked directory.
     pub seen_as: ImagePath,
     /// Id of the cataloger.
-    pub cataloger: &'static str,
+    #[serde(deserialize_with = "word::word")]
+    pub cataloger: word::Word,
 }
 
 /// What a path is in a layer's archive.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Entry {
     /// A regular file.
     File {
@@ -77,7 +85,7 @@ pub enum Entry {
 }
 
 /// What a cataloger read from one file.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Facts {
     /// Packages that the file states to be installed.
     pub packages: Vec<FoundPackage>,
@@ -86,6 +94,7 @@ pub struct Facts {
     /// Licences of a package of the same database, by its name: dpkg keeps them in files of their own.
     pub licenses: Vec<(String, Vec<String>)>,
     /// The distribution, from an os-release file.
+    #[serde(with = "distro")]
     pub distro: Option<Distro>,
     /// Parts of the file that could not be read, such as a stanza without a version: causes.
     pub unreadable: Vec<String>,
@@ -143,7 +152,7 @@ impl Facts {
 }
 
 /// Paths that an operating system package owns.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnedPaths {
     /// Name of the package.
     pub package: String,
@@ -154,7 +163,7 @@ pub struct OwnedPaths {
 }
 
 /// A distribution, as os-release(5) names it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Distro {
     /// `ID`, lower case, such as `debian`.
@@ -170,10 +179,11 @@ pub struct Distro {
 }
 
 /// A package as one file states it, before the layers are joined.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct FoundPackage {
     /// The purl type: `apk`, `deb`, `pypi`, `npm`, …
-    pub kind: &'static str,
+    #[serde(deserialize_with = "word::word")]
+    pub kind: word::Word,
     /// Name as the ecosystem writes it (PyPI: as in the metadata; purls normalise).
     pub name: String,
     /// Version.
@@ -199,6 +209,7 @@ pub struct FoundPackage {
     /// statement of a package manager or of a build tool.
     pub guessed: bool,
     /// Further qualifiers of its purl, such as `rpmmod` or a gem's `platform`.
+    #[serde(deserialize_with = "word::by_word")]
     pub qualifiers: BTreeMap<&'static str, String>,
     /// Its CPE 2.3 name, where the cataloger knows it.
     pub cpe: Option<String>,
@@ -230,7 +241,7 @@ impl FoundPackage {
 pub type Requirement = Vec<String>;
 
 /// What a package is there for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub enum Scope {
     /// It may run.
     #[default]
@@ -247,5 +258,54 @@ impl Scope {
             Self::Runtime => None,
             Self::Build => Some("build"),
         }
+    }
+}
+
+/// Gaps of one layer in binary formats: neither the layer's index nor the platform is known yet, and documents
+/// leave out what is not.
+mod gaps {
+    use super::{Deserialize, Gap, ImagePath, Serialize};
+
+    type Written<'a> = Vec<(&'a ImagePath, &'a str, &'a str)>;
+
+    pub(super) fn serialize<S: serde::Serializer>(gaps: &[Gap], serializer: S) -> Result<S::Ok, S::Error> {
+        let written: Written<'_> =
+            gaps.iter().map(|gap| (&gap.path, gap.cataloger.as_str(), gap.cause.as_str())).collect();
+        written.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<Gap>, D::Error> {
+        let read = Vec::<(ImagePath, String, String)>::deserialize(deserializer)?;
+        let gap = |(path, cataloger, cause)| Gap { path, layer: 0, cataloger, cause, platform: None };
+        Ok(read.into_iter().map(gap).collect())
+    }
+}
+
+/// A distribution in binary formats: documents leave out what is not known.
+mod distro {
+    use super::{Deserialize, Distro, Serialize};
+
+    pub(super) fn serialize<S: serde::Serializer>(
+        distro: &Option<Distro>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let written = distro
+            .as_ref()
+            .map(|Distro { id, version_id, pretty_name, codename }| (id, version_id, pretty_name, codename));
+        written.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Distro>, D::Error> {
+        let read = Option::<(String, String, Option<String>, Option<String>)>::deserialize(deserializer)?;
+        Ok(read.map(|(id, version_id, pretty_name, codename)| Distro {
+            id,
+            version_id,
+            pretty_name,
+            codename,
+        }))
     }
 }

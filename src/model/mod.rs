@@ -20,6 +20,7 @@ pub mod severity;
 pub mod tree;
 pub mod verdict;
 pub mod violation;
+pub(crate) mod word;
 
 #[cfg(test)]
 pub(crate) mod fixture;

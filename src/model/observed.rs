@@ -3,11 +3,14 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::path::ImagePath;
+use super::word;
 
 /// What was observed in a layer: a pure function of its bytes. A file that a later entry or a later layer
 /// takes away stays observed, since its bytes are still in the blob.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Observed {
     /// Notes, in the order of the archive, at most [`MAX_NOTES`] of a topic.
     pub notes: Vec<Note>,
@@ -25,7 +28,7 @@ pub struct Observed {
 pub const MAX_NOTES: usize = 10_000;
 
 /// One thing that was observed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {
     /// The entry; the root where its name leads out of the image or is too long.
     pub path: ImagePath,
@@ -34,7 +37,7 @@ pub struct Note {
 }
 
 /// What a note is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Topic {
     /// [`What::Name`].
     Name,
@@ -61,14 +64,14 @@ pub enum Topic {
 }
 
 /// What was observed of an entry.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum What {
     /// Its name as written, at most 200 bytes, and what is wrong with it.
     Name(NameFault, Box<[u8]>),
     /// It is a hard link to this name, which leads out of the image.
     LinkOut(Box<[u8]>),
     /// It is a block device, a character device or a FIFO.
-    Device(&'static str),
+    Device(#[serde(deserialize_with = "word::word")] word::Word),
     /// It is a file that runs with another user's or group's rights.
     SetId {
         /// Permission bits.
@@ -79,28 +82,29 @@ pub enum What {
     /// It is a file with capabilities: the attribute's bytes.
     Capability(Box<[u8]>),
     /// Its header has something that readers may disagree on.
-    Odd(&'static str),
+    Odd(#[serde(deserialize_with = "word::word")] word::Word),
     /// Its owner or group is beyond 2^31.
     Owner(u64, u64),
     /// It is a whiteout that is not as the specification has it.
-    Whiteout(&'static str),
+    Whiteout(#[serde(deserialize_with = "word::word")] word::Word),
     /// It holds a secret.
     Secret {
         /// What kind, such as `a private key`.
-        kind: &'static str,
+        #[serde(deserialize_with = "word::word")]
+        kind: word::Word,
         /// Whether its place is one of tests and examples of a package.
         sample: bool,
     },
     /// It may hold a secret, and only its beginning was searched.
     Unsearched,
     /// It is `/etc/passwd` or `/etc/shadow` and has an account that is open: what and whose.
-    Account(&'static str, String),
+    Account(#[serde(deserialize_with = "word::word")] word::Word, String),
     /// The layer's table of contents, for runtimes that pull it in parts, contradicts the archive: how.
     Table(Box<str>),
 }
 
 /// What is wrong with a name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum NameFault {
     /// It leads out of the image.
     LeadsOut,

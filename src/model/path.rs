@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use serde::{Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A path inside an image: relative to the image's root, `/`-separated, without empty, `.` or `..`
 /// components. The bytes are kept as they are (a file name need not be UTF-8); [`fmt::Display`]
@@ -119,9 +120,26 @@ impl fmt::Display for ImagePath {
     }
 }
 
+/// Escaped in documents, as [`fmt::Display`] has it; the bytes themselves in binary formats.
 impl Serialize for ImagePath {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        if serializer.is_human_readable() {
+            serializer.collect_str(self)
+        } else {
+            serializer.serialize_bytes(&self.0)
+        }
+    }
+}
+
+/// From binary formats only: in a document a path is for people.
+impl<'de> Deserialize<'de> for ImagePath {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let bytes = <&[u8]>::deserialize(deserializer)?;
+        let path = Self::normalise(bytes).map_err(D::Error::custom)?;
+        if *path.0 != *bytes {
+            return Err(D::Error::custom("a path that is not normalised"));
+        }
+        Ok(path)
     }
 }
 

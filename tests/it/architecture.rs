@@ -17,6 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("report", &["model", "sbom", "check"]),
     ("layout", &["model", "image"]),
     ("registry", &["model", "image"]),
+    ("cache", &["model", "image"]),
     ("feed", &["model", "osv"]),
     (
         "gate",
@@ -31,10 +32,17 @@ const ARROWS: &[(&str, &[&str])] = &[
             "policy",
             "layout",
             "registry",
+            "cache",
             "feed",
         ],
     ),
-    ("cli", &["model", "gate", "image", "check", "sbom", "report", "policy", "version", "feed", "registry"]),
+    (
+        "cli",
+        &[
+            "model", "gate", "image", "check", "sbom", "report", "policy", "version", "cache", "feed",
+            "registry",
+        ],
+    ),
 ];
 
 /// Modules that neither do I/O nor read the clock or the environment.

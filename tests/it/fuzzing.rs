@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use portcullis::fuzzing::TARGETS;
+use portcullis::image::limits::Limits;
+use portcullis::inventory::catalog_layer;
+use portcullis::layout;
 
 /// Mutations of each seed; `PORTCULLIS_FUZZ_ROUNDS` asks for more.
 const ROUNDS: usize = 300;
@@ -51,6 +54,7 @@ fn seeds() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
                 .collect(),
         ),
         ("rpm", rpm()),
+        ("cached", cached()),
         ("version", versions()),
         (
             "name",
@@ -107,6 +111,19 @@ fn cataloger(path: PathBuf) -> Vec<u8> {
     // The manifest's text is kept readable; chisel compresses it.
     let bytes = if id == "chisel" { zstd::encode_all(bytes.as_slice(), 1).unwrap() } else { bytes };
     [seen_as.as_bytes(), b"\n", &bytes].concat()
+}
+
+/// What the cache keeps of the demo's layers.
+fn cached() -> Vec<Vec<u8>> {
+    let (limits, location) = (Limits::default(), "oci:testdata/demo/image".parse().unwrap());
+    let (store, image) = layout::open(&location, None, &limits).unwrap();
+    let layers = image.platforms.iter().flat_map(|platform| &platform.layers);
+    let read = layers.map(|layer| {
+        let (inventory, verified) =
+            catalog_layer(store.blob(&layer.blob).unwrap(), layer, "seed", &limits).unwrap();
+        postcard::to_stdvec(&("key", verified, inventory)).unwrap()
+    });
+    read.collect()
 }
 
 /// The data of the cataloger, each after the byte that chooses its container.

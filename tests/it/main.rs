@@ -15,6 +15,7 @@ mod documents;
 mod fuzzing;
 mod gate;
 mod hanging;
+mod layer_cache;
 mod layer_checks;
 mod layers;
 mod matching;

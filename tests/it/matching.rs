@@ -23,6 +23,7 @@ fn scan(location: &str, corpus: &Path) -> Evidence {
         registry: None,
         snapshot: &snapshot,
         limits: &Limits::default(),
+        cache: None,
     };
     gather(&request, &Quiet).unwrap()
 }

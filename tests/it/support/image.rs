@@ -203,6 +203,19 @@ impl Layout {
         descriptor
     }
 
+    /// Adds a manifest with the configuration of one image and the layers of another.
+    pub fn with_layers_of(&mut self, config: &Value, layers: &Value) -> Value {
+        let read = |of: &Value| -> Value {
+            let digest: Digest = of["digest"].as_str().unwrap().parse().unwrap();
+            serde_json::from_slice(&self.blobs[&digest]).unwrap()
+        };
+        let mut manifest = read(config);
+        manifest["layers"] = read(layers)["layers"].clone();
+        let mut descriptor = self.blob("application/vnd.oci.image.manifest.v1+json", bytes(&manifest));
+        descriptor["platform"] = config["platform"].clone();
+        descriptor
+    }
+
     /// Adds an index over the descriptors.
     pub fn index(&mut self, manifests: Vec<Value>) -> Value {
         let index = json!({

@@ -75,10 +75,13 @@ impl Progress for Quiet {
     fn advance(&self, _: u64) {}
     fn finish(&self) {}
     fn advisories(&self, _: &str) {}
+    fn warn(&self, message: &str) {
+        panic!("{message}");
+    }
 }
 
 /// Everything known of an image, all platforms.
 pub fn evidence(location: &str) -> Evidence {
     let limits = Limits::default();
-    open(&location.parse().unwrap(), None, None, &limits).unwrap().inspect(&limits, &Quiet).evidence
+    open(&location.parse().unwrap(), None, None, &limits).unwrap().inspect(&limits, None, &Quiet).evidence
 }
