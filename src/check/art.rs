@@ -134,8 +134,8 @@ fn referrer(manifest: &OnManifest, referring: &Referring, found: &mut Found) {
 /// ART-003: how a manifest describes what it refers to, against what that is.
 fn misstated(subject: &hanging::Subject, found: &mut Found) {
     let Some((media_type, size)) = &subject.found else { return };
-    if let Some(stated) = subject.size.filter(|stated| stated != size) {
-        let message = format!("it says that its subject has {stated} bytes; it has {size}");
+    if let Some(stated) = subject.size.as_ref().filter(|stated| **stated != size.to_string()) {
+        let message = format!("it says that its subject has {} bytes; it has {size}", shown(stated));
         found.add(&ART_003, at(&subject.of, "/subject/size"), message);
     }
     if let (Some(stated), Some(own)) = (&subject.media_type, media_type)
@@ -154,12 +154,16 @@ fn formats(manifest: &OnManifest, found: &mut Found) {
         if of(old).next().is_none() || of(new).next().is_none() {
             continue;
         }
+        let predicates =
+            |kind| of(kind).flat_map(|artifact| artifact.predicate_types.iter()).collect::<BTreeSet<_>>();
+        // What has nothing in common was made by two tools, and nobody takes the one for the other.
+        if old == LegacyAttestation && predicates(old).is_disjoint(&predicates(new)) {
+            continue;
+        }
         let mut differ = Vec::new();
         if signers(of(old)) != signers(of(new)) {
             differ.push("who signed");
         }
-        let predicates =
-            |kind| of(kind).flat_map(|artifact| artifact.predicate_types.iter()).collect::<BTreeSet<_>>();
         if predicates(old) != predicates(new) {
             differ.push("what is stated");
         }

@@ -1,7 +1,7 @@
 //! The base image: by diff IDs, by what the image claims, by its distribution; and how long that
 //! distribution's release is kept up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::{Date, date};
 
@@ -32,14 +32,27 @@ pub fn base(
             && known.diff_ids.len() <= image.layers.len()
             && known.diff_ids.iter().zip(&image.layers).all(|(known, layer)| *known == layer.diff_id)
     };
-    if let Some(known) = bases.iter().filter(is_below).max_by_key(|known| known.diff_ids.len()) {
-        let digest = known.digest.as_ref().map(ToString::to_string);
-        let created = known.created.clone();
-        return Some(Base { name: known.name.clone(), digest, by: By::DiffIds, created, eol, rolling });
+    let most = bases.iter().filter(is_below).map(|known| known.diff_ids.len()).max();
+    let below: Vec<_> =
+        bases.iter().filter(is_below).filter(|known| Some(known.diff_ids.len()) == most).collect();
+    // Several names of the same layers: the one that was named first must not decide.
+    if let Some(known) = below.iter().max_by_key(|known| (&known.created, &known.name)) {
+        let names: BTreeSet<&String> = below.iter().map(|known| &known.name).collect();
+        let also = names.into_iter().filter(|name| **name != known.name).cloned().collect();
+        return Some(Base {
+            name: known.name.clone(),
+            also,
+            digest: known.digest.as_ref().map(ToString::to_string),
+            by: By::DiffIds,
+            created: known.created.clone(),
+            eol,
+            rolling,
+        });
     }
     if let Some(name) = claims.get(NAME).filter(|name| !name.is_empty()) {
         return Some(Base {
             name: name.clone(),
+            also: Vec::new(),
             digest: claims.get(DIGEST).cloned(),
             by: By::Annotation,
             created: None,
@@ -49,7 +62,15 @@ pub fn base(
     }
     let distro = distro?;
     let name = distro.pretty_name.clone().unwrap_or_else(|| format!("{} {}", distro.id, distro.version_id));
-    Some(Base { name: name.trim().to_owned(), digest: None, by: By::OsRelease, created: None, eol, rolling })
+    Some(Base {
+        name: name.trim().to_owned(),
+        also: Vec::new(),
+        digest: None,
+        by: By::OsRelease,
+        created: None,
+        eol,
+        rolling,
+    })
 }
 
 /// The known base that the image claims to be built on and is not: what the name leads to is another image
@@ -259,10 +280,28 @@ mod tests {
     }
 
     #[test]
+    fn several_names_of_one_base_are_all_told_whatever_their_order() {
+        let image = image([layer().file("a", "1"), layer().file("b", "2")]);
+        let known = |name: &str, created: &str| KnownBase {
+            name: name.into(),
+            digest: None,
+            root: None,
+            created: Some(created.into()),
+            diff_ids: vec![image.layers[0].diff_id.clone()],
+        };
+        let mut bases = vec![known("b", "2026-01-01T00:00:00Z"), known("a", "2026-02-01T00:00:00Z")];
+        let first = base(&image, None, &bases, &BTreeMap::new()).unwrap();
+        bases.reverse();
+        assert_eq!(base(&image, None, &bases, &BTreeMap::new()), Some(first.clone()));
+        assert_eq!((first.name.as_str(), first.also), ("a", vec!["b".to_owned()]));
+    }
+
+    #[test]
     fn a_base_whose_name_leads_elsewhere_now_has_a_newer_one() {
         let (old, new) = (Digest::sha256(b"old"), Digest::sha256(b"new"));
         let claimed = |by, name: &str, digest: &Digest| Base {
             name: name.into(),
+            also: Vec::new(),
             digest: Some(digest.to_string()),
             by,
             created: None,

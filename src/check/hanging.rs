@@ -62,8 +62,8 @@ pub struct Subject {
     pub digest: Digest,
     /// Its media type, where stated.
     pub media_type: Option<String>,
-    /// Its length, where stated.
-    pub size: Option<u64>,
+    /// Its length as the manifest writes it, where stated: any JSON.
+    pub size: Option<String>,
     /// What was found under the digest: media type and length. None where it is certainly not there, or
     /// was not looked for.
     pub found: Option<(Option<String>, u64)>,

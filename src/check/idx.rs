@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::model::digest::Digest;
 use crate::model::platform::Platform;
-use crate::model::tree::ArtifactKind;
+use crate::model::tree::{ArtifactKind, Signer};
 use crate::model::violation::{CheckSeverity, Place, Violation};
 
 use super::documents::{Documents, Kind, Node, Role, State};
@@ -59,7 +59,11 @@ fn signed(subject: &Subject<'_>, found: &mut Found) {
                 .iter()
                 .find(|on| Some(on.digest.to_string()) == node.stated.digest)?;
             let signature = |kind| matches!(kind, ArtifactKind::Signature | ArtifactKind::LegacySignature);
-            let is = on.artifacts.iter().any(|artifact| signature(artifact.kind));
+            let read = |signer: &Signer| !matches!(signer, Signer::Unreadable { .. });
+            let is = on
+                .artifacts
+                .iter()
+                .any(|artifact| signature(artifact.kind) && artifact.signers.iter().any(read));
             (is || on.complete).then_some(is)
         };
         let children: Vec<(&Node, bool)> = children.filter_map(|node| Some((node, signed(&node)?))).collect();

@@ -12,6 +12,7 @@ use crate::model::base::Base;
 use crate::model::path::ImagePath;
 use crate::model::violation::{CheckSeverity, Place, PlatformChecked, Violation};
 
+use super::documents::Node;
 use super::{Check, Family, Found, PlatformLayers, Subject, base};
 use table::CHECKS;
 
@@ -201,13 +202,15 @@ impl At<'_, '_> {
             .map(|file| (file.layer, file.path))
             .collect();
         let image = self.image;
-        let mut same: BTreeMap<(u64, u32), Vec<(usize, &ImagePath)>> = BTreeMap::new();
+        // Of entries with one name the last counts.
+        let mut sums: BTreeMap<(usize, &ImagePath), (u64, u32)> = BTreeMap::new();
         for (index, layer) in image.layers.iter().enumerate() {
-            for (path, size, sum) in &layer.inventory.observed.sums {
-                if visible.contains(&(index, path)) {
-                    same.entry((*size, *sum)).or_default().push((index, path));
-                }
-            }
+            let of_layer = layer.inventory.observed.sums.iter();
+            sums.extend(of_layer.map(|(path, size, sum)| ((index, path), (*size, *sum))));
+        }
+        let mut same: BTreeMap<(u64, u32), Vec<(usize, &ImagePath)>> = BTreeMap::new();
+        for (place, sum) in sums.into_iter().filter(|(place, _)| visible.contains(place)) {
+            same.entry(sum).or_default().push(place);
         }
         let mut same: Vec<_> = same.into_iter().filter(|(_, files)| files.len() > 1).collect();
         same.sort_by_key(|((size, _), files)| std::cmp::Reverse(size * (files.len() as u64 - 1)));
@@ -228,8 +231,18 @@ impl At<'_, '_> {
     fn base(&mut self, subject: &Subject<'_>, merged: &Merged<'_>) -> Option<Base> {
         let distro = merged.distro();
         let execution = self.image.config.config.as_ref();
-        let labels = execution.and_then(|execution| execution.labels.clone()).unwrap_or_default();
-        let base = base::base(self.image, distro.as_ref(), &subject.expected.bases, &labels);
+        let mut claims = execution.and_then(|execution| execution.labels.clone()).unwrap_or_default();
+        let digest = self.image.digest.to_string();
+        let mut nodes = subject.documents.nodes().iter();
+        let manifest = nodes.find(|node| node.stated.digest.as_ref() == Some(&digest)).and_then(Node::value);
+        let noted = manifest.and_then(|manifest| manifest.get("annotations")?.as_object());
+        claims.extend(
+            noted
+                .into_iter()
+                .flatten()
+                .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))),
+        );
+        let base = base::base(self.image, distro.as_ref(), &subject.expected.bases, &claims);
         if let Some(newer) = base.as_ref().and_then(|base| base::newer(base, &subject.expected.bases)) {
             let digest = newer.root.as_ref().or(newer.digest.as_ref()).map(ToString::to_string);
             let now = digest.map_or_else(String::new, |digest| format!(", which is {digest} now"));

@@ -146,9 +146,28 @@ pub(super) struct ImageArgs {
 /// What images are built upon.
 #[derive(Debug, Args)]
 pub(super) struct BaseArgs {
-    /// An image that is recognised where it was built upon, by its layers; repeatable
-    #[arg(long = "base", env = "PORTCULLIS_BASE", value_name = "IMAGE", value_delimiter = ',')]
-    pub(super) bases: Vec<Location>,
+    /// An image that is recognised where it was built upon, by its layers; a local one may be given the name
+    /// that it stands for; repeatable
+    #[arg(long = "base", env = "PORTCULLIS_BASE", value_name = "[REFERENCE=]IMAGE", value_delimiter = ',')]
+    pub(super) bases: Vec<BaseChoice>,
+}
+
+/// `IMAGE`, or `REFERENCE=IMAGE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct BaseChoice {
+    pub(super) name: Option<Reference>,
+    pub(super) location: Location,
+}
+
+impl std::str::FromStr for BaseChoice {
+    type Err = <Location as std::str::FromStr>::Err;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // A reference has no `=`, and a path may have one.
+        let named = text.split_once('=').and_then(|(name, rest)| Some((name.parse().ok()?, rest)));
+        let (name, rest) = named.map_or((None, text), |(name, rest)| (Some(name), rest));
+        Ok(Self { name, location: rest.parse()? })
+    }
 }
 
 /// `OS/ARCH[/VARIANT]` or `all`.

@@ -10,7 +10,7 @@ use crate::model::fact::Fact;
 use crate::model::location::Location;
 use crate::model::reference::Reference;
 
-use super::args::{BaseArgs, ImageArgs, SnapshotArgs};
+use super::args::{BaseArgs, BaseChoice, ImageArgs, SnapshotArgs};
 use super::{Context, Failure, user_directory};
 
 /// Opens the snapshot that was named, or the one in the usual place.
@@ -29,8 +29,8 @@ pub(super) fn snapshot(args: &SnapshotArgs, context: &Context) -> Result<Fact<St
 pub(super) fn bases(args: &BaseArgs, context: &Context) -> Result<Expected, Failure> {
     let limits = Limits::default();
     let mut expected = Expected::default();
-    for location in &args.bases {
-        match known_bases(location, context.registry([location])?, &limits) {
+    for BaseChoice { name, location } in &args.bases {
+        match known_bases(location, name.as_ref(), context.registry([location])?, &limits) {
             Ok(bases) => expected.bases.extend(bases),
             Err(unknown) => expected.unknown_bases.push(unknown),
         }

@@ -4,17 +4,19 @@ use crate::image::limits::Limits;
 use crate::image::resolve::BlobName;
 use crate::model::base::KnownBase;
 use crate::model::location::Location;
+use crate::model::reference::Reference;
 use crate::model::violation::Unseen;
 use crate::registry::Registry;
 
 use super::source::{Source, Unopened};
 
-/// The platforms of an image, each as a base.
+/// The platforms of an image, each as a base. `name` is what a local one stands for.
 ///
 /// # Errors
 /// What could not be read of it: what is built upon it would not be recognised.
 pub fn known_bases(
     location: &Location,
+    name: Option<&Reference>,
     registry: Option<&Registry>,
     limits: &Limits,
 ) -> Result<Vec<KnownBase>, Unseen> {
@@ -27,11 +29,12 @@ pub fn known_bases(
         return Err(unseen(fault.to_string()));
     }
     let bases = image.platforms.iter().map(|platform| KnownBase {
-        name: match location {
-            Location::Registry(reference) => reference.to_string(),
-            Location::OciLayout { .. } | Location::OciArchive { .. } | Location::DockerArchive { .. } => {
-                location.to_string()
-            }
+        name: match (name, location) {
+            (Some(reference), _) | (None, Location::Registry(reference)) => reference.to_string(),
+            (
+                None,
+                Location::OciLayout { .. } | Location::OciArchive { .. } | Location::DockerArchive { .. },
+            ) => location.to_string(),
         },
         // A docker-archive has no manifest.
         digest: platform

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::image::document::{self, Document};
 use crate::image::limits::Limits;
@@ -20,6 +21,14 @@ pub(super) const DEPTH: usize = 3;
 
 /// Entries of a layout's `index.json` that are opened to see what they refer to: 10,000.
 const ENTRIES: usize = 10_000;
+
+/// Entries of fallback tags in a layout that are opened, of all manifests of an image: 10,000. Attack: one long
+/// list under the tag of every platform.
+const OPENED: usize = 10_000;
+
+/// Entries that could not be read and are named one by one: 10. Attack: a thousand of them, told again of each
+/// platform.
+const NAMED: usize = 10;
 
 /// Suffixes of cosign's tags (cosign SPEC.md, "Storage"): signatures, attestations, an SBOM.
 pub(super) const LEGACY: &[&str] = &["sig", "att", "sbom"];
@@ -63,6 +72,8 @@ pub(super) struct Lister<'a> {
     limits: &'a Limits,
     /// What the entries of a layout's `index.json` are; read at the first question.
     local: OnceLock<Local>,
+    /// Entries of fallback tags that may still be opened.
+    left: AtomicUsize,
 }
 
 /// The entries of an `index.json`.
@@ -75,7 +86,7 @@ struct Local {
 
 impl<'a> Lister<'a> {
     pub(super) fn new(source: &'a Source, limits: &'a Limits) -> Self {
-        Self { source, limits, local: OnceLock::new() }
+        Self { source, limits, local: OnceLock::new(), left: AtomicUsize::new(OPENED) }
     }
 
     /// What refers to `subject`.
@@ -161,6 +172,10 @@ impl<'a> Lister<'a> {
                 local.by_tag.insert(tag, entry.descriptor);
             }
         }
+        if let Some(more) = local.unknown.len().checked_sub(NAMED).filter(|more| *more > 0) {
+            local.unknown.truncate(NAMED);
+            local.unknown.push(format!("index.json: {more} more entries that could not be read"));
+        }
         local
     }
 
@@ -193,21 +208,30 @@ impl<'a> Lister<'a> {
         listing.lists.fallback = Some(index.manifests.iter().map(|entry| entry.digest.clone()).collect());
         let mut seen: BTreeSet<Digest> =
             listing.entries.iter().map(|hung| hung.descriptor.digest.clone()).collect();
-        for descriptor in index.manifests.into_iter().take(ENTRIES) {
+        for descriptor in index.manifests {
             if !seen.insert(descriptor.digest.clone()) {
                 continue;
             }
+            let take = |left: usize| left.checked_sub(1);
+            if self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_err() {
+                listing.unknown.push(format!("{at}: more than {OPENED} referrers in all (limit `opened`)"));
+                break;
+            }
             match self.document(&descriptor) {
-                Ok(bytes) => match referrer(descriptor.clone(), &bytes) {
-                    Some((own, hung)) if own == *subject => {
-                        listing.entries.push(Hung { listed: Some(Listed::FallbackTag), ..hung });
-                    }
-                    other => {
-                        let cause = format!("its subject is not {subject}");
-                        let why = other.map_or(Rejection::NoSubject, |(own, _)| Rejection::Subject(own));
-                        listing.rejected.push(RejectedReferrer { digest: descriptor.digest, cause, why });
-                    }
-                },
+                Ok(bytes) => {
+                    let (cause, why) = match referrer(descriptor.clone(), &bytes) {
+                        Ok(Some((own, hung))) if own == *subject => {
+                            listing.entries.push(Hung { listed: Some(Listed::FallbackTag), ..hung });
+                            continue;
+                        }
+                        Ok(Some((own, _))) => {
+                            (format!("its subject is not {subject}"), Rejection::Subject(own))
+                        }
+                        Ok(None) => (format!("its subject is not {subject}"), Rejection::NoSubject),
+                        Err(cause) => (cause, Rejection::Unreadable),
+                    };
+                    listing.rejected.push(RejectedReferrer { digest: descriptor.digest, cause, why });
+                }
                 Err(cause) => listing.unknown.push(cause.to_string()),
             }
         }
@@ -217,24 +241,30 @@ impl<'a> Lister<'a> {
 
 impl Local {
     fn add(&mut self, descriptor: Descriptor, bytes: &[u8]) {
-        if let Some((subject, hung)) = referrer(descriptor, bytes) {
-            let hanging = self.by_subject.entry(subject).or_default();
-            // The same manifest may be listed under a tag too.
-            if hanging.iter().all(|other| other.descriptor.digest != hung.descriptor.digest) {
-                hanging.push(hung);
+        let at = descriptor.digest.clone();
+        match referrer(descriptor, bytes) {
+            Ok(Some((subject, hung))) => {
+                let hanging = self.by_subject.entry(subject).or_default();
+                // The same manifest may be listed under a tag too.
+                if hanging.iter().all(|other| other.descriptor.digest != hung.descriptor.digest) {
+                    hanging.push(hung);
+                }
             }
+            Ok(None) => {}
+            // Attack: a signature with one annotation too odd to parse, which is then neither seen nor copied.
+            Err(cause) => self.unknown.push(format!("manifest {at}: {cause}")),
         }
     }
 }
 
 /// A manifest as a referrer, with its subject; none where it has no subject.
-fn referrer(mut descriptor: Descriptor, bytes: &[u8]) -> Option<(Digest, Hung)> {
-    let found = facts(bytes).ok()?;
+fn referrer(mut descriptor: Descriptor, bytes: &[u8]) -> Result<Option<(Digest, Hung)>, String> {
+    let found = facts(bytes)?;
     descriptor.annotations = found.annotations;
     descriptor.platform = None;
     let artifact_type = found.artifact_type;
     let hung = Hung { descriptor, artifact_type, stated_type: None, listed: None, manifest: None };
-    found.subject.map(|subject| (subject.digest, hung))
+    Ok(found.subject.map(|subject| (subject.digest, hung)))
 }
 
 fn remote(store: &registry::Store, subject: &Digest) -> Listing {

@@ -1,6 +1,7 @@
 //! What hangs on an image, gathered for the checks.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 
@@ -10,8 +11,9 @@ use crate::image::document::MANIFEST_TYPES;
 use crate::image::limits::Limits;
 use crate::model::descriptor::Descriptor;
 use crate::model::digest::Digest;
+use crate::model::tree::{Artifact, Signer};
 use crate::model::violation::Unseen;
-use crate::registry::{Facts, Listed, Rejection};
+use crate::registry::{Facts, Listed, REFERRERS_LIMIT, Rejection};
 
 use super::artifact::{Reader, under_tag};
 use super::hanging::{Hung, Lister, Listing};
@@ -34,7 +36,13 @@ pub(super) fn survey(source: &Source, limits: &Limits, documents: &Documents) ->
         .filter_map(|node| Some((node, node.stated.digest.as_deref()?.parse().ok()?)))
         .filter(|(_, digest): &(&Node, Digest)| seen.insert(digest.clone()))
         .collect();
-    let survey = Survey { lister: Lister::new(source, limits), reader: Reader::new(source), source, limits };
+    let survey = Survey {
+        lister: Lister::new(source, limits),
+        reader: Reader::new(source),
+        source,
+        limits,
+        left: AtomicUsize::new(REFERRERS_LIMIT),
+    };
     // BuildKit's attestation manifests are listed by the index; nobody attaches anything to them.
     let subjects: Vec<&(&Node, Digest)> =
         nodes.iter().filter(|(node, _)| !node.stated.is_attestation()).collect();
@@ -55,13 +63,25 @@ struct Survey<'a> {
     reader: Reader<'a>,
     source: &'a Source,
     limits: &'a Limits,
+    /// Referrers of all manifests that may still be looked at. Attack: a thousand on each of a thousand platforms.
+    left: AtomicUsize,
 }
 
 impl Survey<'_> {
     fn on(&self, node: &Node, digest: &Digest) -> (OnManifest, Vec<Unseen>) {
         let at = format!("what hangs on {digest}");
-        let Listing { entries, rejected, unknown, lists } = self.lister.list(digest);
+        let many = || format!("more than {REFERRERS_LIMIT} referrers in all (limit `referrers`)");
+        let Listing { mut entries, rejected, unknown, lists } = match self.left.load(Ordering::Relaxed) {
+            0 => Listing { unknown: vec![many()], ..Listing::default() },
+            _ => self.lister.list(digest),
+        };
         let mut causes = unknown;
+        let left = self.left.load(Ordering::Relaxed);
+        self.left.store(left.saturating_sub(entries.len()), Ordering::Relaxed);
+        if entries.len() > left {
+            entries.truncate(left);
+            causes.push(many());
+        }
         let mut manifest = OnManifest {
             digest: digest.clone(),
             native: lists.native,
@@ -76,8 +96,7 @@ impl Survey<'_> {
                 Ok((bytes, facts)) => {
                     if facts.refers_to(digest) {
                         let artifact = self.reader.artifact(hung, &bytes);
-                        let (kind, predicate_types) = (artifact.kind, artifact.predicate_types);
-                        manifest.artifacts.push(Kind { kind, predicate_types, signers: artifact.signers });
+                        manifest.artifacts.push(kind(artifact, &mut causes));
                     }
                     manifest.referrers.push(referring(hung, facts, node));
                 }
@@ -115,8 +134,7 @@ impl Survey<'_> {
             match self.lister.legacy(digest, suffix) {
                 Ok(Some((descriptor, bytes))) => {
                     let artifact = under_tag(suffix, &descriptor, &bytes);
-                    let (kind, predicate_types) = (artifact.kind, artifact.predicate_types);
-                    manifest.artifacts.push(Kind { kind, predicate_types, signers: artifact.signers });
+                    manifest.artifacts.push(kind(artifact, &mut causes));
                 }
                 Ok(None) => {}
                 Err(cause) => causes.push(cause.into()),
@@ -128,7 +146,7 @@ impl Survey<'_> {
 
     /// What a manifest of the image itself refers to.
     fn above(&self, node: &Node, digest: &Digest) -> (Option<Subject>, Option<Unseen>) {
-        let Some(stated) = node.value().and_then(|value| value.get("subject")) else { return (None, None) };
+        let Some(stated) = subject_of(node) else { return (None, None) };
         let text = |key: &str| stated.get(key).and_then(Value::as_str).map(str::to_owned);
         let unseen = |cause: String| Unseen { at: format!("the subject of {digest}"), cause };
         let Some(Ok(subject)) = text("digest").map(|text| text.parse::<Digest>()) else {
@@ -138,7 +156,7 @@ impl Survey<'_> {
             of: digest.clone(),
             digest: subject.clone(),
             media_type: text("mediaType"),
-            size: stated.get("size").and_then(Value::as_u64),
+            size: stated.get("size").map(Value::to_string),
             found: None,
             missing: false,
         };
@@ -146,7 +164,7 @@ impl Survey<'_> {
             // Whatever it is said to be, it is asked for as a manifest.
             media_type: MANIFEST_TYPES.first().copied().unwrap_or_default().to_owned(),
             digest: subject.clone(),
-            size: fact.size.unwrap_or_default(),
+            size: fact.size.as_deref().and_then(|size| size.parse().ok()).unwrap_or_default(),
             platform: None,
             annotations: Default::default(),
         };
@@ -165,6 +183,22 @@ impl Survey<'_> {
             Err(unread) => (None, Some(unseen(unread.cause))),
         }
     }
+}
+
+/// What a manifest says that it refers to. `null` is nothing (image-spec, manifest.md: optional).
+fn subject_of(node: &Node) -> Option<&Value> {
+    node.value()?.get("subject").filter(|subject| !subject.is_null())
+}
+
+/// What an artifact is. Attack: a signature that cannot be fetched or read, taken for one.
+fn kind(artifact: Artifact, causes: &mut Vec<String>) -> Kind {
+    let Artifact { kind, digest, predicate_types, signers, .. } = artifact;
+    let unread = signers.iter().filter_map(|signer| match signer {
+        Signer::Unreadable { cause } => Some(cause),
+        Signer::Certificate { .. } | Signer::Key { .. } => None,
+    });
+    causes.extend(unread.map(|cause| format!("{digest}: {cause}")));
+    Kind { kind, predicate_types, signers }
 }
 
 fn referring(hung: &Hung, facts: Facts, node: &Node) -> Referring {

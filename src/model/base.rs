@@ -11,6 +11,9 @@ use super::digest::Digest;
 pub struct Base {
     /// Its name: a reference, or the distribution's name and release.
     pub name: String,
+    /// Further names of the same layers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<String>,
     /// Digest of its manifest, where that is known or claimed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,

@@ -84,7 +84,15 @@ pub(crate) fn evidence() -> Evidence {
 fn measured(name: &str) -> PlatformChecked {
     let eol = Some("2028-06-30".parse().unwrap());
     let by = By::OsRelease;
-    let base = Base { name: "Debian 12".into(), digest: None, by, created: None, eol, rolling: false };
+    let base = Base {
+        name: "Debian 12".into(),
+        also: Vec::new(),
+        digest: None,
+        by,
+        created: None,
+        eol,
+        rolling: false,
+    };
     PlatformChecked { platform: name.parse().unwrap(), base: Some(base), wasted: 0 }
 }
 

@@ -117,7 +117,7 @@ pub struct StatedSubject {
     /// Its media type; none where none is stated.
     pub media_type: Option<String>,
     /// Its length; none where none is stated.
-    pub size: Option<u64>,
+    pub size: Option<String>,
 }
 
 /// What became of opening one entry.
@@ -418,7 +418,7 @@ pub fn facts(bytes: &[u8]) -> Result<Facts, String> {
             Some(StatedSubject {
                 digest: digest.parse().map_err(|_| "its subject's digest is none".to_owned())?,
                 media_type: subject.get("mediaType").and_then(Value::as_str).map(str::to_owned),
-                size: subject.get("size").and_then(Value::as_u64),
+                size: subject.get("size").map(Value::to_string),
             })
         }
     };

@@ -120,8 +120,14 @@ fn a_subject_that_is_described_wrongly_or_not_there() {
     small["size"] = json!(7);
     let mut other_type = honest.clone();
     other_type["mediaType"] = json!(MANIFEST);
-    for (subject, want) in [(&honest, &[][..]), (&small, &["ART-003 high"]), (&other_type, &["ART-003 high"])]
-    {
+    let mut text_size = honest.clone();
+    text_size["size"] = json!(bytes.len().to_string());
+    for (subject, want) in [
+        (&honest, &[][..]),
+        (&small, &["ART-003 high"]),
+        (&text_size, &["ART-003 high"]),
+        (&other_type, &["ART-003 high"]),
+    ] {
         let text = artifact(subject.clone());
         let digest = registry.put_manifest(APP, Some("artifact"), MANIFEST, text.as_bytes());
         assert_eq!(ids(&validate(&registry, "artifact").json()), want, "as the root: {subject}");
@@ -152,10 +158,13 @@ fn both_formats_of_cosign_are_compared() {
     legacy(&registry, APP, &index, "sig", &[annotations(&der)]);
     registry.add_referrer(APP, &index, BUNDLE, &bundle(&by_certificate(&der), SLSA));
     let mut stated = annotations(&der);
-    stated["predicateType"] = json!("https://spdx.dev/Document");
-    legacy(&registry, APP, &index, "att", &[stated.clone()]);
-    assert_eq!(found(&registry), ["ART-008 medium"]);
+    let mut sbom = stated.clone();
+    sbom["predicateType"] = json!("https://spdx.dev/Document");
+    legacy(&registry, APP, &index, "att", std::slice::from_ref(&sbom));
+    assert_eq!(found(&registry), [""; 0], "two tools, each with an attestation of its own");
     stated["predicateType"] = json!(SLSA);
+    legacy(&registry, APP, &index, "att", &[stated.clone(), sbom]);
+    assert_eq!(found(&registry), ["ART-008 medium"]);
     legacy(&registry, APP, &index, "att", &[stated]);
     assert_eq!(found(&registry), [""; 0]);
 }
@@ -181,6 +190,72 @@ fn a_platform_without_the_signature_of_its_sibling() {
     assert_eq!((&one["where"]["digest"], &one["platform"]), (&json!(arm64), &json!("linux/arm64")));
     legacy(&registry, APP, &arm64, "sig", &[json!({})]);
     assert_eq!(found(&registry), [""; 0]);
+}
+
+#[test]
+fn a_signature_that_cannot_be_fetched_is_neither_there_nor_missing() {
+    let (registry, [_, amd64, _]) = on_registry(NATIVE);
+    let listed = registry.add_referrer(APP, &amd64, BUNDLE, &signature("https://acme.example"));
+    let (_, _, manifest) = registry.manifest(APP, listed["digest"].as_str().unwrap()).unwrap();
+    let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+    let blob = format!("/blobs/{}", manifest["layers"][0]["digest"].as_str().unwrap());
+    registry.script(on("GET", &blob).always(), [Fault::error(403, "DENIED", "")]);
+    let document = validate(&registry, "v1").ended(3).json();
+    assert_eq!(ids(&document), [""; 0]);
+}
+
+/// A layout with one image and whatever else `index.json` lists.
+fn on_disk(others: &[Value]) -> (tempfile::TempDir, Value) {
+    let place = tempfile::tempdir().unwrap();
+    let mut built = layout();
+    let platform = built.add(image("linux/amd64").layer(layer("COPY . .").file("etc/motd", "x")));
+    built.tag("v1", platform.clone());
+    for (number, other) in others.iter().enumerate() {
+        let mut other = other.clone();
+        if other["subject"] == "the image" {
+            other["subject"] = platform.clone();
+        }
+        let manifest = built.blob(MANIFEST, other.to_string().into_bytes());
+        built.tag(&format!("other-{number}"), manifest);
+    }
+    built.write(place.path());
+    (place, platform)
+}
+
+fn local(place: &tempfile::TempDir) -> Run {
+    let home = tempfile::tempdir().unwrap();
+    let location = format!("oci:{}:v1", place.path().display());
+    portcullis(home.path(), &["validate", &location, "--at", "2026-11-01T00:00:00Z", "-o", "json"])
+}
+
+fn referrer(subject: &Value, annotations: &Value) -> Value {
+    json!({
+        "schemaVersion": 2, "mediaType": MANIFEST, "artifactType": SBOM, "layers": [], "subject": subject,
+        "config": {"mediaType": "application/vnd.oci.empty.v1+json", "size": 2,
+            "digest": Digest::sha256(b"{}").to_string()},
+        "annotations": annotations,
+    })
+}
+
+#[test]
+fn a_referrer_in_a_layout_that_is_too_odd_to_parse_is_not_overlooked() {
+    let (place, _) = on_disk(&[referrer(&json!("the image"), &json!({}))]);
+    assert_eq!(ids(&local(&place).ended(0).json()), [""; 0]);
+    let (place, _) = on_disk(&[referrer(&json!("the image"), &json!({"x": 5}))]);
+    let document = local(&place).ended(3).json();
+    assert!(document["unseen"].to_string().contains("`annotations` is not a map"), "{document}");
+    let home = tempfile::tempdir().unwrap();
+    let (from, to) = (
+        format!("oci:{}:v1", place.path().display()),
+        format!("oci:{}:v1", home.path().join("to").display()),
+    );
+    portcullis(home.path(), &["copy", &from, &to]).ended(3);
+}
+
+#[test]
+fn a_subject_of_null_is_none() {
+    let (place, _) = on_disk(&[referrer(&Value::Null, &json!({}))]);
+    local(&place).ended(0);
 }
 
 #[test]

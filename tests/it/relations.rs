@@ -55,6 +55,18 @@ fn apk_names_packages_and_what_they_provide() {
 }
 
 #[test]
+fn packages_that_all_need_what_all_provide_do_not_fill_the_memory() {
+    let package = |number| format!("P:p{number}\nV:1\nD:x\np:x=1\n\n");
+    let few: String = (0..50).map(package).collect();
+    let edges = of(&[("lib/apk/db/installed", &few)], &[]);
+    assert_eq!(edges["p7 1"].as_ref().unwrap().len(), 49);
+    let many: String = (0..2000).map(package).collect();
+    let edges = of(&[("lib/apk/db/installed", &many)], &[]);
+    assert_eq!(edges.values().flatten().map(BTreeSet::len).sum::<usize>(), 500 * 1999);
+    assert_eq!(edges.values().filter(|needs| needs.is_none()).count(), 1500, "not known, and not none");
+}
+
+#[test]
 fn dpkg_names_alternatives_and_virtual_packages() {
     let stanza = |name: &str, more: &str| {
         format!("Package: {name}\nStatus: install ok installed\nVersion: 1\nArchitecture: amd64\n{more}\n")

@@ -247,15 +247,19 @@ fn a_good_image_has_no_finding_of_high_that_is_not_true() {
 
 /// What the built-in text of a base policy judges of an image that stands on `base`.
 fn gated(home: &Path, registry: &Registry, image: &str, base: Option<&str>) -> Run {
+    let base = base.map(|base| registry.reference("acme/base", base));
+    gated_on(home, registry, image, base.as_deref())
+}
+
+fn gated_on(home: &Path, registry: &Registry, image: &str, base: Option<&str>) -> Run {
     let policy = home.join("policy.yaml");
     let rules = "apiVersion: portcullis.dev/v1\nkind: Policy\nmetadata: {name: any}\nrules:\n  - id: only\n    \
                  baseImage: {allow: ['127.0.0.1*/acme/base:*'], maxAge: 30d}\n";
     std::fs::write(&policy, rules).unwrap();
     let image = registry.reference(APP, image);
-    let base = base.map(|base| registry.reference("acme/base", base));
     let mut arguments = vec!["gate", &image, "--policy", policy.to_str().unwrap(), "--at", AT, "-o", "json"];
     arguments.extend(["--insecure-registry", "127.0.0.1"]);
-    arguments.extend(base.iter().flat_map(|base| ["--base", base.as_str()]));
+    arguments.extend(base.iter().flat_map(|base| ["--base", *base]));
     portcullis(home, &arguments)
 }
 
@@ -264,11 +268,13 @@ fn an_image_is_known_to_stand_on_a_base_that_is_named() {
     let home = tempfile::tempdir().unwrap();
     let registry = Registry::start(Switches::default());
     let os = || layer("ADD rootfs").file("etc/motd", "base");
-    for (tag, created) in [("new", "2026-10-20T00:00:00Z"), ("old", "2026-09-20T00:00:00Z")] {
+    let mut base = layout();
+    for (tag, created) in [("old", "2026-09-20T00:00:00Z"), ("new", "2026-10-20T00:00:00Z")] {
         let mut built = layout();
         let only = built.add(image("linux/amd64").layer(os()).created(created));
         built.tag(tag, only);
         registry.push_layout("acme/base", tag, &built);
+        base = built;
     }
     let mut built = layout();
     let only = built.add(image("linux/amd64").layer(os()).layer(layer("COPY app /").file("app", "1")));
@@ -278,6 +284,14 @@ fn an_image_is_known_to_stand_on_a_base_that_is_named() {
     let old = gated(home.path(), &registry, "v1", Some("old")).ended(1);
     assert!(old.out().contains("was built 2026-09-20T00:00:00Z, more than 30d ago"), "{}", old.out());
     gated(home.path(), &registry, "v1", None).ended(3);
+    let local = home.path().join("base");
+    base.write(&local);
+    let named = |name: &str| {
+        let choice = format!("{name}oci:{}:new", local.display());
+        gated_on(home.path(), &registry, "v1", Some(&choice))
+    };
+    named("").ended(1);
+    named(&format!("{}=", registry.reference("acme/base", "12"))).ended(0);
     let gone = gated(home.path(), &registry, "v1", Some("gone")).ended(3);
     assert!(gone.out().contains("the base image "), "{}", gone.out());
 }
@@ -290,14 +304,21 @@ fn a_base_that_moved_on_is_told() {
     base.tag("12", only);
     let digest = registry.push_layout("acme/base", "12", &base);
     let reference = registry.reference("acme/base", "12");
-    for (claimed, want) in [("0".repeat(64), true), (digest.replace("sha256:", ""), false)] {
+    let honest = digest.replace("sha256:", "");
+    let cases = [("0".repeat(64), true, false), (honest.clone(), false, false), ("0".repeat(64), true, true)];
+    for (claimed, want, annotated) in cases {
         let mut built = layout();
-        let labels = serde_json::json!({"Labels": {
-            "org.opencontainers.image.base.name": reference,
-            "org.opencontainers.image.base.digest": format!("sha256:{claimed}"),
-        }});
-        let only = built
-            .add(image("linux/amd64").layer(layer("ADD rootfs").file("etc/motd", "old")).execution(labels));
+        let labels = |digest: &str| {
+            serde_json::json!({
+                "org.opencontainers.image.base.name": reference,
+                "org.opencontainers.image.base.digest": format!("sha256:{digest}"),
+            })
+        };
+        // Where the manifest says one thing and the configuration another, the manifest counts.
+        let execution = serde_json::json!({"Labels": labels(if annotated { &honest } else { &claimed })});
+        let only =
+            image("linux/amd64").layer(layer("ADD rootfs").file("etc/motd", "old")).execution(execution);
+        let only = if annotated { built.add_annotated(only, labels(&claimed)) } else { built.add(only) };
         built.tag("v1", only);
         registry.push_layout(APP, "v1", &built);
         let image = registry.reference(APP, "v1");

@@ -65,9 +65,9 @@ pub(super) const AGAIN: Check = check(
 pub(super) const BASE: Check = check(
     "OPT-008",
     High,
-    "the base is past its end of life",
-    "Vulnerabilities found from then on are not mended, and its advisories do not name them.",
-    "build upon a release that is kept up",
+    "the base is past its end of life, or its name leads to another image now",
+    "Vulnerabilities found from then on are not mended here, and advisories do not name them.",
+    "build again upon a base that is kept up",
 );
 pub(super) const MINIMAL: Check = check(
     "OPT-009",

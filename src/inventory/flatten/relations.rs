@@ -45,6 +45,10 @@ impl Realm {
 /// packages two hundred directories deep, each with thousands of dependencies.
 const STEPS: usize = 10_000_000;
 
+/// Edges of an image: 1 million; the largest real images have a twentieth. Attack: thousands of packages of a few
+/// bytes each that all need what all of them provide.
+const EDGES: usize = 1_000_000;
+
 /// What each package needs, by index; none where its file does not say. A requirement that nothing in the
 /// image fulfils is left out, as those of optional features are.
 pub(super) fn resolve(
@@ -72,32 +76,32 @@ pub(super) fn resolve(
         }
     }
     let mut needs = vec![None; count];
-    let mut steps = STEPS;
+    let (mut steps, mut edges) = (STEPS, EDGES);
     for one in stated {
         let Some(requires) = &one.found.requires else { continue };
         let Some(needed) = needs.get_mut(one.index) else { continue };
-        if steps == 0 {
-            continue;
-        }
-        let needed: &mut BTreeSet<usize> = needed.get_or_insert_default();
+        let mut found: BTreeSet<usize> = needed.take().unwrap_or_default();
         let realm = Realm::of(one);
-        for any_of in requires {
-            let found = match (one.found.kind, &one.found.location) {
-                ("npm", Some(place)) => any_of
-                    .iter()
-                    .find_map(|name| loaded(name, place, &placed, files, &mut steps))
-                    .into_iter()
-                    .collect(),
-                _ => {
-                    let alternatives = any_of.iter().cloned();
-                    alternatives
-                        .filter_map(|name| named.get(&(realm.clone(), name)))
-                        .next()
-                        .cloned()
-                        .unwrap_or_default()
-                }
-            };
-            needed.extend(found.into_iter().filter(|index| *index != one.index));
+        let mut add = |index: &usize| {
+            edges = edges.checked_sub(1)?;
+            found.insert(*index);
+            Some(())
+        };
+        let mut resolve = |any_of: &[String]| match (one.found.kind, &one.found.location) {
+            ("npm", Some(place)) => {
+                let index = any_of.iter().find_map(|name| loaded(name, place, &placed, files, &mut steps));
+                index.as_ref().map_or(Some(()), &mut add)
+            }
+            _ => {
+                let of = |name: &String| named.get(&(realm.clone(), name.clone()));
+                any_of.iter().find_map(of).into_iter().flatten().try_for_each(&mut add)
+            }
+        };
+        // Where the limit is reached it is not known what it needs.
+        let whole = requires.iter().try_for_each(|any_of| resolve(any_of));
+        if whole.is_some() && steps > 0 {
+            found.remove(&one.index);
+            *needed = Some(found);
         }
     }
     needs

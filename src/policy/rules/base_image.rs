@@ -93,8 +93,9 @@ impl BaseImage {
         let name = escape(base.name.as_bytes());
         // `debian:12` and `docker.io/library/debian:12` are one name.
         let whole =
-            base.name.parse::<Reference>().map_or_else(|_| base.name.clone(), |name| name.to_string());
-        let allowed = self.allow.iter().any(|pattern| pattern.matches(whole.as_bytes()));
+            |name: &String| name.parse::<Reference>().map_or_else(|_| name.clone(), |r| r.to_string());
+        let mut names = std::iter::once(&base.name).chain(&base.also).map(whole);
+        let allowed = names.any(|name| self.allow.iter().any(|pattern| pattern.matches(name.as_bytes())));
         match base.by {
             By::DiffIds | By::Annotation if !allowed => {
                 decided.violate(Some(place), format!("the base image `{name}` is not allowed"));
@@ -163,6 +164,7 @@ mod tests {
     fn base(name: &str, by: By, eol: Option<&str>) -> Base {
         Base {
             name: name.into(),
+            also: Vec::new(),
             digest: None,
             by,
             created: None,

@@ -150,7 +150,8 @@ pub fn layout() -> Layout {
 }
 
 impl Layout {
-    fn blob(&mut self, media_type: &str, bytes: Vec<u8>) -> Value {
+    /// Adds a blob; its descriptor.
+    pub fn blob(&mut self, media_type: &str, bytes: Vec<u8>) -> Value {
         let digest = Digest::sha256(&bytes);
         let descriptor = json!({"mediaType": media_type, "digest": digest.to_string(), "size": bytes.len()});
         self.blobs.insert(digest, bytes);
@@ -159,6 +160,11 @@ impl Layout {
 
     /// Adds one platform's image; the descriptor of its manifest, platform included.
     pub fn add(&mut self, image: Image) -> Value {
+        self.add_annotated(image, Value::Null)
+    }
+
+    /// The same with annotations in the manifest.
+    pub fn add_annotated(&mut self, image: Image, annotations: Value) -> Value {
         let parts: Vec<&str> = image.platform.split('/').collect();
         let mut platform = json!({"os": parts[0], "architecture": parts[1]});
         if let Some(variant) = parts.get(2) {
@@ -173,10 +179,13 @@ impl Layout {
             stored.iter().map(|l| json!({"created": image.created, "created_by": l.created_by})).collect();
         let config = self.blob("application/vnd.oci.image.config.v1+json", bytes(&config));
         let layers: Vec<Value> = stored.into_iter().map(|l| self.blob(l.media_type, l.blob)).collect();
-        let manifest = json!({
+        let mut manifest = json!({
             "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
             "config": config, "layers": layers,
         });
+        if !annotations.is_null() {
+            manifest["annotations"] = annotations;
+        }
         let mut descriptor = self.blob("application/vnd.oci.image.manifest.v1+json", bytes(&manifest));
         descriptor["platform"] = platform;
         descriptor
