@@ -1,5 +1,6 @@
 //! From a location to what is known of the image: its platforms, their inventories, and the faults.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -219,6 +220,9 @@ impl Reading<'_> {
             BlobName::Member(_) => 0,
         };
         self.progress.begin(work.len(), work.iter().map(|(_, layer)| stored(layer)).sum());
+        // The largest first: read last, it would keep one core waiting for the other.
+        let mut order: Vec<(usize, &(usize, &LayerBlob))> = work.iter().enumerate().collect();
+        order.sort_by_key(|(_, (_, layer))| Reverse(stored(layer)));
         let next = AtomicUsize::new(0);
         let done: Mutex<Vec<(usize, LayerRead)>> = Mutex::new(Vec::with_capacity(work.len()));
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(work.len());
@@ -226,10 +230,12 @@ impl Reading<'_> {
             for _ in 0..threads {
                 scope.spawn(|| {
                     loop {
-                        let place = next.fetch_add(1, Ordering::Relaxed);
-                        let Some((index, layer)) = work.get(place) else { return };
+                        let Some((place, (index, layer))) = order.get(next.fetch_add(1, Ordering::Relaxed))
+                        else {
+                            return;
+                        };
                         let read = self.layer(*index, layer);
-                        done.lock().unwrap_or_else(PoisonError::into_inner).push((place, read));
+                        done.lock().unwrap_or_else(PoisonError::into_inner).push((*place, read));
                     }
                 });
             }

@@ -1,6 +1,7 @@
 //! Layers joined to one inventory: what is visible in the end, which layer brought it, who owns it.
 
 mod relations;
+mod removed;
 pub(super) mod stored;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -87,8 +88,9 @@ impl<'a> Merged<'a> {
         self.mark_owned(&mut packages, &states);
         mark_vendored(&mut packages);
         self.relate(&keys, &mut packages, &states);
-        let (gaps, warnings) = self.gaps(&states, distro.as_ref());
-        Inventory { distro, packages, gaps, warnings }
+        let (gaps, mut warnings) = self.gaps(&states, distro.as_ref());
+        let removed = removed::of(&states, &introduced, &packages, distro.as_ref(), &mut warnings);
+        Inventory { distro, packages, removed, gaps, warnings }
     }
 
     fn aliased(&self, content: Content<'_>, alias: &Alias) -> Option<&'a Facts> {
@@ -331,8 +333,18 @@ impl Introduced {
     }
 
     fn layer(&self, key: &Key) -> usize {
+        self.before(key, self.1)
+    }
+
+    /// The layer before which it was taken away for good; the number of layers where it is there.
+    fn end(&self, key: &Key) -> usize {
+        self.0.get(key).and_then(BTreeSet::last).map_or(self.1, |(until, _)| *until)
+    }
+
+    /// Since which layer it was there without a break up to one.
+    fn before(&self, key: &Key, end: usize) -> usize {
         let spans = self.0.get(key).into_iter().flatten().rev();
-        let mut since = self.1;
+        let mut since = end;
         for (until, from) in spans {
             if *until < since {
                 break;

@@ -17,10 +17,39 @@ pub struct Inventory {
     pub distro: Option<Distro>,
     /// Packages, sorted by type, name, version and location.
     pub packages: Vec<Package>,
+    /// Packages that a layer brought and a later one took away, at most [`MAX_REMOVED`], sorted as the others.
+    pub removed: Vec<Removed>,
     /// What could not be read, sorted.
     pub gaps: Vec<Gap>,
     /// Oddities that hide no package, sorted.
     pub warnings: Vec<Gap>,
+}
+
+/// Packages named as removed: 10,000; of how many more there are, a warning tells.
+pub const MAX_REMOVED: usize = 10_000;
+
+/// A package that is not there any more. Its bytes still are: in the layer that brought it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Removed {
+    /// Its package URL.
+    pub purl: Purl,
+    /// Name as the metadata writes it.
+    pub name: String,
+    /// The version that was there.
+    pub version: String,
+    /// The purl type.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// Where it was: the file that proved it.
+    pub location: ImagePath,
+    /// 0-based index of the layer that brought it.
+    pub layer: usize,
+    /// 0-based index of the layer that took it away.
+    pub removed_by: usize,
+    /// Versions of the same package that are there instead: it was replaced.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub replaced_by: Vec<String>,
 }
 
 /// One installed package: name, version and ecosystem as found.

@@ -12,6 +12,8 @@
 //! | `portcullis:guessed` | a package | `true`: its name or version is a guess |
 //! | `portcullis:application` | a package | `true`: it is the image's own program |
 //! | `portcullis:image:reference`, `…:digest`, `…:platform` | the image | what was asked for, and what of it this is |
+//! | `portcullis:step` | the image, repeated | JSON: `{index, digest, diffId, size, createdBy}` of a layer |
+//! | `portcullis:removed` | the image, repeated | JSON: a package that a later layer took away, as in `inventory` |
 //! | `portcullis:gaps` | the image | how many gaps there are; 0 says that every known source was read |
 //! | `portcullis:gap`, `portcullis:warning` | the image, repeated | JSON: `{path, layer, cataloger, cause}` |
 //!
@@ -20,6 +22,11 @@
 
 use std::fmt::Display;
 
+use serde::Serialize;
+
+use crate::model::config::ImageConfig;
+use crate::model::digest::Digest;
+use crate::model::evidence::{LayerEvidence, PlatformEvidence};
 use crate::model::inventory::Package;
 use crate::model::path::escape;
 
@@ -76,6 +83,12 @@ impl Facts {
             facts.add("portcullis:image:digest", digest);
         }
         facts.add("portcullis:image:platform", escape(subject.platform.platform.to_string().as_bytes()));
+        for step in steps(subject.platform) {
+            facts.add("portcullis:step", json::line(&step)?);
+        }
+        for removed in &inventory.removed {
+            facts.add("portcullis:removed", json::line(removed)?);
+        }
         facts.add("portcullis:gaps", inventory.gaps.len());
         for gap in &inventory.gaps {
             facts.add("portcullis:gap", json::line(gap)?);
@@ -85,6 +98,36 @@ impl Facts {
         }
         Ok(facts)
     }
+}
+
+/// A layer, and the build step that made it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Step<'a> {
+    index: usize,
+    digest: &'a Digest,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    diff_id: Option<&'a Digest>,
+    size: u64,
+    /// Such as a Dockerfile line, where the history tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created_by: Option<&'a str>,
+}
+
+/// The layers of a platform, base first.
+pub(super) fn steps(platform: &PlatformEvidence) -> Vec<Step<'_>> {
+    let config = platform.config.known();
+    let made = config.map(ImageConfig::layer_steps).unwrap_or_default();
+    let layers = platform.layers.iter().enumerate();
+    layers
+        .map(|(index, LayerEvidence { digest, size })| Step {
+            index,
+            digest,
+            diff_id: config.and_then(|config| config.rootfs.diff_ids.get(index)),
+            size: *size,
+            created_by: made.get(index).and_then(|step| step.created_by.as_deref()),
+        })
+        .collect()
 }
 
 impl IntoIterator for Facts {

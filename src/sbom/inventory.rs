@@ -6,12 +6,13 @@ use serde::Serialize;
 
 use crate::model::digest::Digest;
 use crate::model::fault::Gap;
-use crate::model::inventory::{LayerRef, Package, SourcePackage};
+use crate::model::inventory::{LayerRef, Package, Removed, SourcePackage};
 use crate::model::layer::Distro;
 use crate::model::path::ImagePath;
 use crate::model::platform::Platform;
 use crate::model::purl::Purl;
 
+use super::facts::{Step, steps};
 use super::{Format, RenderError, Subject, json};
 
 const SCHEMA: &str = "portcullis.dev/inventory/v1";
@@ -44,7 +45,10 @@ struct Document<'a> {
     schema: &'static str,
     image: Image<'a>,
     distro: Option<&'a Distro>,
+    layers: Vec<Step<'a>>,
     packages: Vec<Row<'a>>,
+    /// What a layer brought and a later one took away; its bytes are still there.
+    removed: &'a [Removed],
     gaps: &'a [Gap],
     /// Oddities that hide no package.
     warnings: &'a [Gap],
@@ -114,7 +118,9 @@ impl<'a> Document<'a> {
                 manifest: &subject.platform.digest,
             },
             distro: inventory.distro.as_ref(),
+            layers: steps(subject.platform),
             packages: inventory.packages.iter().map(Row::of).collect(),
+            removed: &inventory.removed,
             gaps: &inventory.gaps,
             warnings: &inventory.warnings,
         }
@@ -182,7 +188,7 @@ mod tests {
     fn the_head_names_the_image_and_its_platform() {
         let document = render(&Fixture::new());
         let keys: Vec<&str> = document.as_object().unwrap().keys().map(String::as_str).collect();
-        assert_eq!(keys, ["schema", "image", "distro", "packages", "gaps", "warnings"]);
+        assert_eq!(keys, ["schema", "image", "distro", "layers", "packages", "removed", "gaps", "warnings"]);
         assert_eq!(document["schema"], "portcullis.dev/inventory/v1");
         assert_eq!(document["image"]["reference"], "oci:demo");
         assert_eq!(document["image"]["digest"], digest("index").to_string());

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::model::fault::Gap;
-use crate::model::inventory::{Inventory, Package};
+use crate::model::inventory::{Inventory, Package, Removed};
 use crate::model::layer::Distro;
 use crate::model::path::escape;
 
@@ -51,6 +51,7 @@ fn write_report(out: &mut String, subject: &Subject<'_>) -> std::fmt::Result {
         out.push('\n');
         write_table(out, &inventory.packages)?;
     }
+    write_removed(out, &inventory.removed)?;
     let gaps = format!("{}: what packages are there is unknown", count(inventory.gaps.len(), "GAP"));
     write_places(out, &gaps, &inventory.gaps)?;
     let warnings = format!("{}, no package is hidden by it", count(inventory.warnings.len(), "WARNING"));
@@ -109,6 +110,24 @@ fn row(package: &Package) -> [String; 5] {
         package.layer.index.to_string(),
         cut(&first, LOCATION) + &more,
     ]
+}
+
+/// What was removed: how it is found in the blobs all the same.
+fn write_removed(out: &mut String, removed: &[Removed]) -> std::fmt::Result {
+    if removed.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n{} REMOVED, still in the bytes of the image", removed.len())?;
+    for package in removed {
+        let Removed { kind, layer, removed_by, .. } = package;
+        let (name, version) = (cell(&package.name, NAME), cell(&package.version, VERSION));
+        let how = match package.replaced_by.as_slice() {
+            [] => "removed".to_owned(),
+            [version, ..] => format!("replaced by {}", cell(version, VERSION)),
+        };
+        writeln!(out, "  {kind} {name} {version}: of layer {layer}, {how} in layer {removed_by}")?;
+    }
+    Ok(())
 }
 
 fn write_places(out: &mut String, title: &str, places: &[Gap]) -> std::fmt::Result {

@@ -462,3 +462,22 @@ fn links_to_directories_inside_each_other_without_end_are_a_gap() {
     let (_, gaps) = names_and_root_gaps(links.symlink("node_modules", "/d0"), layer("1").file("f", ""));
     assert!(gaps[0].starts_with("links to directories inside each other"), "{gaps:?}");
 }
+
+#[test]
+fn what_was_removed_is_told_with_the_layers_that_brought_it_and_took_it_away() {
+    let apk = |names: &[&str]| names.iter().map(|name| format!("P:{name}\nV:1-r0\n\n")).collect::<String>();
+    let database = "lib/apk/db/installed";
+    let first = npm(npm(layer("0"), A, "a", "1"), B, "b", "1").file(database, apk(&["busy", "gone", "back"]));
+    let second = npm(layer("1"), A, "a", "2").file(database, apk(&["busy", "gone"]));
+    let third = layer("2").whiteout("app/node_modules/b").file(database, apk(&["busy", "back"]));
+    let inventory = inventory(image("linux/amd64").layer(first).layer(second).layer(third));
+    let removed: Vec<String> = inventory
+        .removed
+        .iter()
+        .map(|gone| {
+            let replaced = gone.replaced_by.join(" ");
+            format!("{} {} {}-{} {replaced}", gone.name, gone.version, gone.layer, gone.removed_by)
+        })
+        .collect();
+    assert_eq!(removed, ["gone 1-r0 0-2 ", "a 1 0-1 2", "b 1 0-2 "]);
+}

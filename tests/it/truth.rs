@@ -109,6 +109,29 @@ fn guesses(inventory: &Inventory) -> BTreeSet<String> {
     packages.map(|package| package.name.clone()).collect()
 }
 
+/// Name, version, and the layers that brought it and took it away.
+type Gone = BTreeSet<(String, String, u64, u64)>;
+
+fn removed(inventory: &Inventory) -> Gone {
+    let each = inventory.removed.iter();
+    each.map(|gone| (gone.name.clone(), gone.version.clone(), gone.layer as u64, gone.removed_by as u64))
+        .collect()
+}
+
+fn removed_of(truth: &Value, kinds: &[&str]) -> Gone {
+    let removed = truth["removed"].as_array().unwrap().iter();
+    removed
+        .filter(|gone| kinds.contains(&gone["type"].as_str().unwrap()))
+        .map(|gone| {
+            let text = |key: &str| gone[key].as_str().unwrap().to_owned();
+            let epoch = gone.get("epoch").and_then(Value::as_u64);
+            let version = epoch.map_or_else(String::new, |epoch| format!("{epoch}:")) + &text("version");
+            let layer = |key: &str| gone[key].as_u64().unwrap();
+            (text("name"), version, layer("layer_introduced"), layer("layer_removed"))
+        })
+        .collect()
+}
+
 #[test]
 fn every_package_of_truth_is_listed_with_its_layer_and_none_besides() {
     let Some(data) = shared("data") else { return };
@@ -127,6 +150,9 @@ fn every_package_of_truth_is_listed_with_its_layer_and_none_besides() {
             // shfmt was built without modules: of what, nobody can tell, `go version -m` neither.
             let known = if name.starts_with("app-multi") { &["usr/local/bin/shfmt"][..] } else { &[] };
             assert_eq!(gaps, known, "{name} {}", platform.platform);
+        }
+        if platforms.len() == 1 {
+            assert_eq!(removed(inventory(&platforms[0])), removed_of(&truth, kinds), "{name}");
         }
         for removed in truth["removed"].as_array().unwrap() {
             let (gone, version) = (removed["name"].as_str().unwrap(), removed["version"].as_str().unwrap());
