@@ -11,7 +11,7 @@ use crate::model::path::{ImagePath, escape};
 use super::flatten::State;
 
 /// Catalogers of operating systems' package databases.
-const SYSTEM: &[&str] = &["apk", "dpkg", "rpm", "pacman", "opkg", "chisel", "system-packages"];
+const SYSTEM: &[&str] = &["apk", "dpkg", "rpm", "pacman", "portage", "opkg", "chisel", "system-packages"];
 
 /// Distributions and the catalogers of their databases. Others may have any.
 const KINDS: &[(&str, &[&str])] = &[
@@ -24,6 +24,7 @@ const KINDS: &[(&str, &[&str])] = &[
     ("chainguard", &["apk"]),
     ("debian", &["dpkg"]),
     ("fedora", &["rpm"]),
+    ("gentoo", &["portage"]),
     ("mariner", &["rpm"]),
     ("ol", &["rpm"]),
     ("opensuse-leap", &["rpm"]),
@@ -101,11 +102,11 @@ impl Databases {
 fn root(path: &ImagePath) -> Vec<u8> {
     let parts: Vec<&[u8]> = path.components().collect();
     let is_store = |part: &&[u8]| {
-        matches!(*part, b"apk" | b"dpkg" | b"rpm" | b"rpmmanifest" | b"pacman" | b"opkg" | b"chisel")
+        matches!(*part, b"apk" | b"dpkg" | b"rpm" | b"rpmmanifest" | b"pacman" | b"pkg" | b"opkg" | b"chisel")
     };
     let end = parts.iter().rposition(is_store).unwrap_or(0);
     let before = parts.get(..end).unwrap_or_default();
-    let is_system = |part: &&[u8]| matches!(*part, b"lib" | b"var" | b"usr" | b"share" | b"sysimage");
+    let is_system = |part: &&[u8]| matches!(*part, b"db" | b"lib" | b"var" | b"usr" | b"share" | b"sysimage");
     let kept = before.iter().rposition(|part| !is_system(part)).map_or(0, |last| last + 1);
     before.get(..kept).unwrap_or_default().join(&b'/')
 }
@@ -123,6 +124,7 @@ mod tests {
             ("var/lib/dpkg/status.d/base", ""),
             ("usr/lib/sysimage/rpm/Packages.db", ""),
             ("var/lib/chisel/manifest.wall", ""),
+            ("var/db/pkg/app-shells/bash-5.2/CONTENTS", ""),
             ("srv/jail/var/lib/pacman/local/a-1-1/desc", "srv/jail"),
             ("srv/jail/usr/lib/apk/db/installed", "srv/jail"),
         ] {

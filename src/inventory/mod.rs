@@ -26,6 +26,7 @@ mod observe;
 mod opkg;
 mod os_release;
 mod pacman;
+mod portage;
 mod program;
 mod purls;
 mod pypi;
@@ -121,6 +122,7 @@ pub static CATALOGERS: &[&dyn Cataloger] = &[
     &conda::Conda,
     &jdk::Jdk,
     &pacman::Pacman,
+    &portage::Portage,
     &opkg::Opkg,
     &chisel::Chisel,
     &uncataloged::SYSTEM,

@@ -17,10 +17,7 @@ pub(super) struct Uncataloged {
 pub(super) static SYSTEM: Uncataloged = Uncataloged {
     id: "system-packages",
     what: "a package database of a distribution",
-    wants: |path| {
-        path.strip_prefix("var/db/pkg/").is_some_and(|rest| rest.ends_with("/CONTENTS"))
-            || matches!(path, "nix/var/nix/db/db.sqlite" | "var/guix/db/db.sqlite")
-    },
+    wants: |path| matches!(path, "nix/var/nix/db/db.sqlite" | "var/guix/db/db.sqlite"),
 };
 
 impl Cataloger for Uncataloged {
@@ -56,18 +53,12 @@ mod tests {
 
     #[test]
     fn known_sources_are_wanted_by_path() {
-        for path in ["var/db/pkg/sys-libs/zlib-1/CONTENTS", "nix/var/nix/db/db.sqlite"] {
+        for path in ["var/guix/db/db.sqlite", "nix/var/nix/db/db.sqlite"] {
             assert!(SYSTEM.wants(&path.into(), b""), "{path}");
             assert!(SYSTEM.parse(&path.into(), b"").is_err());
         }
-        for path in ["var/db/pkg/sys-libs/zlib-1/USE", "srv/db.sqlite", "var/lib/rpm/Name"] {
+        for path in ["nix/var/nix/db/schema", "srv/db.sqlite", "var/lib/rpm/Name"] {
             assert!(!SYSTEM.wants(&path.into(), b""), "{path}");
         }
-    }
-
-    #[test]
-    fn a_source_below_a_name_that_is_no_utf8_is_seen() {
-        let path = ImagePath::normalise(b"var/db/pkg/\xff/CONTENTS").unwrap();
-        assert!(SYSTEM.wants(&path, b""));
     }
 }

@@ -98,6 +98,7 @@ fn cataloger(path: PathBuf) -> Vec<u8> {
         "nuget" => "app/demo.deps.json".to_owned(),
         "opkg" => "usr/lib/opkg/status".to_owned(),
         "os-release" => "etc/os-release".to_owned(),
+        "portage" => "var/db/pkg/dev-libs/demo-1/CONTENTS".to_owned(),
         "pacman" => "var/lib/pacman/local/lib-demo-1-2/desc".to_owned(),
         "pypi" => "lib/a-1.dist-info/METADATA".to_owned(),
         "rpm" => format!("var/lib/rpm/{}", path.file_name().unwrap().to_str().unwrap()),
