@@ -271,6 +271,14 @@ impl<'a> Merged<'a> {
         gaps.extend(self.link_gap.clone().map(whole));
         let databases = Databases::of(states, self.layers, &gaps);
         gaps.extend(databases.missing(distro, visible.len()).map(whole));
+        let is_stored = |path: &ImagePath| {
+            let mut parts = path.components();
+            matches!(parts.next(), Some(b"nix" | b"gnu"))
+                && parts.next() == Some(b"store")
+                && parts.next().is_some()
+        };
+        let has_store = self.files.nodes().any(|(path, _)| is_stored(path));
+        gaps.extend(databases.storeless(has_store).map(whole));
         gaps.sort();
         gaps.dedup();
         warnings.sort();

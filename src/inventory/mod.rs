@@ -20,6 +20,7 @@ mod golang;
 mod java;
 mod jdk;
 mod links;
+mod nix;
 mod npm;
 mod nuget;
 mod numbers;
@@ -127,7 +128,8 @@ pub static CATALOGERS: &[&dyn Cataloger] = &[
     &portage::Portage,
     &opkg::Opkg,
     &chisel::Chisel,
-    &uncataloged::SYSTEM,
+    &nix::Nix,
+    &uncataloged::OTHERS,
     &bitnami::Bitnami,
     &golang::Golang,
     &cargo::Cargo,

@@ -94,6 +94,7 @@ fn cataloger(path: PathBuf) -> Vec<u8> {
         "dpkg" => "var/lib/dpkg/status".to_owned(),
         "gem" => "specifications/demo-1.2-x86_64-linux.gemspec".to_owned(),
         "jdk" => "opt/java/release".to_owned(),
+        "nix" => "nix/var/nix/db/db.sqlite".to_owned(),
         "npm" => "node_modules/a/package.json".to_owned(),
         "nuget" => "app/demo.deps.json".to_owned(),
         "opkg" => "usr/lib/opkg/status".to_owned(),
