@@ -32,6 +32,7 @@ mod portage;
 mod program;
 mod purls;
 mod pypi;
+mod r;
 pub(crate) mod rpm;
 pub(crate) mod secrets;
 mod sqlite;
@@ -129,6 +130,7 @@ pub static CATALOGERS: &[&dyn Cataloger] = &[
     &opkg::Opkg,
     &chisel::Chisel,
     &nix::Nix,
+    &r::R,
     &uncataloged::OTHERS,
     &bitnami::Bitnami,
     &golang::Golang,
