@@ -27,6 +27,7 @@ mod numbers;
 mod observe;
 mod opkg;
 mod os_release;
+mod otp;
 mod pacman;
 mod portage;
 mod program;
@@ -131,6 +132,7 @@ pub static CATALOGERS: &[&dyn Cataloger] = &[
     &chisel::Chisel,
     &nix::Nix,
     &r::R,
+    &otp::Otp,
     &uncataloged::OTHERS,
     &bitnami::Bitnami,
     &golang::Golang,

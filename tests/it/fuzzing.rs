@@ -102,6 +102,7 @@ fn cataloger(path: PathBuf) -> Vec<u8> {
         "portage" => "var/db/pkg/dev-libs/demo-1/CONTENTS".to_owned(),
         "pacman" => "var/lib/pacman/local/lib-demo-1-2/desc".to_owned(),
         "r" => "usr/lib/R/library/demo/DESCRIPTION".to_owned(),
+        "otp" => "lib/demo-1/ebin/demo.app".to_owned(),
         "pypi" => "lib/a-1.dist-info/METADATA".to_owned(),
         "rpm" => format!("var/lib/rpm/{}", path.file_name().unwrap().to_str().unwrap()),
         other => panic!("say which path `{other}` reads"),
