@@ -20,6 +20,7 @@ mod golang;
 mod java;
 mod jdk;
 mod links;
+mod luarocks;
 mod nix;
 mod npm;
 mod nuget;
@@ -133,6 +134,7 @@ pub static CATALOGERS: &[&dyn Cataloger] = &[
     &nix::Nix,
     &r::R,
     &otp::Otp,
+    &luarocks::Luarocks,
     &uncataloged::OTHERS,
     &bitnami::Bitnami,
     &golang::Golang,
