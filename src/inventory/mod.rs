@@ -41,6 +41,7 @@ mod sqlite;
 mod tap;
 mod toc;
 mod uncataloged;
+mod wordpress;
 mod words;
 mod yarn;
 
@@ -135,6 +136,7 @@ pub static CATALOGERS: &[&dyn Cataloger] = &[
     &r::R,
     &otp::Otp,
     &luarocks::Luarocks,
+    &wordpress::Wordpress,
     &uncataloged::OTHERS,
     &bitnami::Bitnami,
     &golang::Golang,

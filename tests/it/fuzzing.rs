@@ -104,6 +104,7 @@ fn cataloger(path: PathBuf) -> Vec<u8> {
         "r" => "usr/lib/R/library/demo/DESCRIPTION".to_owned(),
         "otp" => "lib/demo-1/ebin/demo.app".to_owned(),
         "luarocks" => "lib/luarocks/rocks-5.1/demo/1.2-3/demo-1.2-3.rockspec".to_owned(),
+        "wordpress" => "wp-content/plugins/demo/demo.php".to_owned(),
         "pypi" => "lib/a-1.dist-info/METADATA".to_owned(),
         "rpm" => format!("var/lib/rpm/{}", path.file_name().unwrap().to_str().unwrap()),
         other => panic!("say which path `{other}` reads"),
