@@ -30,6 +30,7 @@ mod opkg;
 mod os_release;
 mod otp;
 mod pacman;
+mod pear;
 mod portage;
 mod program;
 mod purls;
@@ -136,6 +137,7 @@ pub static CATALOGERS: &[&dyn Cataloger] = &[
     &r::R,
     &otp::Otp,
     &luarocks::Luarocks,
+    &pear::Pear,
     &wordpress::Wordpress,
     &uncataloged::OTHERS,
     &bitnami::Bitnami,

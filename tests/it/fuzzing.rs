@@ -101,6 +101,7 @@ fn cataloger(path: PathBuf) -> Vec<u8> {
         "os-release" => "etc/os-release".to_owned(),
         "portage" => "var/db/pkg/dev-libs/demo-1/CONTENTS".to_owned(),
         "pacman" => "var/lib/pacman/local/lib-demo-1-2/desc".to_owned(),
+        "pear" => "lib/php/.registry/.channel.pecl.php.net/demo.reg".to_owned(),
         "r" => "usr/lib/R/library/demo/DESCRIPTION".to_owned(),
         "otp" => "lib/demo-1/ebin/demo.app".to_owned(),
         "luarocks" => "lib/luarocks/rocks-5.1/demo/1.2-3/demo-1.2-3.rockspec".to_owned(),
