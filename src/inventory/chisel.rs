@@ -1,11 +1,12 @@
 //! The manifest of images that chisel cut from Ubuntu packages: a jsonwall (one JSON object a line, the
 //! first a header with the count of lines), compressed by Zstandard (canonical/chisel, `public/manifest`).
 
+use std::collections::BTreeMap;
 use std::io::Read;
 
 use serde::Deserialize;
 
-use crate::model::layer::{Facts, FoundPackage};
+use crate::model::layer::{Facts, FoundPackage, OwnedPaths};
 use crate::model::path::ImagePath;
 
 use super::words::{is_word, json, word};
@@ -33,6 +34,8 @@ struct Line {
     name: Option<String>,
     version: Option<String>,
     arch: Option<String>,
+    slice: Option<String>,
+    path: Option<String>,
 }
 
 impl Cataloger for Chisel {
@@ -59,13 +62,17 @@ impl Cataloger for Chisel {
         }
         let mut facts = Facts::default();
         let mut count = 1_u64;
+        let mut paths = BTreeMap::new();
         for line in lines {
             count = count.saturating_add(1);
-            match read(line) {
+            match read(line, &mut paths) {
                 Ok(Some(package)) => facts.add(package),
                 Ok(None) => {}
                 Err(cause) => facts.blame(format!("line {count}: {cause}")),
             }
+        }
+        for (package, paths) in paths {
+            facts.own(OwnedPaths { package, arch: None, paths });
         }
         // Attack: a manifest cut short.
         if count != header.count {
@@ -89,9 +96,20 @@ fn inflate(bytes: &[u8]) -> Result<Vec<u8>, Unreadable> {
     Ok(text)
 }
 
-/// The package of a line; other kinds are slices, paths and their contents.
-fn read(line: &[u8]) -> Result<Option<FoundPackage>, String> {
+/// Paths by package.
+type Paths = BTreeMap<String, Vec<ImagePath>>;
+
+/// The package of a line; a line of content adds to what a package owns. Other kinds are slices and paths.
+fn read(line: &[u8], paths: &mut Paths) -> Result<Option<FoundPackage>, String> {
     let line: Line = json("a line of a manifest", line).map_err(|Unreadable(cause)| cause)?;
+    if line.kind == "content" {
+        let package = line.slice.as_deref().and_then(|slice| slice.split_once('_'));
+        let path = line.path.filter(|path| !path.ends_with('/'));
+        let path = path.and_then(|path| ImagePath::normalise(path.as_bytes()).ok());
+        if let (Some((package, _)), Some(path)) = (package, path) {
+            paths.entry(package.to_owned()).or_default().push(path);
+        }
+    }
     if line.kind != "package" {
         return Ok(None);
     }
@@ -121,6 +139,10 @@ mod tests {
         let found: Vec<_> =
             facts.packages.iter().map(|p| (p.name.as_str(), p.version.as_str(), p.arch.as_deref())).collect();
         assert_eq!(found, [("libdemo1", "2.39-0ubuntu8", Some("amd64"))]);
+        assert_eq!(
+            (facts.owned[0].package.as_str(), facts.owned[0].paths.as_slice()),
+            ("libdemo1", &["usr/lib/libdemo.so.1".into()][..])
+        );
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::model::path::{ImagePath, escape};
 use super::flatten::State;
 
 /// Catalogers of operating systems' package databases.
-const SYSTEM: &[&str] = &["apk", "dpkg", "rpm", "pacman", "opkg", "chisel", "system-packages"];
+const SYSTEM: &[&str] = &["apk", "dpkg", "rpm", "pacman", "portage", "opkg", "chisel", "nix"];
 
 /// Distributions and the catalogers of their databases. Others may have any.
 const KINDS: &[(&str, &[&str])] = &[
@@ -24,7 +24,10 @@ const KINDS: &[(&str, &[&str])] = &[
     ("chainguard", &["apk"]),
     ("debian", &["dpkg"]),
     ("fedora", &["rpm"]),
+    ("gentoo", &["portage"]),
+    ("guix", &["nix"]),
     ("mariner", &["rpm"]),
+    ("nixos", &["nix"]),
     ("ol", &["rpm"]),
     ("opensuse-leap", &["rpm"]),
     ("opensuse-tumbleweed", &["rpm"]),
@@ -72,6 +75,13 @@ impl Databases {
         }
     }
 
+    /// Why a store of Nix or Guix holds what nobody knows: images that Nix builds have one without database.
+    pub(super) fn storeless(&self, has_store: bool) -> Option<String> {
+        let known = self.now.iter().any(|(cataloger, _)| cataloger == "nix");
+        (has_store && !known)
+            .then(|| "a store of Nix or Guix without its database: what it holds is unknown".into())
+    }
+
     /// Why an image of so many files must have packages that nobody saw.
     pub(super) fn missing(&self, distro: Option<&Distro>, files: usize) -> Option<String> {
         if let Some((cataloger, root)) = self.ever.difference(&self.now).next() {
@@ -101,11 +111,23 @@ impl Databases {
 fn root(path: &ImagePath) -> Vec<u8> {
     let parts: Vec<&[u8]> = path.components().collect();
     let is_store = |part: &&[u8]| {
-        matches!(*part, b"apk" | b"dpkg" | b"rpm" | b"rpmmanifest" | b"pacman" | b"opkg" | b"chisel")
+        matches!(
+            *part,
+            b"apk"
+                | b"dpkg"
+                | b"rpm"
+                | b"rpmmanifest"
+                | b"pacman"
+                | b"pkg"
+                | b"opkg"
+                | b"chisel"
+                | b"nix"
+                | b"guix"
+        )
     };
     let end = parts.iter().rposition(is_store).unwrap_or(0);
     let before = parts.get(..end).unwrap_or_default();
-    let is_system = |part: &&[u8]| matches!(*part, b"lib" | b"var" | b"usr" | b"share" | b"sysimage");
+    let is_system = |part: &&[u8]| matches!(*part, b"db" | b"lib" | b"var" | b"usr" | b"share" | b"sysimage");
     let kept = before.iter().rposition(|part| !is_system(part)).map_or(0, |last| last + 1);
     before.get(..kept).unwrap_or_default().join(&b'/')
 }
@@ -123,6 +145,8 @@ mod tests {
             ("var/lib/dpkg/status.d/base", ""),
             ("usr/lib/sysimage/rpm/Packages.db", ""),
             ("var/lib/chisel/manifest.wall", ""),
+            ("var/db/pkg/app-shells/bash-5.2/CONTENTS", ""),
+            ("var/guix/db/db.sqlite", ""),
             ("srv/jail/var/lib/pacman/local/a-1-1/desc", "srv/jail"),
             ("srv/jail/usr/lib/apk/db/installed", "srv/jail"),
         ] {

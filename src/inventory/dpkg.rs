@@ -80,7 +80,7 @@ fn part(path: &ImagePath) -> Option<Part<'_>> {
     }
 }
 
-fn owned<'a>(package: &str, paths: impl Iterator<Item = &'a [u8]>) -> Facts {
+pub(super) fn owned<'a>(package: &str, paths: impl Iterator<Item = &'a [u8]>) -> Facts {
     let (package, arch) = match package.split_once(':') {
         Some((package, arch)) => (package, Some(arch.to_owned())),
         None => (package, None),

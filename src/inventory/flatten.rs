@@ -171,8 +171,9 @@ impl<'a> Merged<'a> {
                 state.facts.licenses.iter().map(|(package, licenses)| (package.as_str(), licenses))
             })
             .collect();
-        for package in
-            packages.iter_mut().filter(|package| package.kind == "deb" && package.licenses.is_empty())
+        for package in packages
+            .iter_mut()
+            .filter(|package| matches!(package.kind, "deb" | "ebuild") && package.licenses.is_empty())
         {
             if let Some(licenses) = stated.get(package.name.as_str()) {
                 package.licenses.clone_from(licenses);
@@ -183,7 +184,7 @@ impl<'a> Merged<'a> {
     /// A language package whose files belong to an operating system package is listed once, with its
     /// owner.
     fn mark_owned(&self, packages: &mut [Package], states: &[State<'_, '_>]) {
-        let is_system = |package: &Package| matches!(package.kind, "alpm" | "apk" | "deb" | "opkg" | "rpm");
+        let is_system = |package: &Package| is_system(package.kind);
         let wanted: HashSet<&ImagePath> = packages
             .iter()
             .filter(|package| !is_system(package))
@@ -272,12 +273,25 @@ impl<'a> Merged<'a> {
         gaps.extend(self.link_gap.clone().map(whole));
         let databases = Databases::of(states, self.layers, &gaps);
         gaps.extend(databases.missing(distro, visible.len()).map(whole));
+        let is_stored = |path: &ImagePath| {
+            let mut parts = path.components();
+            matches!(parts.next(), Some(b"nix" | b"gnu"))
+                && parts.next() == Some(b"store")
+                && parts.next().is_some()
+        };
+        let has_store = self.files.nodes().any(|(path, _)| is_stored(path));
+        gaps.extend(databases.storeless(has_store).map(whole));
         gaps.sort();
         gaps.dedup();
         warnings.sort();
         warnings.dedup();
         (gaps, warnings)
     }
+}
+
+/// Whether packages of that type are those of an operating system.
+fn is_system(kind: &str) -> bool {
+    matches!(kind, "alpm" | "apk" | "deb" | "ebuild" | "opkg" | "rpm")
 }
 
 /// What one cataloger read from one file, and from which layer on, until before which, it was there.
@@ -304,7 +318,7 @@ struct Key {
 impl Key {
     fn of(package: &FoundPackage, path: &ImagePath) -> Self {
         let location = match package.kind {
-            "alpm" | "apk" | "deb" | "opkg" | "rpm" => None,
+            kind if is_system(kind) => None,
             _ => Some(package.location.clone().unwrap_or_else(|| path.clone())),
         };
         Self {

@@ -20,20 +20,29 @@ mod golang;
 mod java;
 mod jdk;
 mod links;
+mod luarocks;
+mod nix;
 mod npm;
 mod nuget;
+mod numbers;
 mod observe;
 mod opkg;
 mod os_release;
+mod otp;
 mod pacman;
+mod pear;
+mod portage;
 mod program;
 mod purls;
 mod pypi;
+mod r;
 pub(crate) mod rpm;
 pub(crate) mod secrets;
+mod sqlite;
 mod tap;
 mod toc;
 mod uncataloged;
+mod wordpress;
 mod words;
 mod yarn;
 
@@ -121,9 +130,16 @@ pub static CATALOGERS: &[&dyn Cataloger] = &[
     &conda::Conda,
     &jdk::Jdk,
     &pacman::Pacman,
+    &portage::Portage,
     &opkg::Opkg,
     &chisel::Chisel,
-    &uncataloged::SYSTEM,
+    &nix::Nix,
+    &r::R,
+    &otp::Otp,
+    &luarocks::Luarocks,
+    &pear::Pear,
+    &wordpress::Wordpress,
+    &uncataloged::OTHERS,
     &bitnami::Bitnami,
     &golang::Golang,
     &cargo::Cargo,

@@ -5,7 +5,7 @@ use crate::model::path::ImagePath;
 
 use super::{Cataloger, Unreadable, dpkg};
 
-/// Catalogs `lib/opkg/status`.
+/// Catalogs `lib/opkg/status`, and `lib/opkg/info/NAME.list` for what is owned.
 pub(super) struct Opkg;
 
 impl Cataloger for Opkg {
@@ -15,7 +15,12 @@ impl Cataloger for Opkg {
 
     fn wants(&self, path: &ImagePath, _: &[u8]) -> bool {
         let mut parts = path.components().rev();
-        [b"status".as_slice(), b"opkg", b"lib"].into_iter().all(|part| parts.next() == Some(part))
+        let is_database = match parts.next() {
+            Some(b"status") => true,
+            Some(file) => file.ends_with(b".list") && parts.next() == Some(b"info"),
+            None => false,
+        };
+        is_database && [b"opkg".as_slice(), b"lib"].into_iter().all(|part| parts.next() == Some(part))
     }
 
     /// 256 MiB, as for dpkg.
@@ -23,7 +28,15 @@ impl Cataloger for Opkg {
         256 << 20
     }
 
-    fn parse(&self, _: &ImagePath, bytes: &[u8]) -> Result<Facts, Unreadable> {
+    fn parse(&self, path: &ImagePath, bytes: &[u8]) -> Result<Facts, Unreadable> {
+        let package = path.to_str().and_then(|path| path.rsplit('/').next()?.strip_suffix(".list"));
+        match package {
+            Some(package) => return Ok(dpkg::owned(package, bytes.split(|byte| *byte == b'\n'))),
+            None if path.file_name() != b"status" => {
+                return Err(Unreadable("a file list without a name".into()));
+            }
+            None => {}
+        }
         let mut facts = dpkg::stanzas(bytes, true);
         for package in &mut facts.packages {
             package.kind = "opkg";
@@ -52,6 +65,16 @@ mod tests {
     }
 
     #[test]
+    fn a_file_list_says_what_is_owned() {
+        let facts =
+            Opkg.parse(&"usr/lib/opkg/info/libdemo1.list".into(), b"/usr/lib/libdemo.so.1\n").unwrap();
+        assert_eq!((facts.owned[0].package.as_str(), facts.packages.len()), ("libdemo1", 0));
+        assert_eq!(facts.owned[0].paths, ["usr/lib/libdemo.so.1".into()]);
+        let path = ImagePath::normalise(b"lib/opkg/info/\xff.list").unwrap();
+        assert!(Opkg.wants(&path, b"") && Opkg.parse(&path, b"").is_err());
+    }
+
+    #[test]
     fn a_broken_stanza_is_named() {
         assert_eq!(parse(b"Package: a\nVersion: 1\n").unreadable, ["stanza 1 (`a`): it has no status"]);
     }
@@ -60,7 +83,7 @@ mod tests {
     fn only_the_database_is_wanted() {
         let wants = |path: &str| Opkg.wants(&path.into(), b"");
         assert!(wants("usr/lib/opkg/status") && wants("var/lib/opkg/status"));
-        assert!(!wants("var/lib/dpkg/status") && !wants("lib/opkg/info/a.list"));
+        assert!(!wants("var/lib/dpkg/status") && wants("lib/opkg/info/a.list") && !wants("lib/opkg/a.list"));
     }
 
     proptest! {

@@ -25,7 +25,7 @@ fn plain(package: &FoundPackage, distro: Option<&Distro>) -> Purl {
             purl.with("distro", &distro.map(qualifier).unwrap_or_default())
                 .with("upstream", &upstream(package))
         }
-        "npm" | "composer" | "golang" | "generic" => {
+        "npm" | "composer" | "ebuild" | "golang" | "generic" | "pear" | "wordpress" => {
             let (namespace, name) = match package.name.rsplit_once('/') {
                 Some((namespace, name)) => (Some(namespace), name),
                 None => (None, package.name.as_str()),

@@ -13,13 +13,14 @@ pub(super) struct Uncataloged {
     wants: fn(&str) -> bool,
 }
 
-/// Package databases of distributions that have no cataloger yet.
-pub(super) static SYSTEM: Uncataloged = Uncataloged {
-    id: "system-packages",
-    what: "a package database of a distribution",
+/// Package managers that come beside that of the distribution.
+pub(super) static OTHERS: Uncataloged = Uncataloged {
+    id: "uncataloged",
+    what: "a package of Homebrew, Snap or Flatpak",
     wants: |path| {
-        path.strip_prefix("var/db/pkg/").is_some_and(|rest| rest.ends_with("/CONTENTS"))
-            || matches!(path, "nix/var/nix/db/db.sqlite" | "var/guix/db/db.sqlite")
+        path.ends_with("/meta/snap.yaml")
+            || (path.ends_with("/INSTALL_RECEIPT.json") && path.contains("Cellar/"))
+            || (path.ends_with("/metadata") && path.contains("lib/flatpak/"))
     },
 };
 
@@ -56,18 +57,22 @@ mod tests {
 
     #[test]
     fn known_sources_are_wanted_by_path() {
-        for path in ["var/db/pkg/sys-libs/zlib-1/CONTENTS", "nix/var/nix/db/db.sqlite"] {
-            assert!(SYSTEM.wants(&path.into(), b""), "{path}");
-            assert!(SYSTEM.parse(&path.into(), b"").is_err());
+        for path in [
+            "snap/core/1/meta/snap.yaml",
+            "home/linuxbrew/.linuxbrew/Cellar/jq/1.7/INSTALL_RECEIPT.json",
+            "var/lib/flatpak/app/org.acme.Demo/x86_64/stable/0/metadata",
+        ] {
+            assert!(OTHERS.wants(&path.into(), b""), "{path}");
+            assert!(OTHERS.parse(&path.into(), b"").is_err());
         }
-        for path in ["var/db/pkg/sys-libs/zlib-1/USE", "srv/db.sqlite", "var/lib/rpm/Name"] {
-            assert!(!SYSTEM.wants(&path.into(), b""), "{path}");
+        for path in ["srv/snap.yaml", "srv/INSTALL_RECEIPT.json", "srv/metadata"] {
+            assert!(!OTHERS.wants(&path.into(), b""), "{path}");
         }
     }
 
     #[test]
     fn a_source_below_a_name_that_is_no_utf8_is_seen() {
-        let path = ImagePath::normalise(b"var/db/pkg/\xff/CONTENTS").unwrap();
-        assert!(SYSTEM.wants(&path, b""));
+        let path = ImagePath::normalise(b"snap/\xff/meta/snap.yaml").unwrap();
+        assert!(OTHERS.wants(&path, b""));
     }
 }

@@ -153,6 +153,39 @@ fn a_python_package_of_the_distribution_names_its_owner() {
 }
 
 #[test]
+fn a_package_of_gentoo_has_all_that_its_directory_says() {
+    let directory = "var/db/pkg/dev-python/six-1.16.0-r1";
+    let metadata = "usr/lib/python3.11/site-packages/six-1.16.0.dist-info/METADATA";
+    let base = layer("0")
+        .file("etc/os-release", "ID=gentoo\n")
+        .file(&format!("{directory}/CONTENTS"), format!("dir /usr\nobj /{metadata} 00 1\n"))
+        .file(&format!("{directory}/LICENSE"), "MIT\n")
+        .file(&format!("{directory}/RDEPEND"), ">=dev-lang/python-3.11:3.11\n")
+        .file("var/db/pkg/dev-lang/python-3.11.8/CONTENTS", "")
+        .file(metadata, "Name: six\nVersion: 1.16.0\n");
+    let inventory = inventory(image("linux/amd64").layer(base));
+    assert_eq!(inventory.gaps, []);
+    let purls: Vec<String> = inventory.packages.iter().map(|p| p.purl.to_string()).collect();
+    let want =
+        ["pkg:ebuild/dev-lang/python@3.11.8", "pkg:ebuild/dev-python/six@1.16.0-r1", "pkg:pypi/six@1.16.0"];
+    assert_eq!(purls, want);
+    let six = &inventory.packages[1];
+    assert_eq!((six.licenses.concat(), six.locations.len()), ("MIT".to_owned(), 3));
+    assert_eq!(six.depends_on.as_ref().unwrap().iter().collect::<Vec<_>>(), [&0]);
+    assert_eq!(inventory.packages[2].owned_by.as_ref(), Some(&six.purl));
+}
+
+#[test]
+fn a_store_without_its_database_is_a_gap() {
+    let store = || npm(layer("0").file("nix/store/0123-a-1/bin/a", "x"), A, "a", "1");
+    let database = include_bytes!("../../testdata/inventory/nix/db.sqlite");
+    let gaps = |base: Layer| inventory(image("linux/amd64").layer(base)).gaps;
+    assert!(gaps(store())[0].cause.contains("without its database"));
+    assert_eq!(gaps(store().file("nix/var/nix/db/db.sqlite", database.as_slice())), []);
+    assert_eq!(gaps(store().file("nix/var/nix/db/db.sqlite", "x")).len(), 1);
+}
+
+#[test]
 fn a_vendored_distribution_names_its_carrier() {
     let site = "usr/lib/python3/site-packages";
     let base = layer("0")

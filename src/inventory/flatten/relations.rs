@@ -34,7 +34,9 @@ impl Realm {
         let parent = || path.parent().unwrap_or_default();
         match found.kind {
             "apk" | "deb" | "rpm" | "alpm" | "opkg" | "ebuild" => Self::Image(found.kind),
-            "pypi" => Self::Directory(found.kind, found.location.clone().unwrap_or_else(parent)),
+            "pypi" | "cran" | "luarocks" | "otp" => {
+                Self::Directory(found.kind, found.location.clone().unwrap_or_else(parent))
+            }
             "gem" | "conda" => Self::Directory(found.kind, parent()),
             _ => Self::File(found.kind, (*path).clone()),
         }

@@ -23,6 +23,7 @@ pub(super) mod tag {
     pub(in crate::inventory::rpm) const ARCH: u32 = 1022;
     /// Whole paths, before RPM 4.
     pub(in crate::inventory::rpm) const OLDFILENAMES: u32 = 1027;
+    pub(in crate::inventory::rpm) const FILEFLAGS: u32 = 1037;
     pub(in crate::inventory::rpm) const SOURCERPM: u32 = 1044;
     pub(in crate::inventory::rpm) const PROVIDENAME: u32 = 1047;
     pub(in crate::inventory::rpm) const REQUIREFLAGS: u32 = 1048;
@@ -42,6 +43,7 @@ const TAGS: &[u32] = &[
     tag::LICENSE,
     tag::ARCH,
     tag::OLDFILENAMES,
+    tag::FILEFLAGS,
     tag::SOURCERPM,
     tag::PROVIDENAME,
     tag::REQUIREFLAGS,

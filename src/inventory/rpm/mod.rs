@@ -15,6 +15,7 @@ use std::borrow::Cow;
 use crate::model::layer::Facts;
 use crate::model::path::ImagePath;
 
+use super::numbers::{array, size, u32_be, u32_le};
 use super::{Cataloger, Unreadable};
 use package::Collector;
 
@@ -98,28 +99,6 @@ fn part(path: &ImagePath) -> Option<Part> {
         _ => return None,
     };
     below("rpm").then_some(part)
-}
-
-/// `N` bytes from `at` on.
-fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
-    bytes.get(at..at.checked_add(N)?)?.try_into().ok()
-}
-
-fn u16_be(bytes: &[u8], at: usize) -> Option<u16> {
-    array(bytes, at).map(u16::from_be_bytes)
-}
-
-fn u32_be(bytes: &[u8], at: usize) -> Option<u32> {
-    array(bytes, at).map(u32::from_be_bytes)
-}
-
-fn u32_le(bytes: &[u8], at: usize) -> Option<u32> {
-    array(bytes, at).map(u32::from_le_bytes)
-}
-
-/// A number of a file as a length or offset. On all machines that this runs on it fits.
-fn size(number: u32) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 /// The readers on arbitrary bytes, for the fuzzer: the first byte chooses the container.

@@ -28,6 +28,9 @@ const MAX_PATH_BYTES: usize = 256 << 20;
 /// `RPMSENSE_MISSINGOK`: a hint, from before there were tags for those.
 const MISSING_OK: u32 = 1 << 19;
 
+/// `RPMFILE_GHOST`: a path that the package claims and does not fill.
+const GHOST: u32 = 1 << 6;
+
 /// `RPMSENSE_RPMLIB`: rpm itself must have a feature.
 const RPMLIB: u32 = 1 << 24;
 
@@ -160,7 +163,11 @@ impl Collector {
 
     fn paths(&mut self, header: &Header<'_>) -> Result<Vec<ImagePath>, String> {
         let mut paths = Vec::new();
-        for path in header.strings(tag::OLDFILENAMES)?.unwrap_or_default() {
+        let flags = header.numbers(tag::FILEFLAGS)?.unwrap_or_default();
+        // Attack: a program under a name that a package reserves for logs or caches: it is nobody's.
+        let is_filled = |at: usize| flags.get(at).is_none_or(|flags| flags & GHOST == 0);
+        let old = header.strings(tag::OLDFILENAMES)?.unwrap_or_default();
+        for (_, path) in old.into_iter().enumerate().filter(|(at, _)| is_filled(*at)) {
             self.path(&mut paths, path, b"");
         }
         let names = header.strings(tag::BASENAMES)?.unwrap_or_default();
@@ -169,10 +176,12 @@ impl Collector {
         if names.len() != indexes.len() {
             return Err(format!("{} file names in {} directories", names.len(), indexes.len()));
         }
-        for (name, index) in names.into_iter().zip(indexes) {
+        for (at, (name, index)) in names.into_iter().zip(indexes).enumerate() {
             let directory = directories.get(super::size(index));
             let directory = directory.ok_or("a file in a directory that is not there")?;
-            self.path(&mut paths, directory, name);
+            if is_filled(at) {
+                self.path(&mut paths, directory, name);
+            }
         }
         Ok(paths)
     }
@@ -339,6 +348,20 @@ mod tests {
         }
         let facts = collect(&header(&with(tag::SOURCERPM, Some(Value::Text(NONE))), None));
         assert_eq!((facts.packages[0].source_name.as_deref(), facts.unreadable.len()), (None, 0));
+    }
+
+    #[test]
+    fn a_path_that_is_only_reserved_has_no_owner() {
+        let owned = |flags: &[u32]| {
+            let facts = collect(&header(&with(tag::FILEFLAGS, Some(Value::Numbers(flags))), None));
+            (
+                facts.unreadable.len(),
+                facts.owned.into_iter().flat_map(|owned| owned.paths).collect::<Vec<_>>(),
+            )
+        };
+        assert_eq!(owned(&[1, 64 | 1]), (0, vec!["usr/bin/bash".into()]));
+        assert_eq!(owned(&[64, 64]), (0, vec![]));
+        assert_eq!(owned(&[64]), (0, vec!["etc/bashrc".into()]));
     }
 
     #[test]
