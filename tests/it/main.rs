@@ -17,6 +17,7 @@ mod gate;
 mod hanging;
 mod layer_checks;
 mod layers;
+mod licenses;
 mod matching;
 mod purls;
 mod registry;
