@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::Value;
+use spdx::{Expression, ParseMode};
 
 use crate::cache;
 use crate::check::documents::{Answer, Documents, Oddity, OddityKind};
@@ -15,11 +16,12 @@ use crate::image::compression::Compression;
 use crate::image::limits::Limits;
 use crate::image::resolve::{BlobName, LayerBlob};
 use crate::image::{document, json};
-use crate::inventory::{CATALOGERS, HEAD_LEN, Merged, Reads, catalog_layer};
+use crate::inventory::{CATALOGERS, HEAD_LEN, Merged, Reads, catalog_layer, license};
 use crate::model::descriptor::Descriptor;
 use crate::model::digest::Digest;
 use crate::model::fault::FaultKind;
 use crate::model::inventory::LayerRef;
+use crate::model::license::MAX_EXPRESSION;
 use crate::model::location::Location;
 use crate::model::path::ImagePath;
 use crate::model::purl::Purl;
@@ -49,6 +51,7 @@ pub static TARGETS: &[(&str, Target)] = &[
     ("record", record),
     ("segment", segment),
     ("policy", policy),
+    ("license", licenses),
 ];
 
 /// What lies in the cache of layers, unpacked.
@@ -277,6 +280,31 @@ pub fn segment(bytes: &[u8]) {
     let _ = (segment.id(), segment.head("GHSA-1"));
     for ecosystem in segment.meta().releases.keys() {
         let _ = segment.affecting(ecosystem, "a");
+    }
+}
+
+/// Lines of licence texts in every dialect: what comes out is SPDX, and reads as itself.
+pub fn licenses(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let texts: Vec<String> = text.lines().map(str::to_owned).collect();
+    let mode = ParseMode { allow_deprecated: true, ..ParseMode::STRICT };
+    for kind in ["alpm", "apk", "cargo", "composer", "deb", "gem", "generic", "maven", "pypi", "rpm"] {
+        let license = license::read(kind, &texts);
+        let referred = license.expression_with(|_| "LicenseRef-words".to_owned());
+        if let Some(referred) = referred {
+            assert!(Expression::parse_mode(&referred, mode).is_ok(), "{kind}: `{referred}`");
+        }
+        // A list may make more than what is looked at in one text.
+        let count = |part: &str, text: &str| text.matches(part).count();
+        let is_small = |text: &String| {
+            text.len() <= MAX_EXPRESSION
+                && count("(", text) < 30
+                && count(" AND ", text) + count(" OR ", text) < 400
+        };
+        if let Some(expression) = license.expression().filter(is_small) {
+            let again = license::read(kind, std::slice::from_ref(&expression)).expression();
+            assert_eq!(again, Some(expression), "{kind}");
+        }
     }
 }
 

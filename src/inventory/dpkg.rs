@@ -1,6 +1,8 @@
 //! dpkg's database: `status`, distroless' `status.d`, file lists and copyright files
 //! (deb-control(5), dpkg-query(1); DEP-5 for copyright).
 
+use std::collections::BTreeSet;
+
 use crate::model::layer::{Facts, FoundPackage, MAX_OWNED, OwnedPaths, Requirement};
 use crate::model::path::{ImagePath, escape};
 
@@ -266,20 +268,40 @@ fn relations(field: &str) -> impl Iterator<Item = Requirement> {
     })
 }
 
-/// DEP-5: the short names after `License:`; a copyright file in prose states none.
+/// copyright-format 1.0: the short names after `License:`; a copyright file in prose states none.
+///
+/// A stand-alone paragraph gives the text of a licence that paragraphs of files name, and says nothing more: behind
+/// `License: GPL-2+ or Artistic` the text of each does not take the choice away. One that is named nowhere counts.
 fn copyright_licenses(bytes: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(bytes);
     let machine_readable = text.lines().take(5).any(|line| line.starts_with("Format:"));
-    let mut licenses: Vec<String> = text
-        .lines()
-        .filter(|_| machine_readable)
-        .filter_map(|line| line.strip_prefix("License:"))
-        .map(|license| license.trim().to_owned())
-        .filter(|license| !license.is_empty() && license.len() <= 200)
-        .collect();
-    licenses.sort();
-    licenses.dedup();
-    licenses
+    let (mut of_files, mut alone) = (BTreeSet::new(), BTreeSet::new());
+    let mut is_first = true;
+    for line in text.lines().filter(|_| machine_readable) {
+        if let Some(license) = line.strip_prefix("License:").map(str::trim) {
+            let is_short = !license.is_empty() && license.len() <= 200;
+            let licenses = if is_first { &mut alone } else { &mut of_files };
+            licenses.extend(is_short.then(|| license.to_owned()));
+        }
+        is_first = line.trim().is_empty() || is_first && line.starts_with('#');
+    }
+    let named: BTreeSet<String> = of_files.iter().flat_map(|license| alternatives(license)).collect();
+    of_files.extend(alone.into_iter().filter(|license| !named.contains(&license.to_ascii_lowercase())));
+    of_files.into_iter().collect()
+}
+
+/// The short names of a licence's first line, in small letters: they may be written in either.
+fn alternatives(license: &str) -> impl Iterator<Item = String> {
+    let lower = license.to_ascii_lowercase().replace(',', " ");
+    let mut names = vec![String::new()];
+    for word in lower.split_whitespace() {
+        match (word, names.last_mut()) {
+            ("and" | "or" | "and/or", _) | (_, None) => names.push(String::new()),
+            (word, Some(name)) if name.is_empty() => name.push_str(word),
+            (word, Some(name)) => name.extend([" ", word]),
+        }
+    }
+    names.into_iter()
 }
 
 #[cfg(test)]
@@ -347,6 +369,18 @@ mod tests {
             parse("usr/share/doc/demo/copyright", include_bytes!("../../testdata/inventory/dpkg/copyright"));
         assert_eq!(facts.licenses, [("demo".to_owned(), vec!["Expat".to_owned(), "GPL-2+".to_owned()])]);
         assert_eq!(parse("usr/share/doc/demo/copyright", b"License: GPL\n").licenses[0].1, [""; 0]);
+    }
+
+    #[test]
+    fn the_text_of_a_licence_is_no_further_licence() {
+        let text = b"Format: x\nUpstream-Name: a\n\nFiles: *\nCopyright: b\nLicense: GPL-2+ or Artistic, and Expat\n\n\
+            License: GPL-2+\n Text.\n .\n More.\n\nLicense: artistic\n Text.\n\nLicense: Zlib\n Named nowhere.\n\n\
+            Files: x\nLicense: GPL-2+\n";
+        let found = parse("usr/share/doc/a/copyright", text).licenses.remove(0).1;
+        assert_eq!(found, ["GPL-2+", "GPL-2+ or Artistic, and Expat", "Zlib"]);
+        // A blank line too many before the licence of files.
+        let text = b"Format: x\n\nFiles: *\n\nLicense: Expat\n";
+        assert_eq!(parse("usr/share/doc/a/copyright", text).licenses.remove(0).1, ["Expat"]);
     }
 
     #[test]

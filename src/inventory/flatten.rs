@@ -15,6 +15,7 @@ use crate::model::purl::{Purl, normalise_pypi};
 
 use super::databases::Databases;
 use super::filesystem::{Content, Event, FileSystem, Node};
+use super::license;
 use super::links::{self, Sighting};
 use super::purls;
 use relations::Stated;
@@ -85,6 +86,9 @@ impl<'a> Merged<'a> {
         });
         let (keys, mut packages): (Vec<Key>, Vec<Package>) = keyed.into_iter().unzip();
         self.add_licenses(&mut packages, &states);
+        for package in &mut packages {
+            package.license = license::read(package.kind, &package.licenses);
+        }
         self.mark_owned(&mut packages, &states);
         mark_vendored(&mut packages);
         self.relate(&keys, &mut packages, &states);

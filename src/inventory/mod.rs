@@ -19,6 +19,7 @@ mod gem;
 mod golang;
 mod java;
 mod jdk;
+pub(crate) mod license;
 mod links;
 mod luarocks;
 mod nix;

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::digest::Digest;
 use super::fault::Gap;
 use super::layer::{Distro, Scope};
+use super::license::License;
 use super::path::ImagePath;
 use super::purl::Purl;
 
@@ -69,6 +70,8 @@ pub struct Package {
     pub source: Option<SourcePackage>,
     /// Licences as the metadata writes them.
     pub licenses: Vec<String>,
+    /// What they say in the words of SPDX; empty where nobody has looked at them yet.
+    pub license: License,
     /// The layer in which this version first appears and from which on it is present.
     pub layer: LayerRef,
     /// Where it is: the file that proves it first.
@@ -104,6 +107,7 @@ impl Package {
             arch: None,
             source: None,
             licenses: Vec::new(),
+            license: License::default(),
             layer,
             locations: Vec::new(),
             owned_by: None,

@@ -10,6 +10,7 @@ pub mod fault;
 pub mod finding;
 pub mod inventory;
 pub mod layer;
+pub mod license;
 pub mod location;
 pub mod observed;
 pub mod path;

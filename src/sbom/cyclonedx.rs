@@ -30,7 +30,7 @@ use crate::model::purl::Purl;
 use crate::model::reference::Reference;
 
 use super::facts::Facts;
-use super::license::License;
+use super::license::{self, Kind};
 use super::references::References;
 use super::{Format, RenderError, Subject, json};
 
@@ -210,7 +210,7 @@ fn component(package: &Package, references: &mut References<'_>) -> Component {
     component.group = group.map(text);
     component.name = text(name);
     component.version = Some(text(&package.version));
-    component.licenses = licenses(&package.licenses);
+    component.licenses = licenses(package);
     component.purl = purl(&package.purl);
     // What was only built with is not there.
     component.scope = (package.scope == model::Scope::Build).then_some(Scope::Excluded);
@@ -244,27 +244,24 @@ fn properties(facts: Facts) -> Properties {
     Properties(facts.into_iter().map(|(name, value)| Property::new(name, &value)).collect())
 }
 
-/// The specification takes either one expression or a list of licences without expressions. Several texts
-/// are a list, for the metadata does not say whether all of them apply or one may choose.
-fn licenses(texts: &[String]) -> Option<Licenses> {
+/// The specification takes either one expression or a list of licences without expressions. A list is what is
+/// only known by words, and several licences of which nobody says whether all of them apply.
+fn licenses(package: &Package) -> Option<Licenses> {
     let id = |id: &str| LicenseChoice::License(NamedLicense::license_id(id));
     let named = |name: &str| LicenseChoice::license(&escape(name.as_bytes()));
-    let choices: Vec<LicenseChoice> = match texts {
-        [] => return None,
-        [one] => vec![match License::of(one) {
-            License::Id(text) => id(text),
-            License::Expression(text) => LicenseChoice::expression(text),
-            License::Name(text) => named(text),
-        }],
-        several => several
-            .iter()
-            .map(|text| match License::of(text) {
-                License::Id(text) => id(text),
-                License::Expression(text) | License::Name(text) => named(text),
-            })
-            .collect(),
-    };
-    Some(Licenses(choices))
+    let license = license::of(package);
+    if let Some(expression) = license.expression() {
+        let choice = match Kind::of(&expression) {
+            Kind::Id => id(&expression),
+            Kind::Expression => LicenseChoice::expression(&expression),
+        };
+        return Some(Licenses(vec![choice]));
+    }
+    let choices = license.terms().iter().map(|term| match term.expression() {
+        Some(expression) if Kind::of(&expression) == Kind::Id => id(&expression),
+        Some(_) | None => named(&term.text()),
+    });
+    Some(Licenses(choices.collect())).filter(|licenses| !licenses.0.is_empty())
 }
 
 /// What needs what, of the packages whose metadata says it.

@@ -6,6 +6,7 @@
 //! | `portcullis:layer:index`, `…:digest`, `…:diffId` | a package | the layer that brought it, 0 = base |
 //! | `portcullis:location` | a package, repeated | the path, the one that proves it first |
 //! | `portcullis:source` | a package | `name@version` of its source package; the last `@` divides |
+//! | `portcullis:license` | a package, repeated | the licence as the metadata writes it, where the document's own field has it otherwise |
 //! | `portcullis:ownedBy` | a package | purl of the operating system package that owns its files |
 //! | `portcullis:vendoredIn` | a package | purl or directory of the distribution that carries it |
 //! | `portcullis:scope` | a package | `build`, where something was only built with it |
@@ -30,7 +31,7 @@ use crate::model::evidence::{LayerEvidence, PlatformEvidence};
 use crate::model::inventory::Package;
 use crate::model::path::escape;
 
-use super::{Subject, json};
+use super::{Subject, json, license};
 
 /// Facts in the making.
 #[derive(Default)]
@@ -53,6 +54,11 @@ impl Facts {
         if let Some(source) = &package.source {
             let source = format!("{}@{}", source.name, source.version);
             facts.add("portcullis:source", escape(source.as_bytes()));
+        }
+        let expression = license::of(package).expression();
+        let is_said = |text: &String| package.licenses.len() == 1 && expression.as_ref() == Some(text);
+        for text in package.licenses.iter().filter(|text| !is_said(text)) {
+            facts.add("portcullis:license", escape(text.as_bytes()));
         }
         if let Some(owner) = &package.owned_by {
             facts.add("portcullis:ownedBy", owner);

@@ -13,7 +13,7 @@ use crate::model::platform::Platform;
 use crate::model::purl::Purl;
 
 use super::facts::{Step, steps};
-use super::{Format, RenderError, Subject, json};
+use super::{Format, RenderError, Subject, json, license};
 
 const SCHEMA: &str = "portcullis.dev/inventory/v1";
 
@@ -76,6 +76,8 @@ struct Row<'a> {
     kind: &'static str,
     source: Option<&'a SourcePackage>,
     licenses: &'a [String],
+    /// The SPDX expression that they are, where that is certain.
+    license: Option<String>,
     layer: Layer<'a>,
     locations: &'a [ImagePath],
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -137,6 +139,7 @@ impl<'a> Row<'a> {
             kind: package.kind,
             source: package.source.as_ref(),
             licenses: &package.licenses,
+            license: license::of(package).expression(),
             layer: Layer { index: *index, digest, diff_id },
             locations: &package.locations,
             owned_by: package.owned_by.as_ref(),
@@ -170,15 +173,16 @@ mod tests {
             json!({
                 "purl": "pkg:deb/debian/libssl3@3.0.11-1?arch=amd64&distro=debian-12", "name": "libssl3",
                 "version": "3.0.11-1", "type": "deb", "source": {"name": "openssl", "version": "3.0.11-1"},
-                "licenses": ["Apache-2.0"],
+                "licenses": ["Apache-2.0"], "license": "Apache-2.0",
                 "layer": {"index": 0, "digest": digest("blob 0").to_string(), "diffId": digest("tar 0").to_string()},
                 "locations": ["var/lib/dpkg/status"],
             })
         );
         let marks = |n: usize| {
             let package = document["packages"][n].as_object().unwrap();
-            package.keys().skip(8).map(String::as_str).collect::<Vec<_>>()
+            package.keys().skip(9).map(String::as_str).collect::<Vec<_>>()
         };
+        assert_eq!(document["packages"][1]["license"], Value::Null);
         assert_eq!(marks(1), ["vendoredIn"]);
         assert_eq!(marks(2), ["ownedBy"]);
         assert_eq!(marks(3), ["application"]);

@@ -1,9 +1,9 @@
-//! What a licence text of a package's metadata is: an SPDX identifier, an SPDX expression or just words.
+//! What an SPDX expression is in a document: an identifier that its schema lists, or an expression.
 
-use spdx::{Expression, ParseMode};
+use std::borrow::Cow;
 
-/// Bytes of a licence text that are looked at. Longer ones are licences in full, not names of licences.
-const EXPRESSION_BYTES: usize = 1000;
+use crate::model::inventory::Package;
+use crate::model::license::{Join, License};
 
 /// Identifiers that crate `spdx` knows and the licence list in the published CycloneDX schemas (SPDX list
 /// 3.28.0) does not: as `license.id` they would make the document invalid. A test holds the rest against
@@ -31,36 +31,29 @@ const NOT_IN_SCHEMA: &[&str] = &[
     "atc-game",
 ];
 
-/// Deprecated identifiers (`GPL-2.0`, `GPL-2.0+`) are valid SPDX and frequent in old metadata. Nothing is
-/// guessed beyond that: `Apache 2` stays words, for the package did not say which licence that is.
-const MODE: ParseMode =
-    ParseMode { allow_deprecated: true, allow_postfix_plus_on_gpl: true, ..ParseMode::STRICT };
-
-/// A licence as the metadata states it.
+/// An expression, as documents tell them apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum License<'a> {
-    /// An identifier of the SPDX licence list.
-    Id(&'a str),
-    /// An SPDX expression of several identifiers, or of one that is not in the schema's list.
-    Expression(&'a str),
-    /// Words.
-    Name(&'a str),
+pub(super) enum Kind {
+    /// One identifier of the schema's list.
+    Id,
+    /// Anything else.
+    Expression,
 }
 
-impl<'a> License<'a> {
-    /// Reads a text; the text itself is kept, letter for letter.
-    pub(super) fn of(text: &'a str) -> Self {
-        if text.len() > EXPRESSION_BYTES {
-            return Self::Name(text);
-        }
-        let listed = |text: &str| spdx::license_id(text).is_some_and(|id| id.name == text);
-        if listed(text) && !NOT_IN_SCHEMA.contains(&text) {
-            Self::Id(text)
-        } else if Expression::parse_mode(text, MODE).is_ok() {
-            Self::Expression(text)
-        } else {
-            Self::Name(text)
-        }
+impl Kind {
+    pub(super) fn of(expression: &str) -> Self {
+        let is_listed = spdx::license_id(expression).is_some_and(|id| id.name == expression);
+        if is_listed && !NOT_IN_SCHEMA.contains(&expression) { Self::Id } else { Self::Expression }
+    }
+}
+
+/// What a package's licences say. Where nobody has looked at them they are taken for SPDX, as in a document that
+/// was read.
+pub(super) fn of(package: &Package) -> Cow<'_, License> {
+    if package.license.terms().is_empty() {
+        Cow::Owned(License::of_spdx(&package.licenses, Join::Unclear))
+    } else {
+        Cow::Borrowed(&package.license)
     }
 }
 
@@ -69,22 +62,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn identifiers_expressions_and_words_are_told_apart() {
+    fn identifiers_and_expressions_are_told_apart() {
         for id in ["MIT", "GPL-2.0", "GPL-2.0-only", "Zlib"] {
-            assert_eq!(License::of(id), License::Id(id));
+            assert_eq!(Kind::of(id), Kind::Id);
         }
-        for expression in ["MIT AND Zlib", "(MIT OR Apache-2.0)", "GPL-2.0+", "LicenseRef-x", "atc-game"] {
-            assert_eq!(License::of(expression), License::Expression(expression));
+        for expression in ["MIT AND Zlib", "(MIT OR Apache-2.0)", "LicenseRef-x", "atc-game", "Apache-2.0+"] {
+            assert_eq!(Kind::of(expression), Kind::Expression);
         }
-        for words in ["", "Expat", "mit", "Apache 2", "MIT Zlib", "MIT/Apache-2.0", "((((", "\0", "GPL-2+"] {
-            assert_eq!(License::of(words), License::Name(words));
-        }
-    }
-
-    #[test]
-    fn a_whole_licence_is_no_expression() {
-        let text = format!("MIT{}", " OR MIT".repeat(EXPRESSION_BYTES));
-        assert!(matches!(License::of(&text), License::Name(_)));
     }
 
     #[test]

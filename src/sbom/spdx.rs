@@ -14,7 +14,7 @@ use crate::model::reference::Reference;
 
 use super::cyclonedx::oci_purl;
 use super::facts::Facts;
-use super::license::License;
+use super::license;
 use super::{Format, RenderError, Subject, json as text};
 
 /// SPDX 2.3 JSON: the image, the packages that it contains, and what needs what.
@@ -226,7 +226,7 @@ fn described(package: &Package, id: &str, licenses: &mut Licenses, annotations: 
     let supplier = package.supplier.as_deref().map(|name| escape(name.as_bytes()));
     Described {
         supplier: supplier.map_or_else(|| NOTHING.to_owned(), |name| format!("Organization: {name}")),
-        license_declared: licenses.declare(&package.licenses),
+        license_declared: licenses.declare(package),
         external_refs: references.chain(cpe).collect(),
         annotations,
         ..plain(id, escape(package.name.as_bytes()), Some(escape(package.version.as_bytes())), Some(purpose))
@@ -238,24 +238,29 @@ fn external(kind: &str, locator: &str) -> Value {
     json!({"referenceCategory": category, "referenceType": kind, "referenceLocator": locator})
 }
 
-/// Licences in words, which the document must explain itself: text by reference.
+/// Licences that are not on the list, which the document must explain itself: text by reference.
 #[derive(Default)]
 struct Licenses(BTreeMap<String, String>);
 
 impl Licenses {
-    /// Several licences all apply, as far as anybody can tell from a list.
-    fn declare(&mut self, texts: &[String]) -> String {
-        let terms: Vec<String> = texts
-            .iter()
-            .filter(|text| !text.is_empty())
-            .map(|text| match License::of(text) {
-                License::Id(id) => id.to_owned(),
-                License::Expression(expression) if texts.len() == 1 => expression.to_owned(),
-                License::Expression(expression) => format!("({expression})"),
-                License::Name(name) => self.refer(name),
-            })
-            .collect();
-        if terms.is_empty() { NOTHING.to_owned() } else { terms.join(" AND ") }
+    /// The expression, with a reference for what is only known by words. Several licences of which nobody says
+    /// whether all of them apply are one reference: an expression would have to say it.
+    fn declare(&mut self, package: &Package) -> String {
+        let license = license::of(package);
+        let declared = license.expression_with(|words| self.refer(words));
+        let Some(declared) = declared else {
+            let texts: Vec<&str> =
+                package.licenses.iter().map(String::as_str).filter(|text| !text.is_empty()).collect();
+            return if texts.is_empty() { NOTHING.to_owned() } else { self.refer(&texts.join("; ")) };
+        };
+        // The metadata's own references are to be explained as well (2.3, 10.1), and there is no more to say.
+        for word in declared.split([' ', '(', ')']).filter(|word| word.starts_with("LicenseRef-")) {
+            self.0.entry(word.to_owned()).or_insert_with(|| match word {
+                "LicenseRef-public-domain" => "Public domain".to_owned(),
+                word => word.to_owned(),
+            });
+        }
+        declared
     }
 
     fn refer(&mut self, name: &str) -> String {
@@ -281,6 +286,7 @@ impl Licenses {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::license::{Join, License};
     use crate::sbom::fixture::{Fixture, digest};
 
     fn render(fixture: &Fixture) -> Value {
@@ -334,7 +340,7 @@ mod tests {
                 .starts_with("pkg:deb/debian/")
         );
         let words = package(1)["licenseDeclared"].as_str().unwrap();
-        assert!(words.starts_with("MIT AND (Apache-2.0 OR MIT) AND "), "{words}");
+        assert!(words.starts_with("LicenseRef-MIT--Apache-2.0-OR-MIT--Expat-"), "{words}");
         let id = |index: usize| package(index)["SPDXID"].as_str().unwrap();
         let relations: Vec<String> = document["relationships"]
             .as_array()
@@ -354,6 +360,30 @@ mod tests {
         assert!(relations.contains(&format!("{} DEPENDS_ON NONE", id(1))));
         assert!(relations.contains(&format!("{} DEPENDS_ON NOASSERTION", id(2))));
         assert!(relations.contains(&format!("{} BUILD_DEPENDENCY_OF {IMAGE}", id(3))));
+    }
+
+    #[test]
+    fn every_reference_to_a_licence_is_explained() {
+        let mut fixture = Fixture::new();
+        let texts = ["MIT".to_owned(), "LicenseRef-public-domain".to_owned(), "do \u{1b} it".to_owned()];
+        fixture.inventory.packages[0].license = License::of_spdx(&texts, Join::All);
+        fixture.inventory.packages[0].licenses = vec!["as they wrote it".to_owned()];
+        fixture.inventory.packages[1].licenses = vec!["LicenseRef-Acme OR MIT".to_owned()];
+        fixture.inventory.packages[2].licenses = Vec::new();
+        let document = render(&fixture);
+        let declared = |index: usize| document["packages"][index + 2]["licenseDeclared"].as_str().unwrap();
+        assert!(declared(0).starts_with("MIT AND LicenseRef-public-domain AND LicenseRef-do---it-"));
+        assert_eq!((declared(1), declared(2)), ("LicenseRef-Acme OR MIT", NOTHING));
+        let explained = document["hasExtractedLicensingInfos"].as_array().unwrap();
+        let of = |id: &str| {
+            let found = explained.iter().find(|info| info["licenseId"].as_str().unwrap().starts_with(id));
+            found.unwrap()["extractedText"].as_str().unwrap()
+        };
+        assert_eq!(of("LicenseRef-public-domain"), "Public domain");
+        assert_eq!(of("LicenseRef-Acme"), "LicenseRef-Acme");
+        assert_eq!(of("LicenseRef-do"), "do \\u{1b} it");
+        assert_eq!(explained.len(), 3);
+        assert_eq!(notes(&document["packages"][2], "portcullis:license"), ["as they wrote it"]);
     }
 
     #[test]

@@ -7,18 +7,19 @@ use crate::model::inventory::{Inventory, Package, Removed};
 use crate::model::layer::Distro;
 use crate::model::path::escape;
 
-use super::{Format, RenderError, Subject};
+use super::{Format, RenderError, Subject, license};
 
 /// The inventory as a table: safe to print, and no wider than its columns' limits, whatever stands in
 /// the image. What is cut ends in `…`; the other formats have it whole.
 pub(super) struct Table;
 
-const TITLES: [&str; 5] = ["TYPE", "NAME", "VERSION", "LAYER", "LOCATION"];
+const TITLES: [&str; 6] = ["TYPE", "NAME", "VERSION", "LICENSE", "LAYER", "LOCATION"];
 
-/// Characters of a name, a version and a location: enough for all but freaks, so that one version of
+/// Characters of a name, a version, a licence and a location: enough for all but freaks, so that one version of
 /// 100 kB does not push the other columns off the screen.
 const NAME: usize = 44;
 const VERSION: usize = 32;
+const LICENSE: usize = 32;
 const LOCATION: usize = 120;
 
 /// Characters of any other foreign text in one line.
@@ -78,7 +79,7 @@ fn title(distro: &Distro) -> String {
 }
 
 fn write_table(out: &mut String, packages: &[Package]) -> std::fmt::Result {
-    let rows: Vec<[String; 5]> = packages.iter().map(row).collect();
+    let rows: Vec<[String; 6]> = packages.iter().map(row).collect();
     let titles = TITLES.map(str::to_owned);
     let mut widths = TITLES.map(str::len);
     for row in &rows {
@@ -96,8 +97,10 @@ fn write_table(out: &mut String, packages: &[Package]) -> std::fmt::Result {
     Ok(())
 }
 
-/// The cells of a package; the location is the file that proves it, and how many there are besides.
-fn row(package: &Package) -> [String; 5] {
+/// The cells of a package; the licence is an expression where there is one, else what the metadata says; the
+/// location is the file that proves it, and how many there are besides.
+fn row(package: &Package) -> [String; 6] {
+    let license = license::of(package).expression().unwrap_or_else(|| package.licenses.join("; "));
     let first = package.locations.first().map(ToString::to_string).unwrap_or_default();
     let more = match package.locations.len() {
         0 | 1 => String::new(),
@@ -107,6 +110,7 @@ fn row(package: &Package) -> [String; 5] {
         package.kind.to_owned(),
         cell(&package.name, NAME),
         cell(&package.version, VERSION),
+        cell(&license, LICENSE),
         package.layer.index.to_string(),
         cut(&first, LOCATION) + &more,
     ]
@@ -181,11 +185,11 @@ platform  linux/amd64
 distro    Debian GNU/Linux 12 (bookworm)
 packages  4
 
-TYPE  NAME          VERSION   LAYER  LOCATION
-deb   libssl3       3.0.11-1  0      var/lib/dpkg/status
-pypi  urllib3       1.26.0    0      usr/lib/python3/pip/_vendor/urllib3
-pypi  six           1.16.0    0      usr/lib/python3/six.dist-info
-npm   @acme/orders  1.4.2     0      srv/web
+TYPE  NAME          VERSION   LICENSE                        LAYER  LOCATION
+deb   libssl3       3.0.11-1  Apache-2.0                     0      var/lib/dpkg/status
+pypi  urllib3       1.26.0    MIT; Apache-2.0 OR MIT; Expat  0      usr/lib/python3/pip/_vendor/urllib3
+pypi  six           1.16.0    MIT OR Apache-2.0              0      usr/lib/python3/six.dist-info
+npm   @acme/orders  1.4.2                                    0      srv/web
 ",
             digest("manifest")
         );

@@ -70,6 +70,7 @@ fn seeds() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
         ("record", read(files("testdata/demo/osv"))),
         ("segment", vec![segment()]),
         ("policy", read(files("policies"))),
+        ("license", licenses()),
     ]);
     for path in files("fuzz/seeds") {
         let target = path.parent().unwrap().file_name().unwrap().to_str().unwrap();
@@ -139,6 +140,21 @@ fn rpm() -> Vec<Vec<u8>> {
     [(2, "rpmdb.sqlite"), (3, "container-manifest-2")]
         .map(|(choice, name)| [&[choice][..], &std::fs::read(folder.join(name)).unwrap()].concat())
         .to_vec()
+}
+
+/// Licence texts as the ecosystems write them, alone and as a list.
+fn licenses() -> Vec<Vec<u8>> {
+    [
+        "GPLv3+ and (GPLv2+ or LGPLv3+) and BSD with advertising",
+        "GPL-2+ or Expat, and BSD-3-clause\nGPL-2 with Linux-syscall-note exception\npublic-domain",
+        "MPL-2.0 GPL2+",
+        "MIT/Apache-2.0",
+        "The Apache Software License, Version 2.0\nhttp://www.apache.org/licenses/LICENSE-2.0.txt",
+        "GNU General Public License v2 or later (GPLv2+)",
+        "(MIT OR LicenseRef-a) AND Apache-2.0 WITH LLVM-exception",
+    ]
+    .map(|text| text.as_bytes().to_vec())
+    .to_vec()
 }
 
 /// Each line `A < B` of the tables as the two versions, and the first again.

@@ -18,6 +18,7 @@ mod hanging;
 mod layer_cache;
 mod layer_checks;
 mod layers;
+mod licenses;
 mod matching;
 mod purls;
 mod registry;

@@ -138,18 +138,18 @@ fn the_table_of_the_demo_is_for_a_person() {
     assert_eq!(lines[0], "image     oci:testdata/demo/image");
     assert_eq!(&lines[2..], ["platform  linux/amd64", "distro    Alpine Linux v3.16", "packages  11"]);
     let expected = "\
-TYPE  NAME               VERSION     LAYER  LOCATION
-apk   alpine-baselayout  3.2.0-r22   0      lib/apk/db/installed
-apk   busybox            1.35.0-r17  0      lib/apk/db/installed
-apk   libcrypto1.1       1.1.1o-r0   0      lib/apk/db/installed
-apk   musl               1.2.3-r0    0      lib/apk/db/installed
-apk   py3-six            1.16.0-r1   0      lib/apk/db/installed
-apk   zlib               1.2.12-r1   0      lib/apk/db/installed
-npm   lodash             4.17.20     2      srv/web/node_modules/lodash/package.json
-npm   ms                 2.1.3       2      srv/web/node_modules/ms/package.json
-pypi  Jinja2             3.1.4       1      usr/lib/python3.10/site-packages/Jinja2-3.1.4.dist-info/METADATA
-pypi  requests           2.30.0      1      usr/lib/python3.10/site-packages/requests-2.30.0.dist-info/METADATA
-pypi  six                1.16.0      0      usr/lib/python3.10/site-packages/six-1.16.0.dist-info/METADATA
+TYPE  NAME               VERSION     LICENSE       LAYER  LOCATION
+apk   alpine-baselayout  3.2.0-r22   GPL-2.0-only  0      lib/apk/db/installed
+apk   busybox            1.35.0-r17  GPL-2.0-only  0      lib/apk/db/installed
+apk   libcrypto1.1       1.1.1o-r0   OpenSSL       0      lib/apk/db/installed
+apk   musl               1.2.3-r0    MIT           0      lib/apk/db/installed
+apk   py3-six            1.16.0-r1   MIT           0      lib/apk/db/installed
+apk   zlib               1.2.12-r1   Zlib          0      lib/apk/db/installed
+npm   lodash             4.17.20     MIT           2      srv/web/node_modules/lodash/package.json
+npm   ms                 2.1.3       MIT           2      srv/web/node_modules/ms/package.json
+pypi  Jinja2             3.1.4       BSD-3-Clause  1      usr/lib/python3.10/site-packages/Jinja2-3.1.4.dist-info/METADATA
+pypi  requests           2.30.0      Apache-2.0    1      usr/lib/python3.10/site-packages/requests-2.30.0.dist-info/METADATA
+pypi  six                1.16.0      MIT           0      usr/lib/python3.10/site-packages/six-1.16.0.dist-info/METADATA
 ";
     assert_eq!(packages, expected);
 }

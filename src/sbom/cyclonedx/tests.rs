@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::model::license::{Join, License, Operator, Piece, Term};
 use crate::sbom::fixture::{Fixture, digest, gap, package};
 
 fn render(fixture: &Fixture) -> Value {
@@ -125,7 +126,28 @@ fn one_expression_stands_alone_and_several_licences_are_a_list() {
             {"license": {"id": "MIT"}}, {"license": {"name": "Apache-2.0 OR MIT"}}, {"license": {"name": "Expat"}},
         ])
     );
+    assert_eq!(values(&document["components"][2], "portcullis:license").len(), 3);
+    assert_eq!(values(&document["components"][3], "portcullis:license"), [""; 0]);
     assert_eq!(document["components"][4].get("licenses"), None);
+}
+
+#[test]
+fn what_the_metadata_wrote_stands_beside_its_translation() {
+    let mut fixture = Fixture::new();
+    let packages = &mut fixture.inventory.packages;
+    packages[0].licenses = vec!["Expat".into(), "public-domain".into()];
+    let texts = ["MIT".to_owned(), "LicenseRef-public-domain".to_owned()];
+    packages[0].license = License::of_spdx(&texts, Join::All);
+    packages[1].licenses = vec!["GPLv2+ and Artistic".into()];
+    let pieces = vec![Piece::Spdx("GPL-2.0-or-later AND ".into()), Piece::Words("Artistic".into())];
+    packages[1].license = License::new(vec![Term::new(pieces, Some(Operator::And))], Join::Unclear);
+    let document = render(&fixture);
+    let first = &document["components"][1];
+    assert_eq!(first["licenses"], json!([{"expression": "MIT AND LicenseRef-public-domain"}]));
+    assert_eq!(values(first, "portcullis:license"), ["Expat", "public-domain"]);
+    let second = &document["components"][2];
+    assert_eq!(second["licenses"], json!([{"license": {"name": "GPL-2.0-or-later AND Artistic"}}]));
+    assert_eq!(values(second, "portcullis:license"), ["GPLv2+ and Artistic"]);
 }
 
 #[test]
