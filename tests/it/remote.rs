@@ -169,7 +169,6 @@ fn a_tag_that_moves_while_the_image_is_read_changes_nothing() {
 
 #[test]
 fn a_layer_that_was_spoiled_on_the_way_is_read_again_and_a_layer_that_lies_denies() {
-    let home = tempfile::tempdir().unwrap();
     for (faults_given, times, code, said) in [
         (Fault::Corrupt(20), 1, 0, ""),
         (Fault::Corrupt(20), usize::MAX, 1, "LYR-001"),
@@ -179,6 +178,8 @@ fn a_layer_that_was_spoiled_on_the_way_is_read_again_and_a_layer_that_lies_denie
         (Fault::bare(500), usize::MAX, 3, "500"),
         (Fault::error(404, "BLOB_UNKNOWN", "gone"), usize::MAX, 3, "not found"),
     ] {
+        // What was read once is known by its digest, whatever is served later.
+        let home = tempfile::tempdir().unwrap();
         let registry = Registry::start(Switches::default());
         let mut built = layout();
         let big: Vec<u8> =

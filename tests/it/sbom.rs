@@ -150,6 +150,9 @@ npm   ms                 2.1.3       MIT           2      srv/web/node_modules/m
 pypi  Jinja2             3.1.4       BSD-3-Clause  1      usr/lib/python3.10/site-packages/Jinja2-3.1.4.dist-info/METADATA
 pypi  requests           2.30.0      Apache-2.0    1      usr/lib/python3.10/site-packages/requests-2.30.0.dist-info/METADATA
 pypi  six                1.16.0      MIT           0      usr/lib/python3.10/site-packages/six-1.16.0.dist-info/METADATA
+
+1 REMOVED, still in the bytes of the image
+  npm minimist 1.2.5: of layer 2, removed in layer 3
 ";
     assert_eq!(packages, expected);
 }
