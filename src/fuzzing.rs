@@ -148,7 +148,12 @@ pub fn layer(bytes: &[u8]) {
         let layers = [inventory.into()];
         let merged = Merged::new(&layers);
         let _ = merged.missing();
-        let reference = LayerRef { index: 0, digest: digest.clone(), diff_id: digest, created_by: None };
+        let reference = LayerRef {
+            index: Some(0),
+            digest: Some(digest.clone()),
+            diff_id: Some(digest),
+            created_by: None,
+        };
         let _ = merged.flatten(&[reference]);
     }
 }

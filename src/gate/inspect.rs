@@ -296,9 +296,9 @@ impl Reading<'_> {
         };
         let evidence = PlatformEvidence {
             platform: image.platform.clone(),
-            digest: image.digest.clone(),
+            digest: Some(image.digest.clone()),
             config: Fact::Known(image.config.clone()),
-            layers,
+            layers: Fact::Known(layers),
             inventory,
             findings: Fact::Absent,
         };
@@ -335,9 +335,9 @@ impl Reading<'_> {
             .zip(&image.layers)
             .enumerate()
             .map(|(index, (facts, layer))| LayerRef {
-                index,
-                digest: facts.digest.clone(),
-                diff_id: layer.diff_id.clone(),
+                index: Some(index),
+                digest: Some(facts.digest.clone()),
+                diff_id: Some(layer.diff_id.clone()),
                 created_by: steps.get(index).and_then(|step| step.created_by.clone()),
             })
             .collect();
@@ -349,7 +349,7 @@ impl Reading<'_> {
                     BlobName::Member(_) => None,
                 },
                 verified,
-                diff_id: reference.diff_id,
+                diff_id: layer.diff_id.clone(),
                 created_by: reference.created_by,
                 inventory,
             },

@@ -169,7 +169,7 @@ fn metadata(subject: &Subject<'_>, image: Component) -> Metadata {
 
 /// The image itself, with what the document as a whole knows and does not know.
 fn image(subject: &Subject<'_>, references: &mut References<'_>) -> Result<Component, serde_json::Error> {
-    let digest = subject.platform.digest.to_string();
+    let digest = subject.platform.digest.as_ref().map(ToString::to_string).unwrap_or_default();
     let name = subject.reference.map_or_else(|| subject.image.reference.clone(), Reference::name);
     let bom_ref = references.unique("image");
     let mut image =
@@ -185,7 +185,7 @@ pub(super) fn oci_purl(reference: &Reference, subject: &Subject<'_>) -> Purl {
     let repository = &reference.repository;
     let name = repository.rsplit_once('/').map_or(repository.as_str(), |(_, name)| name);
     let archive = matches!(subject.image.reference.parse(), Ok(Location::DockerArchive { .. }));
-    let version = Some(subject.platform.digest.to_string()).filter(|_| !archive);
+    let version = subject.platform.digest.as_ref().map(ToString::to_string).filter(|_| !archive);
     Purl::new("oci", None, name, version.as_deref())
         .with("arch", &subject.platform.platform.architecture)
         .with("repository_url", &reference.name())

@@ -20,7 +20,7 @@
 
 use std::fmt::Display;
 
-use crate::model::inventory::Package;
+use crate::model::inventory::{LayerRef, Package};
 use crate::model::path::escape;
 
 use super::{Subject, json};
@@ -34,12 +34,19 @@ impl Facts {
         self.0.push((name, value.to_string()));
     }
 
+    fn add_known(&mut self, name: &'static str, value: Option<impl Display>) {
+        if let Some(value) = value {
+            self.add(name, value);
+        }
+    }
+
     /// What is known of a package.
     pub(super) fn of_package(package: &Package) -> Self {
         let mut facts = Self::default();
-        facts.add("portcullis:layer:index", package.layer.index);
-        facts.add("portcullis:layer:digest", &package.layer.digest);
-        facts.add("portcullis:layer:diffId", &package.layer.diff_id);
+        let LayerRef { index, digest, diff_id, created_by: _ } = &package.layer;
+        facts.add_known("portcullis:layer:index", index.as_ref());
+        facts.add_known("portcullis:layer:digest", digest.as_ref());
+        facts.add_known("portcullis:layer:diffId", diff_id.as_ref());
         for location in &package.locations {
             facts.add("portcullis:location", location);
         }

@@ -59,7 +59,7 @@ struct Image<'a> {
     platform: &'a Platform,
     /// Digest of the platform's manifest, which is the other digest unless that is of an index. A
     /// docker-archive has no manifest; there both are of the config.
-    manifest: &'a Digest,
+    manifest: Option<&'a Digest>,
 }
 
 #[derive(Serialize)]
@@ -97,9 +97,9 @@ struct Row<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Layer<'a> {
-    index: usize,
-    digest: &'a Digest,
-    diff_id: &'a Digest,
+    index: Option<usize>,
+    digest: Option<&'a Digest>,
+    diff_id: Option<&'a Digest>,
 }
 
 impl<'a> Document<'a> {
@@ -111,7 +111,7 @@ impl<'a> Document<'a> {
                 reference: &subject.image.reference,
                 digest: subject.image.digest.as_ref(),
                 platform: &subject.platform.platform,
-                manifest: &subject.platform.digest,
+                manifest: subject.platform.digest.as_ref(),
             },
             distro: inventory.distro.as_ref(),
             packages: inventory.packages.iter().map(Row::of).collect(),
@@ -131,7 +131,7 @@ impl<'a> Row<'a> {
             kind: package.kind,
             source: package.source.as_ref(),
             licenses: &package.licenses,
-            layer: Layer { index: *index, digest, diff_id },
+            layer: Layer { index: *index, digest: digest.as_ref(), diff_id: diff_id.as_ref() },
             locations: &package.locations,
             owned_by: package.owned_by.as_ref(),
             vendored_in: package.vendored_in.as_deref(),

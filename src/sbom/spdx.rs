@@ -200,7 +200,6 @@ fn plain(id: &str, name: String, version: Option<String>, purpose: Option<&'stat
 
 fn image(subject: &Subject<'_>, annotations: Vec<Value>) -> Described {
     let name = subject.reference.map_or_else(|| subject.image.reference.clone(), Reference::name);
-    let digest: &Digest = &subject.platform.digest;
     let purl = subject.reference.map(|reference| oci_purl(reference, subject));
     Described {
         external_refs: purl
@@ -209,7 +208,12 @@ fn image(subject: &Subject<'_>, annotations: Vec<Value>) -> Described {
             .into_iter()
             .collect(),
         annotations,
-        ..plain(IMAGE, escape(name.as_bytes()), Some(digest.to_string()), Some("CONTAINER"))
+        ..plain(
+            IMAGE,
+            escape(name.as_bytes()),
+            subject.platform.digest.as_ref().map(ToString::to_string),
+            Some("CONTAINER"),
+        )
     }
 }
 
