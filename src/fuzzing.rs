@@ -28,6 +28,7 @@ use crate::osv::record::Record;
 use crate::osv::segment::Segment;
 use crate::osv::segment::build::{Builder, Compiled};
 use crate::policy::Policy;
+use crate::sbom::read;
 use crate::version::SCHEMES;
 
 /// What a target does with bytes.
@@ -47,6 +48,7 @@ pub static TARGETS: &[(&str, Target)] = &[
     ("record", record),
     ("segment", segment),
     ("policy", policy),
+    ("sbom", sbom),
 ];
 
 /// Manifests, indexes, configs, and JSON as such.
@@ -285,4 +287,14 @@ pub fn policy(bytes: &[u8]) {
             let _ = error.render(bytes, "fuzz");
         }
     }
+}
+
+/// An SBOM document: every relation leads to a package that is there, and a package that another tool stated
+/// is never all there is to know.
+pub fn sbom(bytes: &[u8]) {
+    let Ok(document) = read::read(bytes, &"fuzz.json".into()) else { return };
+    let inventory = &document.inventory;
+    let needed = inventory.packages.iter().flat_map(|package| package.depends_on.iter().flatten());
+    assert!(needed.max().is_none_or(|index| *index < inventory.packages.len()));
+    assert!(document.platform.is_some() || !inventory.gaps.is_empty(), "nothing is said to be unknown");
 }

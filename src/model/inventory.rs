@@ -61,6 +61,9 @@ pub struct Package {
     /// The packages that it needs, as indexes into [`Inventory::packages`]; none where its metadata does
     /// not say.
     pub depends_on: Option<BTreeSet<usize>>,
+    /// Why it cannot be said for sure which advisories apply to it, such as a source package that an SBOM
+    /// document does not state. None for a package of an image that was read.
+    pub doubt: Option<String>,
 }
 
 impl Package {
@@ -85,6 +88,7 @@ impl Package {
             cpe: None,
             supplier: None,
             depends_on: None,
+            doubt: None,
         }
     }
 }

@@ -198,6 +198,8 @@ fn operating_system(distro: &Distro, references: &mut References<'_>) -> Compone
         Component::new(Classification::OperatingSystem, &escape(distro.id.as_bytes()), "", Some(bom_ref));
     component.version = Some(distro.version_id.as_str()).filter(|text| !text.is_empty()).map(text);
     component.description = distro.pretty_name.as_deref().map(text);
+    component.properties =
+        Some(properties(Facts::of_distro(distro, false))).filter(|properties| !properties.0.is_empty());
     component
 }
 

@@ -12,6 +12,9 @@
 //! | `portcullis:guessed` | a package | `true`: its name or version is a guess |
 //! | `portcullis:application` | a package | `true`: it is the image's own program |
 //! | `portcullis:image:reference`, `…:digest`, `…:platform` | the image | what was asked for, and what of it this is |
+//! | `portcullis:doubt` | a package | why advisories cannot be asked about it for sure |
+//! | `portcullis:distro:codename`, `…:prettyName` | the distribution | what the formats have no field for |
+//! | `portcullis:packages` | the image | how many packages there are, so that one that is taken out is missed |
 //! | `portcullis:gaps` | the image | how many gaps there are; 0 says that every known source was read |
 //! | `portcullis:gap`, `portcullis:warning` | the image, repeated | JSON: `{path, layer, cataloger, cause}` |
 //!
@@ -21,6 +24,7 @@
 use std::fmt::Display;
 
 use crate::model::inventory::{LayerRef, Package};
+use crate::model::layer::Distro;
 use crate::model::path::escape;
 
 use super::{Subject, json};
@@ -69,6 +73,18 @@ impl Facts {
         if package.application {
             facts.add("portcullis:application", true);
         }
+        if let Some(doubt) = &package.doubt {
+            facts.add("portcullis:doubt", escape(doubt.as_bytes()));
+        }
+        facts
+    }
+
+    /// What is known of the distribution and has no field; CycloneDX has one for its pretty name.
+    pub(super) fn of_distro(distro: &Distro, pretty: bool) -> Self {
+        let mut facts = Self::default();
+        let known = |text: &Option<String>| text.as_deref().map(|text| escape(text.as_bytes()));
+        facts.add_known("portcullis:distro:codename", known(&distro.codename));
+        facts.add_known("portcullis:distro:prettyName", known(&distro.pretty_name).filter(|_| pretty));
         facts
     }
 
@@ -83,6 +99,7 @@ impl Facts {
             facts.add("portcullis:image:digest", digest);
         }
         facts.add("portcullis:image:platform", escape(subject.platform.platform.to_string().as_bytes()));
+        facts.add("portcullis:packages", inventory.packages.len());
         facts.add("portcullis:gaps", inventory.gaps.len());
         for gap in &inventory.gaps {
             facts.add("portcullis:gap", json::line(gap)?);

@@ -88,6 +88,8 @@ struct Row<'a> {
     cpe: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     supplier: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    doubt: Option<&'a str>,
     /// Indexes into `packages`.
     #[serde(skip_serializing_if = "Option::is_none")]
     depends_on: Option<&'a BTreeSet<usize>>,
@@ -140,6 +142,7 @@ impl<'a> Row<'a> {
             guessed: package.guessed,
             cpe: package.cpe.as_deref(),
             supplier: package.supplier.as_deref(),
+            doubt: package.doubt.as_deref(),
             depends_on: package.depends_on.as_ref(),
         }
     }

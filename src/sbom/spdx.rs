@@ -126,7 +126,12 @@ fn document(subject: &Subject<'_>) -> Result<Document, serde_json::Error> {
     let inventory = subject.inventory;
     let mut licenses = Licenses::default();
     let mut packages = vec![image(subject, annotate(Facts::of_image(subject)?))];
-    packages.extend(inventory.distro.as_ref().map(system));
+    packages.extend(
+        inventory.distro.as_ref().map(|distro| Described {
+            annotations: annotate(Facts::of_distro(distro, true)),
+            ..system(distro)
+        }),
+    );
     let ids: Vec<String> = inventory.packages.iter().enumerate().map(id).collect();
     for (package, id) in inventory.packages.iter().zip(&ids) {
         packages.push(described(package, id, &mut licenses, annotate(Facts::of_package(package))));
