@@ -29,9 +29,10 @@ pub fn known_bases(
     let bases = image.platforms.iter().map(|platform| KnownBase {
         name: match location {
             Location::Registry(reference) => reference.to_string(),
-            Location::OciLayout { .. } | Location::OciArchive { .. } | Location::DockerArchive { .. } => {
-                location.to_string()
-            }
+            Location::OciLayout { .. }
+            | Location::OciArchive { .. }
+            | Location::DockerArchive { .. }
+            | Location::Sbom { .. } => location.to_string(),
         },
         // A docker-archive has no manifest.
         digest: platform

@@ -20,6 +20,7 @@ use crate::model::location::Location;
 use crate::model::platform::Platform;
 use crate::registry::{self, Registry};
 
+use super::document;
 use super::source::{Blob, Lie, Source, Unopened};
 
 /// Is told how far the reading has come. Called from several threads.
@@ -44,6 +45,14 @@ pub enum Error {
     /// The registry cannot be asked with these settings.
     #[error("{0}")]
     Settings(registry::Error),
+    /// It is an SBOM document, where only an image will do.
+    #[error(
+        "{0} is an SBOM document: it says what is in an image, and is none (`gate`, `scan` and `sbom` take it)"
+    )]
+    Document(String),
+    /// The SBOM document is not known to be of the platform that was asked for.
+    #[error("{0}")]
+    Platform(String),
 }
 
 /// An image, resolved to its platforms and not read yet. It is resolved once: a tag that moves meanwhile
@@ -64,11 +73,15 @@ pub fn open(
     registry: Option<&Registry>,
     limits: &Limits,
 ) -> Result<Opened, Error> {
+    if let Location::Sbom { path } = location {
+        return Ok(Opened { evidence: document::open(location, path, wanted)?, found: None });
+    }
     let reference = match location {
         Location::Registry(reference) => Fact::Known(reference.clone()),
-        Location::OciLayout { .. } | Location::OciArchive { .. } | Location::DockerArchive { .. } => {
-            Fact::Absent
-        }
+        Location::OciLayout { .. }
+        | Location::OciArchive { .. }
+        | Location::DockerArchive { .. }
+        | Location::Sbom { .. } => Fact::Absent,
     };
     let mut evidence = Evidence {
         image: ImageIdentity { reference: location.to_string(), digest: None },

@@ -19,6 +19,7 @@ mod layer_checks;
 mod layers;
 mod matching;
 mod purls;
+mod reading;
 mod registry;
 mod relations;
 mod remote;
