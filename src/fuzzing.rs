@@ -31,6 +31,7 @@ use crate::osv::record::Record;
 use crate::osv::segment::Segment;
 use crate::osv::segment::build::{Builder, Compiled};
 use crate::policy::Policy;
+use crate::sbom::read;
 use crate::version::SCHEMES;
 
 /// What a target does with bytes.
@@ -52,6 +53,7 @@ pub static TARGETS: &[(&str, Target)] = &[
     ("segment", segment),
     ("policy", policy),
     ("license", licenses),
+    ("sbom", sbom),
 ];
 
 /// What lies in the cache of layers, unpacked.
@@ -158,7 +160,12 @@ pub fn layer(bytes: &[u8]) {
         let layers = [inventory.into()];
         let merged = Merged::new(&layers);
         let _ = merged.missing();
-        let reference = LayerRef { index: 0, digest: digest.clone(), diff_id: digest, created_by: None };
+        let reference = LayerRef {
+            index: Some(0),
+            digest: Some(digest.clone()),
+            diff_id: Some(digest),
+            created_by: None,
+        };
         let _ = merged.flatten(&[reference]);
     }
 }
@@ -315,4 +322,14 @@ pub fn policy(bytes: &[u8]) {
             let _ = error.render(bytes, "fuzz");
         }
     }
+}
+
+/// An SBOM document: every relation leads to a package that is there, and a package that another tool stated
+/// is never all there is to know.
+pub fn sbom(bytes: &[u8]) {
+    let Ok(document) = read::read(bytes, &"fuzz.json".into()) else { return };
+    let inventory = &document.inventory;
+    let needed = inventory.packages.iter().flat_map(|package| package.depends_on.iter().flatten());
+    assert!(needed.max().is_none_or(|index| *index < inventory.packages.len()));
+    assert!(document.platform.is_some() || !inventory.gaps.is_empty(), "nothing is said to be unknown");
 }

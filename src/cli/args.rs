@@ -26,7 +26,8 @@ IMAGE is one of:
   ghcr.io/acme/app:tag, …@sha256:…  an image in a registry
   oci:DIR[:TAG]                     an OCI layout in a directory
   oci-archive:FILE[:TAG]            an OCI layout in a tar file
-  docker-archive:FILE[:TAG|@N]      what `docker save` writes";
+  docker-archive:FILE[:TAG|@N]      what `docker save` writes
+  sbom:FILE                         gate, scan and sbom: what an SBOM says (CycloneDX or SPDX JSON)";
 
 /// A supply-chain security gate for container images: may this image enter?
 #[derive(Debug, Parser)]
@@ -317,6 +318,7 @@ impl std::str::FromStr for Destination {
                 .is_some_and(|tag| text.split('@').next().unwrap_or_default().ends_with(&format!(":{tag}"))),
             Location::OciLayout { tag, .. } | Location::OciArchive { tag, .. } => tag.is_some(),
             Location::DockerArchive { selector, .. } => selector.is_some(),
+            Location::Sbom { .. } => false,
         };
         Ok(Self { location, tagged })
     }

@@ -58,7 +58,8 @@ fn settle(source: &Location, destination: &Destination) -> Location {
         Location::Registry(_)
         | Location::OciLayout { .. }
         | Location::OciArchive { .. }
-        | Location::DockerArchive { .. } => destination.location.clone(),
+        | Location::DockerArchive { .. }
+        | Location::Sbom { .. } => destination.location.clone(),
     }
 }
 

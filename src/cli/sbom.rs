@@ -9,6 +9,7 @@ use crate::gate::{Opened, open};
 use crate::image::limits::Limits;
 use crate::model::evidence::{Evidence, PlatformEvidence};
 use crate::model::fact::Fact;
+use crate::model::location::Location;
 use crate::model::platform::Platform;
 use crate::sbom::{self, Format, Subject};
 
@@ -30,9 +31,15 @@ pub(super) fn run(args: &SbomArgs, context: &Context, out: &mut dyn Write) -> Re
     let created = source_date()?;
     let registry = context.registry([&args.image])?;
     let stated = args.platform.as_ref().and_then(|choice| choice.0.as_ref());
+    // A document is of one platform: there is nothing to choose from.
+    let is_document = matches!(args.image, Location::Sbom { .. });
+    let wanted = stated.filter(|_| is_document);
     let mut opened =
-        open(&args.image, None, registry, &limits).map_err(|error| Failure::usage(error.to_string()))?;
-    if !many && let Some(platform) = choose(&opened, stated)? {
+        open(&args.image, wanted, registry, &limits).map_err(|error| Failure::usage(error.to_string()))?;
+    if !many
+        && !is_document
+        && let Some(platform) = choose(&opened, stated)?
+    {
         opened.narrow(&platform);
     }
     let bar = context.progress();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::check::Expected;
-use crate::gate::{Inspected, open};
+use crate::gate::{self, Inspected, open};
 use crate::image::limits::Limits;
 use crate::model::fact::Fact;
 use crate::model::fault::FaultKind;
@@ -63,6 +63,10 @@ fn one(
     (expected, now): (&Expected, Timestamp),
     tags: &[String],
 ) -> Result<Option<(Inspected, Vec<TagCheck>)>, Failure> {
+    if matches!(image, Location::Sbom { .. }) {
+        context.complain(&gate::Error::Document(image.to_string()).to_string());
+        return Ok(None);
+    }
     let limits = Limits::default();
     let registry = context.registry([image])?;
     let opened = match open(image, args.image.platform.0.as_ref(), registry, &limits) {

@@ -33,7 +33,10 @@ pub fn known_bases(
             (Some(reference), _) | (None, Location::Registry(reference)) => reference.to_string(),
             (
                 None,
-                Location::OciLayout { .. } | Location::OciArchive { .. } | Location::DockerArchive { .. },
+                Location::OciLayout { .. }
+                | Location::OciArchive { .. }
+                | Location::DockerArchive { .. }
+                | Location::Sbom { .. },
             ) => location.to_string(),
         },
         // A docker-archive has no manifest.

@@ -20,6 +20,10 @@ impl Inspected {
     /// Runs the checks of manifests and layers. Documents that the resolution had no use for, such as
     /// attestation manifests, are read now.
     pub fn check(&mut self, expected: &Expected, now: Timestamp) {
+        // An SBOM document: there is no manifest, configuration or layer to look at.
+        if matches!(self.evidence.checked, Fact::Unknown(_)) {
+            return;
+        }
         // What lies is a lie whatever the policy asks for: it goes to the evidence as well.
         let faults = &mut self.evidence.faults;
         let documents = match &self.found {

@@ -22,6 +22,7 @@ use crate::model::location::Location;
 use crate::model::platform::Platform;
 use crate::registry::{self, Registry};
 
+use super::document;
 use super::source::{Blob, Lie, Source, Unopened};
 
 /// Is told how far the reading has come. Called from several threads.
@@ -48,6 +49,14 @@ pub enum Error {
     /// The registry cannot be asked with these settings.
     #[error("{0}")]
     Settings(registry::Error),
+    /// It is an SBOM document, where only an image will do.
+    #[error(
+        "{0} is an SBOM document: it says what is in an image, and is none (`gate`, `scan` and `sbom` take it)"
+    )]
+    Document(String),
+    /// The SBOM document is not known to be of the platform that was asked for.
+    #[error("{0}")]
+    Platform(String),
 }
 
 /// An image, resolved to its platforms and not read yet. It is resolved once: a tag that moves meanwhile
@@ -68,11 +77,15 @@ pub fn open(
     registry: Option<&Registry>,
     limits: &Limits,
 ) -> Result<Opened, Error> {
+    if let Location::Sbom { path } = location {
+        return Ok(Opened { evidence: document::open(location, path, wanted)?, found: None });
+    }
     let reference = match location {
         Location::Registry(reference) => Fact::Known(reference.clone()),
-        Location::OciLayout { .. } | Location::OciArchive { .. } | Location::DockerArchive { .. } => {
-            Fact::Absent
-        }
+        Location::OciLayout { .. }
+        | Location::OciArchive { .. }
+        | Location::DockerArchive { .. }
+        | Location::Sbom { .. } => Fact::Absent,
     };
     let mut evidence = Evidence {
         image: ImageIdentity { reference: location.to_string(), digest: None },
@@ -323,9 +336,9 @@ impl Reading<'_> {
         };
         let evidence = PlatformEvidence {
             platform: image.platform.clone(),
-            digest: image.digest.clone(),
+            digest: Some(image.digest.clone()),
             config: Fact::Known(image.config.clone()),
-            layers,
+            layers: Fact::Known(layers),
             inventory,
             findings: Fact::Absent,
         };
@@ -365,9 +378,9 @@ impl Reading<'_> {
             .zip(&image.layers)
             .enumerate()
             .map(|(index, (facts, layer))| LayerRef {
-                index,
-                digest: facts.digest.clone(),
-                diff_id: layer.diff_id.clone(),
+                index: Some(index),
+                digest: Some(facts.digest.clone()),
+                diff_id: Some(layer.diff_id.clone()),
                 created_by: steps.get(index).and_then(|step| step.created_by.clone()),
             })
             .collect();
@@ -379,7 +392,7 @@ impl Reading<'_> {
                     BlobName::Member(_) => None,
                 },
                 verified,
-                diff_id: reference.diff_id,
+                diff_id: layer.diff_id.clone(),
                 created_by: reference.created_by,
                 inventory,
             },

@@ -99,7 +99,7 @@ fn check_reference(evidence: &mut Evidence) {
     let Fact::Known(reference) = &evidence.reference else { return };
     let (Some(stated), Some(image)) = (&reference.digest, &evidence.image.digest) else { return };
     let mut platforms = evidence.platforms.known().into_iter().flatten();
-    if stated != image && !platforms.any(|platform| platform.digest == *stated) {
+    if stated != image && !platforms.any(|platform| platform.digest.as_ref() == Some(stated)) {
         let message = format!("names {stated}, but the image that was read is {image}");
         evidence.faults.push(Fault::unreadable(format!("reference {reference}"), message));
     }

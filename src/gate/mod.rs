@@ -5,6 +5,7 @@ mod bases;
 mod cause;
 mod check;
 mod copy;
+mod document;
 mod hanging;
 mod inspect;
 mod judge;

@@ -42,6 +42,9 @@ impl Source {
         limits: &Limits,
     ) -> Result<(Self, Image), Unopened> {
         let Location::Registry(reference) = location else {
+            if matches!(location, Location::Sbom { .. }) {
+                return Err(Unopened::Choice(Error::Document(location.to_string())));
+            }
             return match layout::open(location, wanted, limits) {
                 Ok((store, image)) => Ok((Self::Layout(store), image)),
                 Err(error) if error.kind == layout::ErrorKind::Choice => {
@@ -76,6 +79,7 @@ impl Source {
                     Err(error) => Err(Unopened::Fault(Fault::unreadable(error.at, error.message))),
                 }
             }
+            Location::Sbom { .. } => Err(Unopened::Choice(Error::Document(location.to_string()))),
             Location::Registry(reference) => {
                 let registry = registry.ok_or_else(|| offline(reference))?;
                 match registry::root(registry, reference) {

@@ -44,9 +44,9 @@ pub fn tree(location: &Location, registry: Option<&Registry>, limits: &Limits) -
         return Err(TreeError::Usage(message));
     }
     let (source, root, bytes) = Source::root(location, registry, limits).map_err(|error| match error {
-        Unopened::Choice(error @ (Error::Choice(_) | Error::Settings(_))) => {
-            TreeError::Usage(error.to_string())
-        }
+        Unopened::Choice(
+            error @ (Error::Choice(_) | Error::Settings(_) | Error::Document(_) | Error::Platform(_)),
+        ) => TreeError::Usage(error.to_string()),
         Unopened::Fault(fault) => TreeError::Unread(fault.to_string()),
     })?;
     let mut growing = Growing { source: &source, limits, manifests: 0, subjects: Vec::new() };

@@ -35,7 +35,7 @@ impl Files {
         let (root, is_archive) = match location {
             Location::OciLayout { path, .. } => (path.clone(), false),
             Location::OciArchive { path, .. } | Location::DockerArchive { path, .. } => (path.clone(), true),
-            Location::Registry(_) => {
+            Location::Registry(_) | Location::Sbom { .. } => {
                 return Ok(Self { root: PathBuf::new(), members: Some(BTreeMap::new()) });
             }
         };

@@ -69,6 +69,10 @@ pub fn open(
             let message = "is in a registry, not on the disk".to_owned();
             return Err(Error { kind: ErrorKind::NotAnImage, at: reference.to_string(), message });
         }
+        Location::Sbom { .. } => {
+            let message = "is an SBOM document: it says what is in an image, and is none".to_owned();
+            return Err(Error { kind: ErrorKind::Choice, at: location.to_string(), message });
+        }
     };
     Ok((Store { files }, image))
 }

@@ -49,12 +49,13 @@ pub struct ImageIdentity {
 pub struct PlatformEvidence {
     /// The platform: as the config states it, else as the index does.
     pub platform: Platform,
-    /// Digest of the platform's manifest (docker-archive: of the config).
-    pub digest: Digest,
+    /// Digest of the platform's manifest (docker-archive: of the config); none where an SBOM document does not
+    /// state it.
+    pub digest: Option<Digest>,
     /// The image configuration.
     pub config: Fact<ImageConfig>,
-    /// Layers as the manifest lists them.
-    pub layers: Vec<LayerEvidence>,
+    /// Layers as the manifest lists them. Unknown of an SBOM document.
+    pub layers: Fact<Vec<LayerEvidence>>,
     /// The packages.
     pub inventory: Fact<Inventory>,
     /// The advisories that apply. Absent where no snapshot was asked for.

@@ -111,9 +111,9 @@ fn platform(name: &str) -> PlatformEvidence {
     };
     PlatformEvidence {
         platform: name.parse().unwrap(),
-        digest: Digest::sha256(name.as_bytes()),
+        digest: Some(Digest::sha256(name.as_bytes())),
         config: Fact::Known(config),
-        layers: vec![LayerEvidence { digest: Digest::sha256(b"gz"), size: 1_000 }],
+        layers: Fact::Known(vec![LayerEvidence { digest: Digest::sha256(b"gz"), size: 1_000 }]),
         inventory: Fact::Known(Inventory {
             packages: vec![package("pkg:deb/debian/openssl", "3.0.11-1")],
             ..Inventory::default()
@@ -136,7 +136,12 @@ fn kind(purl: &Purl) -> &'static str {
 }
 
 fn layer() -> LayerRef {
-    LayerRef { index: 0, digest: Digest::sha256(b"gz"), diff_id: Digest::sha256(b"tar"), created_by: None }
+    LayerRef {
+        index: Some(0),
+        digest: Some(Digest::sha256(b"gz")),
+        diff_id: Some(Digest::sha256(b"tar")),
+        created_by: None,
+    }
 }
 
 pub(crate) fn gap(path: &str, cataloger: &str) -> Gap {

@@ -93,6 +93,9 @@ pub struct Package {
     /// The packages that it needs, as indexes into [`Inventory::packages`]; none where its metadata does
     /// not say.
     pub depends_on: Option<BTreeSet<usize>>,
+    /// Why it cannot be said for sure which advisories apply to it, such as a source package that an SBOM
+    /// document does not state. None for a package of an image that was read.
+    pub doubt: Option<String>,
 }
 
 impl Package {
@@ -118,6 +121,7 @@ impl Package {
             cpe: None,
             supplier: None,
             depends_on: None,
+            doubt: None,
         }
     }
 }
@@ -131,17 +135,26 @@ pub struct SourcePackage {
     pub version: String,
 }
 
-/// A layer, as a package or a finding names it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// A layer, as a package or a finding names it. Of an image that was read all is known but perhaps the build
+/// step; an SBOM document may say less, and then the rest is none.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LayerRef {
     /// 0-based index, base first.
-    pub index: usize,
+    pub index: Option<usize>,
     /// Digest of the blob as stored.
-    pub digest: Digest,
+    pub digest: Option<Digest>,
     /// Digest of the uncompressed tar.
-    pub diff_id: Digest,
+    pub diff_id: Option<Digest>,
     /// The build step that made it, such as a Dockerfile line, where the history tells.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created_by: Option<String>,
+}
+
+impl LayerRef {
+    /// Its number for a person; `?` where it is not known.
+    #[must_use]
+    pub fn number(&self) -> String {
+        self.index.map_or_else(|| "?".to_owned(), |index| index.to_string())
+    }
 }

@@ -32,6 +32,11 @@ pub enum Location {
     },
     /// `registry/repository[:tag][@digest]`.
     Registry(Reference),
+    /// `sbom:FILE`: what an SBOM document says of an image, and not the image. A colon is part of the name.
+    Sbom {
+        /// The file.
+        path: PathBuf,
+    },
 }
 
 /// Which image of a docker-archive.
@@ -74,12 +79,14 @@ impl FromStr for Location {
                 };
                 Self::DockerArchive { path, selector }
             }
+            Some(("sbom", rest)) => Self::Sbom { path: PathBuf::from(rest) },
             _ => return text.parse().map(Self::Registry),
         };
         let path = match &location {
             Self::OciLayout { path, .. }
             | Self::OciArchive { path, .. }
-            | Self::DockerArchive { path, .. } => path,
+            | Self::DockerArchive { path, .. }
+            | Self::Sbom { path } => path,
             Self::Registry(_) => return Ok(location),
         };
         if path.as_os_str().is_empty() {
@@ -106,6 +113,7 @@ impl fmt::Display for Location {
                 local(f, "docker-archive", path, rest)
             }
             Self::Registry(reference) => reference.fmt(f),
+            Self::Sbom { path } => local(f, "sbom", path, None),
         }
     }
 }
@@ -124,6 +132,7 @@ mod tests {
             "docker-archive:x.tar:docker.io/acme/orders:1.4.2",
             "docker-archive:x.tar:@1",
             "ghcr.io/acme/app:1",
+            "sbom:a/b:c.json",
         ] {
             assert_eq!(text.parse::<Location>().unwrap().to_string(), text);
         }
@@ -131,7 +140,7 @@ mod tests {
 
     #[test]
     fn an_empty_path_or_a_bad_position_is_refused() {
-        for text in ["oci:", "oci::tag", "docker-archive:x.tar:@one"] {
+        for text in ["oci:", "oci::tag", "sbom:", "docker-archive:x.tar:@one"] {
             assert!(text.parse::<Location>().is_err(), "{text}");
         }
     }

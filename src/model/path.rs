@@ -174,6 +174,33 @@ fn write_escaped(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     Ok(())
 }
 
+/// The bytes that [`escape`] was given; none for a text that it does not write.
+#[must_use]
+pub fn unescape(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        let (plain, escaped) = rest.split_at(at);
+        bytes.extend_from_slice(plain.as_bytes());
+        let escaped = escaped.strip_prefix('\\')?;
+        rest = if let Some(rest) = escaped.strip_prefix('\\') {
+            bytes.push(b'\\');
+            rest
+        } else if let Some(rest) = escaped.strip_prefix("u{") {
+            let (code, rest) = rest.split_once('}')?;
+            let c = char::from_u32(u32::from_str_radix(code, 16).ok()?)?;
+            bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            rest
+        } else {
+            let code = escaped.strip_prefix('x')?;
+            bytes.push(u8::from_str_radix(code.get(..2)?, 16).ok()?);
+            code.get(2..)?
+        };
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    Some(bytes)
+}
+
 /// Whether a character shows itself and changes nothing around it. Where a document has its own way to
 /// write the others (JSON's `\uNNNN`), that is to be used in place of [`escape`].
 #[must_use]
@@ -209,6 +236,17 @@ mod tests {
     #[test]
     fn terminal_escapes_and_foreign_bytes_are_shown_escaped() {
         assert_eq!(escape(b"a\x1b[31m\xff\\\n\xe2\x80\xae"), r"a\u{1b}[31m\xff\\\u{a}\u{202e}");
+    }
+
+    #[test]
+    fn what_was_escaped_reads_back() {
+        for bytes in [&b"a\x1b[31m\xff\\\n\xe2\x80\xae"[..], b"", b"\\", b"\\u{1b}", "ü\u{e0041}".as_bytes()]
+        {
+            assert_eq!(unescape(&escape(bytes)).as_deref(), Some(bytes));
+        }
+        for text in ["\\", "\\q", "\\u{110000}", "\\u{1", "\\xf", "\\xü"] {
+            assert_eq!(unescape(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -12,6 +12,51 @@ use serde::{Serialize, Serializer};
 /// as purl-spec rules, the colon.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'-').remove(b'_').remove(b'~').remove(b':');
 
+/// The types that are known: those of purl-spec (PURL-TYPES), and `ebuild`, `nix`, `opkg` and `pear`, which tools
+/// write besides.
+pub const TYPES: &[&str] = &[
+    "alpm",
+    "apk",
+    "bitbucket",
+    "bitnami",
+    "cargo",
+    "cocoapods",
+    "composer",
+    "conan",
+    "conda",
+    "cpan",
+    "cran",
+    "deb",
+    "docker",
+    "ebuild",
+    "gem",
+    "generic",
+    "github",
+    "golang",
+    "hackage",
+    "hex",
+    "huggingface",
+    "julia",
+    "luarocks",
+    "maven",
+    "mlflow",
+    "nix",
+    "npm",
+    "nuget",
+    "oci",
+    "opam",
+    "opkg",
+    "otp",
+    "pear",
+    "pub",
+    "pypi",
+    "qpkg",
+    "rpm",
+    "swid",
+    "swift",
+    "wordpress",
+];
+
 /// A package URL in canonical form. Compare packages by its parts, never by the text: tools differ in
 /// their qualifiers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

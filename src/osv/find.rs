@@ -66,12 +66,16 @@ impl Matching<'_> {
         }
         let mut doubts: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         let mut hits = Vec::new();
+        if let Some(doubt) = &package.doubt {
+            doubts.entry(doubt.clone()).or_default();
+        }
         match self.query(package) {
             Ok(query) => {
                 if let Err(cause) = self.match_package(&query, &mut hits, &mut doubts) {
                     doubts.entry(cause).or_default();
                 }
-                for finding in self.group(package, &query, hits) {
+                for mut finding in self.group(package, &query, hits) {
+                    finding.doubt(package.doubt.as_deref());
                     self.sort_out(package, finding, findings);
                 }
             }

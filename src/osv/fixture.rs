@@ -32,7 +32,8 @@ pub(super) fn package(text: &str) -> Package {
     let kind =
         ["apk", "deb", "npm", "pypi", "gem", "generic"].into_iter().find(|kind| *kind == parts[0]).unwrap();
     let layer = Digest::sha256(b"layer");
-    let layer = LayerRef { index: 0, digest: layer.clone(), diff_id: layer, created_by: None };
+    let layer =
+        LayerRef { index: Some(0), digest: Some(layer.clone()), diff_id: Some(layer), created_by: None };
     Package::new(Purl::new(kind, None, parts[1], Some(parts[2])), kind, parts[1], parts[2], layer)
 }
 

@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use crate::model::fault::Gap;
 use crate::model::finding::Finding;
 use crate::model::path::escape;
-use crate::model::purl::Purl;
+use crate::model::purl::{Purl, TYPES};
 use crate::model::verdict::{WaiverReport, WaiverUse};
 
 use super::error::{Errors, PolicyError};
@@ -148,53 +148,15 @@ const NAMESPACED: &[(&str, &str)] = &[
     ("composer", "the vendor, such as `pkg:composer/symfony/http-foundation`"),
 ];
 
-/// purl-spec, PURL-TYPES.
-const PURL_TYPES: &[&str] = &[
-    "alpm",
-    "apk",
-    "bitbucket",
-    "bitnami",
-    "cargo",
-    "cocoapods",
-    "composer",
-    "conan",
-    "conda",
-    "cpan",
-    "cran",
-    "deb",
-    "docker",
-    "gem",
-    "generic",
-    "github",
-    "golang",
-    "hackage",
-    "hex",
-    "huggingface",
-    "luarocks",
-    "maven",
-    "mlflow",
-    "npm",
-    "nuget",
-    "oci",
-    "otp",
-    "pub",
-    "pypi",
-    "qpkg",
-    "rpm",
-    "swid",
-    "swift",
-    "wordpress",
-];
-
 /// A purl that names packages, by the parts it states. One that could never name any is an error: a
 /// deny that is misspelt would deny nothing.
 pub(crate) fn read_purl(node: &Node) -> Result<Purl, PolicyError> {
     let purl: Purl = node.read("a package url such as `pkg:npm/event-stream`", |text| {
         text.parse().map_err(|error: crate::model::purl::InvalidPurl| error.to_string())
     })?;
-    if !PURL_TYPES.contains(&purl.kind.as_str()) {
+    if !TYPES.contains(&purl.kind.as_str()) {
         let error = node.span.error(format!("`{}` is no type of package urls", purl.kind));
-        return Err(error.suggest(&purl.kind, PURL_TYPES));
+        return Err(error.suggest(&purl.kind, TYPES));
     }
     if purl.name.contains('*') || purl.namespace.as_ref().is_some_and(|text| text.contains('*')) {
         return Err(node.span.error("a package url names one package, without wildcards"));

@@ -62,9 +62,9 @@ pub(super) fn found(id: &str, severity: Severity, platform: &str) -> Finding {
         severity,
         platform: platform.parse().unwrap(),
         layer: LayerRef {
-            index: 3,
-            digest: Digest::sha256(platform.as_bytes()),
-            diff_id: Digest::sha256(b"tar"),
+            index: Some(3),
+            digest: Some(Digest::sha256(platform.as_bytes())),
+            diff_id: Some(Digest::sha256(b"tar")),
             created_by: Some("RUN /bin/sh -c apt-get install -y openssl # buildkit".into()),
         },
         locations: vec!["var/lib/dpkg/status".into()],

@@ -177,17 +177,17 @@ struct Tool {
 struct PlatformInput<'a> {
     platform: &'a Platform,
     /// Of the manifest; for a docker-archive, which has none, of the config.
-    digest: &'a Digest,
-    /// Of the blobs as stored, base first.
-    layers: Vec<&'a Digest>,
+    digest: Option<&'a Digest>,
+    /// Of the blobs as stored, base first; null where an SBOM document was judged.
+    layers: Option<Vec<&'a Digest>>,
 }
 
 impl<'a> Inputs<'a> {
     fn new(evidence: &'a Evidence) -> Self {
         let input = |platform: &'a PlatformEvidence| PlatformInput {
             platform: &platform.platform,
-            digest: &platform.digest,
-            layers: platform.layers.iter().map(|layer| &layer.digest).collect(),
+            digest: platform.digest.as_ref(),
+            layers: platform.layers.known().map(|layers| layers.iter().map(|layer| &layer.digest).collect()),
         };
         let segments = evidence.snapshot.known().into_iter().flat_map(|snapshot| &snapshot.ecosystems);
         Self {

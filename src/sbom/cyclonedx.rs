@@ -169,7 +169,7 @@ fn metadata(subject: &Subject<'_>, image: Component) -> Metadata {
 
 /// The image itself, with what the document as a whole knows and does not know.
 fn image(subject: &Subject<'_>, references: &mut References<'_>) -> Result<Component, serde_json::Error> {
-    let digest = subject.platform.digest.to_string();
+    let digest = subject.platform.digest.as_ref().map(ToString::to_string).unwrap_or_default();
     let name = subject.reference.map_or_else(|| subject.image.reference.clone(), Reference::name);
     let bom_ref = references.unique("image");
     let mut image =
@@ -185,7 +185,7 @@ pub(super) fn oci_purl(reference: &Reference, subject: &Subject<'_>) -> Purl {
     let repository = &reference.repository;
     let name = repository.rsplit_once('/').map_or(repository.as_str(), |(_, name)| name);
     let archive = matches!(subject.image.reference.parse(), Ok(Location::DockerArchive { .. }));
-    let version = Some(subject.platform.digest.to_string()).filter(|_| !archive);
+    let version = subject.platform.digest.as_ref().map(ToString::to_string).filter(|_| !archive);
     Purl::new("oci", None, name, version.as_deref())
         .with("arch", &subject.platform.platform.architecture)
         .with("repository_url", &reference.name())
@@ -198,6 +198,8 @@ fn operating_system(distro: &Distro, references: &mut References<'_>) -> Compone
         Component::new(Classification::OperatingSystem, &escape(distro.id.as_bytes()), "", Some(bom_ref));
     component.version = Some(distro.version_id.as_str()).filter(|text| !text.is_empty()).map(text);
     component.description = distro.pretty_name.as_deref().map(text);
+    component.properties =
+        Some(properties(Facts::of_distro(distro, false))).filter(|properties| !properties.0.is_empty());
     component
 }
 

@@ -15,6 +15,9 @@
 //! | `portcullis:image:reference`, `…:digest`, `…:platform` | the image | what was asked for, and what of it this is |
 //! | `portcullis:step` | the image, repeated | JSON: `{index, digest, diffId, size, createdBy}` of a layer |
 //! | `portcullis:removed` | the image, repeated | JSON: a package that a later layer took away, as in `inventory` |
+//! | `portcullis:doubt` | a package | why advisories cannot be asked about it for sure |
+//! | `portcullis:distro:codename`, `…:prettyName` | the distribution | what the formats have no field for |
+//! | `portcullis:packages` | the image | how many packages there are, so that one that is taken out is missed |
 //! | `portcullis:gaps` | the image | how many gaps there are; 0 says that every known source was read |
 //! | `portcullis:gap`, `portcullis:warning` | the image, repeated | JSON: `{path, layer, cataloger, cause}` |
 //!
@@ -28,7 +31,8 @@ use serde::Serialize;
 use crate::model::config::ImageConfig;
 use crate::model::digest::Digest;
 use crate::model::evidence::{LayerEvidence, PlatformEvidence};
-use crate::model::inventory::Package;
+use crate::model::inventory::{LayerRef, Package};
+use crate::model::layer::Distro;
 use crate::model::path::escape;
 
 use super::{Subject, json, license};
@@ -42,12 +46,19 @@ impl Facts {
         self.0.push((name, value.to_string()));
     }
 
+    fn add_known(&mut self, name: &'static str, value: Option<impl Display>) {
+        if let Some(value) = value {
+            self.add(name, value);
+        }
+    }
+
     /// What is known of a package.
     pub(super) fn of_package(package: &Package) -> Self {
         let mut facts = Self::default();
-        facts.add("portcullis:layer:index", package.layer.index);
-        facts.add("portcullis:layer:digest", &package.layer.digest);
-        facts.add("portcullis:layer:diffId", &package.layer.diff_id);
+        let LayerRef { index, digest, diff_id, created_by: _ } = &package.layer;
+        facts.add_known("portcullis:layer:index", index.as_ref());
+        facts.add_known("portcullis:layer:digest", digest.as_ref());
+        facts.add_known("portcullis:layer:diffId", diff_id.as_ref());
         for location in &package.locations {
             facts.add("portcullis:location", location);
         }
@@ -75,6 +86,18 @@ impl Facts {
         if package.application {
             facts.add("portcullis:application", true);
         }
+        if let Some(doubt) = &package.doubt {
+            facts.add("portcullis:doubt", escape(doubt.as_bytes()));
+        }
+        facts
+    }
+
+    /// What is known of the distribution and has no field; CycloneDX has one for its pretty name.
+    pub(super) fn of_distro(distro: &Distro, pretty: bool) -> Self {
+        let mut facts = Self::default();
+        let known = |text: &Option<String>| text.as_deref().map(|text| escape(text.as_bytes()));
+        facts.add_known("portcullis:distro:codename", known(&distro.codename));
+        facts.add_known("portcullis:distro:prettyName", known(&distro.pretty_name).filter(|_| pretty));
         facts
     }
 
@@ -95,6 +118,7 @@ impl Facts {
         for removed in &inventory.removed {
             facts.add("portcullis:removed", json::line(removed)?);
         }
+        facts.add("portcullis:packages", inventory.packages.len());
         facts.add("portcullis:gaps", inventory.gaps.len());
         for gap in &inventory.gaps {
             facts.add("portcullis:gap", json::line(gap)?);
@@ -120,11 +144,11 @@ pub(super) struct Step<'a> {
     created_by: Option<&'a str>,
 }
 
-/// The layers of a platform, base first.
+/// The layers of a platform, base first; none where they are not known.
 pub(super) fn steps(platform: &PlatformEvidence) -> Vec<Step<'_>> {
     let config = platform.config.known();
     let made = config.map(ImageConfig::layer_steps).unwrap_or_default();
-    let layers = platform.layers.iter().enumerate();
+    let layers = platform.layers.known().into_iter().flatten().enumerate();
     layers
         .map(|(index, LayerEvidence { digest, size })| Step {
             index,

@@ -19,9 +19,9 @@ pub(super) fn digest(text: &str) -> Digest {
 
 pub(super) fn package(kind: &'static str, name: &str, version: &str, location: &str) -> Package {
     let layer = LayerRef {
-        index: 0,
-        digest: digest("blob 0"),
-        diff_id: digest("tar 0"),
+        index: Some(0),
+        digest: Some(digest("blob 0")),
+        diff_id: Some(digest("tar 0")),
         created_by: Some("RUN something".into()),
     };
     Package {
@@ -50,12 +50,12 @@ impl Fixture {
             reference: None,
             platform: PlatformEvidence {
                 platform: "linux/amd64".parse().unwrap(),
-                digest: digest("manifest"),
+                digest: Some(digest("manifest")),
                 config: Fact::Known(ImageConfig {
                     created: Some("2026-01-15T09:00:00Z".into()),
                     ..ImageConfig::default()
                 }),
-                layers: Vec::new(),
+                layers: Fact::Known(Vec::new()),
                 inventory: Fact::Absent,
                 findings: Fact::Absent,
             },

@@ -63,7 +63,7 @@ struct Image<'a> {
     platform: &'a Platform,
     /// Digest of the platform's manifest, which is the other digest unless that is of an index. A
     /// docker-archive has no manifest; there both are of the config.
-    manifest: &'a Digest,
+    manifest: Option<&'a Digest>,
 }
 
 #[derive(Serialize)]
@@ -94,6 +94,8 @@ struct Row<'a> {
     cpe: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     supplier: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    doubt: Option<&'a str>,
     /// Indexes into `packages`.
     #[serde(skip_serializing_if = "Option::is_none")]
     depends_on: Option<&'a BTreeSet<usize>>,
@@ -103,9 +105,9 @@ struct Row<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Layer<'a> {
-    index: usize,
-    digest: &'a Digest,
-    diff_id: &'a Digest,
+    index: Option<usize>,
+    digest: Option<&'a Digest>,
+    diff_id: Option<&'a Digest>,
 }
 
 impl<'a> Document<'a> {
@@ -117,7 +119,7 @@ impl<'a> Document<'a> {
                 reference: &subject.image.reference,
                 digest: subject.image.digest.as_ref(),
                 platform: &subject.platform.platform,
-                manifest: &subject.platform.digest,
+                manifest: subject.platform.digest.as_ref(),
             },
             distro: inventory.distro.as_ref(),
             layers: steps(subject.platform),
@@ -140,7 +142,7 @@ impl<'a> Row<'a> {
             source: package.source.as_ref(),
             licenses: &package.licenses,
             license: license::of(package).expression(),
-            layer: Layer { index: *index, digest, diff_id },
+            layer: Layer { index: *index, digest: digest.as_ref(), diff_id: diff_id.as_ref() },
             locations: &package.locations,
             owned_by: package.owned_by.as_ref(),
             vendored_in: package.vendored_in.as_deref(),
@@ -149,6 +151,7 @@ impl<'a> Row<'a> {
             guessed: package.guessed,
             cpe: package.cpe.as_deref(),
             supplier: package.supplier.as_deref(),
+            doubt: package.doubt.as_deref(),
             depends_on: package.depends_on.as_ref(),
         }
     }

@@ -1,4 +1,4 @@
-//! The SBOM: an inventory rendered as a document.
+//! The SBOM: an inventory rendered as a document, and read back ([`read`]).
 //!
 //! One file a format and one line in [`FORMATS`]. Rendering is pure: the same subject gives the same
 //! bytes, whoever asks and whenever.
@@ -8,6 +8,7 @@ mod facts;
 mod inventory;
 mod json;
 mod license;
+pub mod read;
 mod references;
 mod spdx;
 mod text;

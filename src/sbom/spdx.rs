@@ -126,7 +126,12 @@ fn document(subject: &Subject<'_>) -> Result<Document, serde_json::Error> {
     let inventory = subject.inventory;
     let mut licenses = Licenses::default();
     let mut packages = vec![image(subject, annotate(Facts::of_image(subject)?))];
-    packages.extend(inventory.distro.as_ref().map(system));
+    packages.extend(
+        inventory.distro.as_ref().map(|distro| Described {
+            annotations: annotate(Facts::of_distro(distro, true)),
+            ..system(distro)
+        }),
+    );
     let ids: Vec<String> = inventory.packages.iter().enumerate().map(id).collect();
     for (package, id) in inventory.packages.iter().zip(&ids) {
         packages.push(described(package, id, &mut licenses, annotate(Facts::of_package(package))));
@@ -200,7 +205,6 @@ fn plain(id: &str, name: String, version: Option<String>, purpose: Option<&'stat
 
 fn image(subject: &Subject<'_>, annotations: Vec<Value>) -> Described {
     let name = subject.reference.map_or_else(|| subject.image.reference.clone(), Reference::name);
-    let digest: &Digest = &subject.platform.digest;
     let purl = subject.reference.map(|reference| oci_purl(reference, subject));
     Described {
         external_refs: purl
@@ -209,7 +213,12 @@ fn image(subject: &Subject<'_>, annotations: Vec<Value>) -> Described {
             .into_iter()
             .collect(),
         annotations,
-        ..plain(IMAGE, escape(name.as_bytes()), Some(digest.to_string()), Some("CONTAINER"))
+        ..plain(
+            IMAGE,
+            escape(name.as_bytes()),
+            subject.platform.digest.as_ref().map(ToString::to_string),
+            Some("CONTAINER"),
+        )
     }
 }
 

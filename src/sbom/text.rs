@@ -67,7 +67,8 @@ fn write_head(out: &mut String, subject: &Subject<'_>) -> std::fmt::Result {
         gaps => format!(", and {}: see below", count(gaps, "gap")),
     };
     writeln!(out, "image     {}", cell(&name, LINE))?;
-    writeln!(out, "digest    {}", subject.platform.digest)?;
+    let digest = subject.platform.digest.as_ref().map_or("not known".to_owned(), ToString::to_string);
+    writeln!(out, "digest    {digest}")?;
     writeln!(out, "platform  {}", cell(&subject.platform.platform.to_string(), LINE))?;
     writeln!(out, "distro    {}", distro.as_ref().map_or_else(|| "none found".to_owned(), title))?;
     writeln!(out, "packages  {}{known}", packages.len())
@@ -111,7 +112,7 @@ fn row(package: &Package) -> [String; 6] {
         cell(&package.name, NAME),
         cell(&package.version, VERSION),
         cell(&license, LICENSE),
-        package.layer.index.to_string(),
+        package.layer.number(),
         cut(&first, LOCATION) + &more,
     ]
 }

@@ -68,6 +68,7 @@ fn seeds() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
             .to_vec(),
         ),
         ("record", read(files("testdata/demo/osv"))),
+        ("sbom", Vec::new()),
         ("segment", vec![segment()]),
         ("policy", read(files("policies"))),
         ("license", licenses()),

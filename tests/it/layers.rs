@@ -34,7 +34,7 @@ fn listed(image: Image) -> Vec<String> {
     };
     packages
         .iter()
-        .map(|p| format!("{}@{} in {}: {}", p.name, p.version, p.layer.index, locations(p)))
+        .map(|p| format!("{}@{} in {}: {}", p.name, p.version, p.layer.number(), locations(p)))
         .collect()
 }
 

@@ -21,6 +21,7 @@ mod layers;
 mod licenses;
 mod matching;
 mod purls;
+mod reading;
 mod registry;
 mod relations;
 mod remote;

@@ -170,7 +170,7 @@ fn every_package_of_an_inventory_is_a_component_with_its_layer_and_no_other_is()
                 format!("{} {layer}", component["purl"].as_str().unwrap())
             });
             let listed = platform.1.packages.iter();
-            let expected = listed.map(|package| format!("{} {}", package.purl, package.layer.index));
+            let expected = listed.map(|package| format!("{} {}", package.purl, package.layer.number()));
             assert_eq!(count(found), count(expected), "{name}");
         }
     }

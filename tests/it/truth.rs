@@ -75,7 +75,7 @@ fn expected(image: &Value, kinds: &[&str]) -> Count {
 /// a file of an operating system package, may be more than the truth has.
 fn found(inventory: &Inventory, expected: &Count) -> Count {
     let key = |package: &Package| {
-        let layer = package.layer.index as u64;
+        let layer = package.layer.index.unwrap() as u64;
         (package.kind.to_owned(), package.name.clone(), package.version.clone(), layer)
     };
     let is_marked = |package: &&Package| {

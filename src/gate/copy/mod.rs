@@ -20,7 +20,7 @@ use crate::registry::{self, BlobPushed, REFERRERS_LIMIT, Registry};
 
 use super::cause::Cause;
 use super::hanging::{DEPTH, Hung, LEGACY, Lister, Listing, document, legacy_tag};
-use super::inspect::Progress;
+use super::inspect::{Error, Progress};
 use super::parallel::parallel;
 use super::source::{Source, Unopened};
 use target::{Attachment, Target};
@@ -147,6 +147,9 @@ fn check(request: &CopyRequest<'_>) -> Result<(), CopyError> {
             "{} has no manifest to keep: load it and push it, or save it as an OCI layout (`oci-archive:FILE`)",
             request.source
         )));
+    }
+    if matches!(request.source, Location::Sbom { .. }) {
+        return Err(CopyError::Usage(Error::Document(request.source.to_string()).to_string()));
     }
     Ok(())
 }

@@ -72,7 +72,8 @@ impl<'a> Target<'a> {
                     Location::Registry(_)
                     | Location::OciLayout { .. }
                     | Location::OciArchive { .. }
-                    | Location::DockerArchive { .. } => None,
+                    | Location::DockerArchive { .. }
+                    | Location::Sbom { .. } => None,
                 };
                 Ok(Self::Registry { registry, repository, tag: to.tag.clone(), mount })
             }
@@ -83,6 +84,7 @@ impl<'a> Target<'a> {
                 }
                 Err(error) => Err(Cause::from(error).into()),
             },
+            Location::Sbom { .. } => Err(CopyError::Usage(format!("{destination} is no place for an image"))),
             Location::OciArchive { .. } | Location::DockerArchive { .. } => Err(CopyError::Usage(format!(
                 "{destination} is an archive, which cannot be written to: copy to `oci:DIR` and pack that with tar"
             ))),

@@ -116,7 +116,8 @@ fn inventory(path: &str, bytes: &[u8], again: bool) -> Inventory {
         }
         assert!(Merged::new(&layers).missing().is_empty());
     }
-    let reference = LayerRef { index: 0, digest: digest.clone(), diff_id: digest, created_by: None };
+    let reference =
+        LayerRef { index: Some(0), digest: Some(digest.clone()), diff_id: Some(digest), created_by: None };
     Merged::new(&layers).flatten(&[reference])
 }
 

@@ -30,6 +30,15 @@ pub(super) struct Grouped {
     pub(super) binary_not_listed: bool,
 }
 
+impl Grouped {
+    /// Notes what is not known for sure of the package.
+    pub(super) fn doubt(&mut self, doubt: Option<&str>) {
+        if let Some(doubt) = doubt {
+            self.finding.evidence.low_confidence.get_or_insert_with(|| doubt.to_owned());
+        }
+    }
+}
+
 /// The order of findings in reports.
 pub(super) fn order(finding: &Finding) -> impl Ord + use<'_> {
     (&finding.package.purl, &finding.locations, &finding.id)

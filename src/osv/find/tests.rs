@@ -260,3 +260,20 @@ fn what_was_only_built_with_and_programs_of_owned_files_are_not_asked_about() {
     let owned = Package { owned_by: Some(package("deb busybox 1:1.35.0-4").purl), ..program };
     assert_eq!(find_in("debian 11", vec![owned], &[&pypi]).undetermined, []);
 }
+
+#[test]
+fn a_package_in_doubt_is_undetermined_whatever_else_is_found() {
+    let pypi = segment("PyPI", &[record("GHSA-1", "PyPI", "jinja2", "3.1.6", json!({}))]);
+    let cause = "the SBOM document does not state its source package";
+    let in_doubt = |version: &str| {
+        let mut package = package(&format!("pypi jinja2 {version}"));
+        package.doubt = Some(cause.into());
+        find_in("debian 11", vec![package], &[&pypi])
+    };
+    let affected = in_doubt("3.1.4");
+    assert_eq!(ids(&affected), ["GHSA-1"]);
+    assert_eq!(affected.findings[0].evidence.low_confidence.as_deref(), Some(cause));
+    for found in [affected, in_doubt("3.1.6")] {
+        assert_eq!(found.undetermined[0].cause, cause);
+    }
+}

@@ -130,7 +130,7 @@ fn check_digest(reference: &Reference, subject: &Subject<'_>, decided: &mut Deci
         return;
     };
     let judged = match &subject.evidence.platforms {
-        Fact::Known(platforms) => platforms.iter().any(|platform| platform.digest == *digest),
+        Fact::Known(platforms) => platforms.iter().any(|platform| platform.digest.as_ref() == Some(digest)),
         Fact::Absent | Fact::Unknown(_) => false,
     };
     match &subject.evidence.image.digest {

@@ -1,5 +1,7 @@
 //! `size`: how large the image is.
 
+use crate::model::evidence::PlatformEvidence;
+use crate::model::fact::Fact;
 use crate::policy::checked::checked;
 use crate::policy::fields::Fields;
 use crate::policy::quantity::{parse_count, parse_size, show_size};
@@ -46,24 +48,42 @@ impl Settings for Size {
     fn decide(&self, subject: &Subject<'_>) -> Decided {
         let mut decided = Decided::default();
         for platform in subject.platforms(&mut decided) {
-            let total = platform.layers.iter().fold(0_u64, |sum, layer| sum.saturating_add(layer.size));
-            if let Some(max) = self.compressed_max.filter(|max| total > *max) {
-                let text = format!("the layers have {}, more than {}", show_size(total), show_size(max));
-                decided.violate(Some(&platform.platform), text);
-            }
-            let layers = platform.layers.len();
-            if let Some(max) = self.layers_max.filter(|max| u64::try_from(layers).is_ok_and(|n| n > *max)) {
-                decided.violate(Some(&platform.platform), format!("{layers} layers, more than {max}"));
-            }
+            self.check_layers(platform, &mut decided);
         }
         if let Some(max) = self.wasted_max {
             check_wasted(max, subject, &mut decided);
         }
         decided
     }
-
     fn needs_checks(&self) -> bool {
         self.wasted_max.is_some()
+    }
+}
+
+impl Size {
+    fn check_layers(&self, platform: &PlatformEvidence, decided: &mut Decided) {
+        if self.compressed_max.is_none() && self.layers_max.is_none() {
+            return;
+        }
+        let place = Some(&platform.platform);
+        let layers = match &platform.layers {
+            Fact::Known(layers) => layers,
+            Fact::Absent => return decided.undecided(place, "the layers are not known"),
+            Fact::Unknown(cause) => {
+                return decided.undecided(place, format!("the layers are not known: {cause}"));
+            }
+        };
+        let total = layers.iter().fold(0_u64, |sum, layer| sum.saturating_add(layer.size));
+        if let Some(max) = self.compressed_max.filter(|max| total > *max) {
+            decided.violate(
+                place,
+                format!("the layers have {}, more than {}", show_size(total), show_size(max)),
+            );
+        }
+        let number = layers.len();
+        if let Some(max) = self.layers_max.filter(|max| u64::try_from(number).is_ok_and(|n| n > *max)) {
+            decided.violate(place, format!("{number} layers, more than {max}"));
+        }
     }
 }
 
@@ -95,8 +115,11 @@ mod tests {
     #[test]
     fn sizes_up_to_the_limit_hold() {
         let case = Case::rule("size: {compressedMax: 1MiB, layersMax: 1}");
-        assert_eq!(case.clone().with(on_first(|p| p.0.layers[0].size = 1 << 20)).outcome(), Hold);
-        let over = case.with(on_first(|p| p.0.layers[0].size = (1 << 20) + 1));
+        assert_eq!(
+            case.clone().with(on_first(|p| p.0.layers.known_mut().unwrap()[0].size = 1 << 20)).outcome(),
+            Hold
+        );
+        let over = case.with(on_first(|p| p.0.layers.known_mut().unwrap()[0].size = (1 << 20) + 1));
         assert_eq!(over.outcome(), Violate);
         assert_eq!(over.texts(), ["the layers have 1.1 MiB, more than 1.0 MiB"]);
     }
@@ -104,9 +127,9 @@ mod tests {
     #[test]
     fn layers_are_counted_and_sizes_do_not_wrap_around() {
         let grow = on_first(|p| {
-            p.0.layers[0].size = u64::MAX;
-            let layer = p.0.layers[0].clone();
-            p.0.layers.push(layer);
+            p.0.layers.known_mut().unwrap()[0].size = u64::MAX;
+            let layer = p.0.layers.known().unwrap()[0].clone();
+            p.0.layers.known_mut().unwrap().push(layer);
         });
         let case = Case::rule("size: {compressedMax: 1GB, layersMax: 1}").with(grow);
         assert_eq!(case.texts().len(), 2, "{:?}", case.texts());

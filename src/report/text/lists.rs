@@ -138,7 +138,13 @@ fn described(platform: &PlatformEvidence, detail: Detail) -> String {
         Fact::Known(inventory) => count(inventory.packages.len(), "package"),
         Fact::Absent | Fact::Unknown(_) => "packages not known".to_owned(),
     };
-    let layers = count(platform.layers.len(), "layer");
+    let layers = match &platform.layers {
+        Fact::Known(layers) => count(layers.len(), "layer"),
+        Fact::Absent | Fact::Unknown(_) => "layers not known".to_owned(),
+    };
     let text = format!("{} ({layers}, {packages})", name(&platform.platform.to_string()));
-    if detail == Detail::Full { format!("{text}, {}", platform.digest) } else { text }
+    match &platform.digest {
+        Some(digest) if detail == Detail::Full => format!("{text}, {digest}"),
+        Some(_) | None => text,
+    }
 }

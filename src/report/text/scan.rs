@@ -203,7 +203,7 @@ impl Scan<'_> {
             (Tint::Plain, finding.package.name.clone()),
             (Tint::Plain, finding.package.version.clone()),
             (Tint::Plain, fixed),
-            (Tint::Plain, finding.layer.index.to_string()),
+            (Tint::Plain, finding.layer.number()),
             (Tint::Faint, on),
             (Tint::Faint, some(&paths, 1)),
         ]

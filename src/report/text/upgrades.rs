@@ -35,7 +35,7 @@ type FindingKey<'a> = (bool, std::cmp::Reverse<Severity>, &'a str, FixState, &'a
 /// Where the package came from and is.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
-    layer: usize,
+    layer: String,
     step: String,
     locations: Vec<String>,
 }
@@ -43,7 +43,7 @@ struct Place {
 impl Place {
     fn of(finding: &Finding) -> Self {
         Self {
-            layer: finding.layer.index,
+            layer: finding.layer.number(),
             step: finding.layer.created_by.as_deref().map(step).unwrap_or_default(),
             locations: finding.locations.iter().map(safe_path).collect(),
         }

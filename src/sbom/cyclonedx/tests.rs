@@ -78,6 +78,7 @@ fn the_distribution_is_a_component() {
         json!({
             "type": "operating-system", "bom-ref": "operating-system", "name": "debian", "version": "12",
             "description": "Debian GNU/Linux 12 (bookworm)",
+            "properties": [{"name": "portcullis:distro:codename", "value": "bookworm"}],
         })
     );
 }

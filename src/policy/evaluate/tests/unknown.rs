@@ -111,7 +111,7 @@ fn vary_platform(platform: &mut PlatformEvidence, choice: u32, findings: Vec<Fin
         2 => platform.inventory_mut().gaps.push(gap("opt/x", "npm")),
         3 => user(platform, "root"),
         4 => user(platform, "app"),
-        5 => platform.layers[0].size = 3_000,
+        5 => platform.layers.known_mut().unwrap()[0].size = 3_000,
         6 => platform.findings_mut().undetermined.push(undetermined("no advisories")),
         7 => platform.config = Fact::Unknown("x".into()),
         _ => {}
@@ -202,6 +202,8 @@ const FORGET: &[(&str, Change)] = &[
     ("lie", |e| e.faults.push(Fault::lie("layer 1", "x"))),
     ("config unknown", |e| each_platform(e, |p| p.config = Fact::Unknown("x".into()))),
     ("config absent", |e| each_platform(e, |p| p.config = Fact::Absent)),
+    ("layers unknown", |e| each_platform(e, |p| p.layers = Fact::Unknown("x".into()))),
+    ("layers absent", |e| each_platform(e, |p| p.layers = Fact::Absent)),
     ("inventory unknown", |e| each_platform(e, |p| p.inventory = Fact::Unknown("x".into()))),
     ("inventory absent", |e| each_platform(e, |p| p.inventory = Fact::Absent)),
     ("findings unknown", |e| each_platform(e, |p| p.findings = Fact::Unknown("x".into()))),
