@@ -32,7 +32,7 @@ mod pypi;
 pub(crate) mod rpm;
 pub(crate) mod secrets;
 mod tap;
-mod toc;
+pub(crate) mod toc;
 mod uncataloged;
 mod words;
 mod yarn;
