@@ -46,6 +46,7 @@ pub static TARGETS: &[(&str, Target)] = &[
     ("archive", archives),
     ("rpm", rpm),
     ("program", program),
+    ("table", table),
     ("cached", cached),
     ("version", versions),
     ("name", names),
@@ -156,7 +157,7 @@ pub fn layer(bytes: &[u8]) {
         compression: Some(compression),
         diff_id: digest.clone(),
     };
-    if let Ok((inventory, _)) = catalog_layer(bytes, &blob, "layer 0", &limits) {
+    if let Ok((inventory, _)) = catalog_layer(|| Ok(bytes), &blob, "layer 0", &limits) {
         let layers = [inventory.into()];
         let merged = Merged::new(&layers);
         let _ = merged.missing();
@@ -225,6 +226,11 @@ pub fn archives(bytes: &[u8]) {
 /// RPM's containers and header blobs. The first byte chooses which.
 pub fn rpm(bytes: &[u8]) {
     crate::inventory::rpm::fuzz(bytes);
+}
+
+/// A layer's table of contents: the same however it streams by, and JSON where it is taken for some.
+pub fn table(bytes: &[u8]) {
+    crate::inventory::toc::fuzz(bytes);
 }
 
 /// Three lines of text are compared by every version order, which must be an order.

@@ -67,7 +67,7 @@ impl Layer {
             diff_id: Digest::sha256(&bytes),
         };
         let (inventory, verified) =
-            catalog_layer(bytes.as_slice(), &blob, "layer", &Limits::default()).unwrap();
+            catalog_layer(|| Ok(bytes.as_slice()), &blob, "layer", &Limits::default()).unwrap();
         LayerFacts {
             media_type: Some("application/vnd.oci.image.layer.v1.tar".into()),
             verified,

@@ -4,7 +4,7 @@
 mod entries;
 mod table;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::inventory::{ARCHIVE, Merged, NOT_EMPTY};
@@ -30,11 +30,13 @@ impl Family for Layers {
             let stored = merged.stored();
             let hidden: HashMap<(usize, &ImagePath), Option<usize>> =
                 stored.iter().map(|file| ((file.layer, file.path), file.hidden_by)).collect();
-            let mut seen = HashSet::new();
+            let mut seen = HashMap::new();
             for (index, layer) in image.layers.iter().enumerate() {
                 let mut at = At { image, index, layer, found };
                 // Attack: one layer listed hundreds of times, to be looked at as often.
-                if !seen.insert((&layer.verified.digest, &layer.diff_id)) {
+                let first = *seen.entry((&layer.verified.digest, &layer.diff_id)).or_insert(index);
+                if first < index {
+                    at.tables(first, &hidden);
                     continue;
                 }
                 at.stream();
@@ -143,23 +145,7 @@ impl<'a, 'f> At<'a, 'f> {
     fn notes(&mut self, hidden: &HashMap<(usize, &ImagePath), Option<usize>>) {
         let layer = self.layer;
         for note in &layer.inventory.observed.notes {
-            if note.what == What::Unsearched {
-                let at = format!("layer {} ({}): {}", self.index, layer.verified.digest, note.path);
-                self.found
-                    .unseen(at, "it may hold a secret or an account, and only its beginning was searched");
-                continue;
-            }
-            if matches!(note.what, What::Whiteout(NOT_EMPTY)) {
-                let at = format!("layer {} ({}): {}", self.index, layer.verified.digest, note.path);
-                self.found.unseen(at, "a whiteout with content, which was not looked at");
-            }
-            let (check, severity, mut message) = judged(note);
-            if matches!(note.what, What::Secret { .. })
-                && let Some(Some(by)) = hidden.get(&(self.index, &note.path))
-            {
-                message.push_str(&self.hidden_by(*by));
-            }
-            self.add(check, severity, &note.path, message);
+            self.note(note, hidden);
         }
         for (topic, count) in &layer.inventory.observed.more {
             // Attack: thousands of harmless ones before the one that is not.
@@ -170,6 +156,48 @@ impl<'a, 'f> At<'a, 'f> {
                 &ImagePath::root(),
                 format!("{count} more that were not kept one by one"),
             );
+        }
+    }
+
+    fn note(&mut self, note: &Note, hidden: &HashMap<(usize, &ImagePath), Option<usize>>) {
+        let layer = format!("layer {} ({})", self.index, self.layer.verified.digest);
+        if note.what == What::Unsearched {
+            let at = format!("{layer}: {}", note.path);
+            self.found.unseen(at, "it may hold a secret or an account, and only its beginning was searched");
+            return;
+        }
+        // No lie: what is in the table is not known.
+        if let What::TableUnread(why) = &note.what {
+            self.found.unseen(layer, format!("its table of contents was not compared: {why}"));
+            return;
+        }
+        if matches!(note.what, What::Whiteout(NOT_EMPTY)) {
+            self.found.unseen(
+                format!("{layer}: {}", note.path),
+                "a whiteout with content, which was not looked at",
+            );
+        }
+        let (check, severity, mut message) = judged(note);
+        if matches!(note.what, What::Secret { .. })
+            && let Some(Some(by)) = hidden.get(&(self.index, &note.path))
+        {
+            message.push_str(&self.hidden_by(*by));
+        }
+        self.add(check, severity, &note.path, message);
+    }
+
+    /// What the layer's tables of contents contradict, where its place in the image states other tables than
+    /// the first place that lists it. Attack: one layer listed twice, the second time with a table that lies.
+    fn tables(&mut self, first: usize, hidden: &HashMap<(usize, &ImagePath), Option<usize>>) {
+        let of = |layer: &'a LayerFacts| {
+            layer.inventory.observed.notes.iter().filter(|note| note.what.topic() == Topic::Table)
+        };
+        let notes = of(self.layer);
+        if self.image.layers.get(first).is_some_and(|first| of(first).eq(notes.clone())) {
+            return;
+        }
+        for note in notes {
+            self.note(note, hidden);
         }
     }
 
@@ -238,6 +266,7 @@ fn judged(note: &Note) -> (&'static Check, CheckSeverity, String) {
         ),
         What::Unsearched => (CheckSeverity::Medium, "only its beginning was searched".into()),
         What::Table(how) => (CheckSeverity::High, how.to_string()),
+        What::TableUnread(why) => (CheckSeverity::Medium, why.to_string()),
         What::Account(what, name) => (CheckSeverity::High, format!("{what}: `{}`", escape(name.as_bytes()))),
     };
     (check, severity, message)

@@ -1,5 +1,6 @@
 //! From a location to what is known of the image: its platforms, their inventories, and the faults.
 
+use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::io::{self, Read};
@@ -286,10 +287,15 @@ impl Reading<'_> {
 
     fn layer_once(&self, index: usize, layer: &LayerBlob) -> LayerRead {
         let at = name(index, layer);
-        let reader = self.open(&at, layer)?;
-        let lie = reader.lie();
-        let (inventory, verified) =
-            catalog_layer(reader, layer, &at, self.limits).map_err(|fault| lie.explain(fault))?;
+        // Of the reader that was opened last: the others were read to their end.
+        let lie = RefCell::new(Lie::default());
+        let open = || {
+            let reader = self.open(&at, layer)?;
+            *lie.borrow_mut() = reader.lie();
+            Ok(reader)
+        };
+        let read = catalog_layer(open, layer, &at, self.limits);
+        let (inventory, verified) = read.map_err(|fault| lie.borrow().explain(fault))?;
         Ok((Arc::new(inventory), verified))
     }
 

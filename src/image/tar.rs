@@ -1,6 +1,7 @@
 //! A strict streaming reader of tar archives: POSIX ustar and pax (IEEE 1003.1, "pax"), and GNU's long
 //! names and base-256 numbers. It reads forward only and keeps one header in memory.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 use super::limits::Limits;
@@ -29,12 +30,17 @@ pub struct Header {
     /// The value of the extended attribute `security.capability` (capabilities(7)), at most
     /// [`CAPABILITY`] bytes of it.
     pub capability: Option<Box<[u8]>>,
+    /// Extended attributes by name, whole: the records `SCHILY.xattr.NAME` of a pax header.
+    pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
     /// What readers of archives may disagree on, and what is not refused for it: causes.
     pub oddities: Vec<&'static str>,
 }
 
 /// Bytes of a `security.capability` that are kept: 24 is the longest that Linux defines.
 pub const CAPABILITY: usize = 24;
+
+/// The oddity of an owner or a time that cannot be read.
+pub const NO_NUMBER: &str = "an owner or a time that is no number";
 
 /// A special file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -116,6 +122,7 @@ struct Extensions {
     gid: Option<u64>,
     mtime: Option<i64>,
     capability: Option<Box<[u8]>>,
+    xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
     oddities: Vec<&'static str>,
     /// Kinds of extended headers seen: each may stand once, and the two families not together.
     seen: Vec<u8>,
@@ -220,11 +227,11 @@ impl<R: Source> Archive<R> {
             Kind::Directory | Kind::Symlink(_) | Kind::HardLink(_) | Kind::Special => 0,
         };
         self.begin_content(stored);
-        let Extensions { capability, mut oddities, .. } = extensions;
+        let Extensions { capability, xattrs, mut oddities, .. } = extensions;
         if size > 0 && matches!(kind, Kind::Symlink(_) | Kind::HardLink(_) | Kind::Special) {
             oddities.push("a link or special file that states a size");
         }
-        Ok(Header { name, kind, size: stored, mode, uid, gid, mtime, node, capability, oddities })
+        Ok(Header { name, kind, size: stored, mode, uid, gid, mtime, node, capability, xattrs, oddities })
     }
 
     fn begin_content(&mut self, size: u64) {
@@ -352,15 +359,12 @@ impl Extensions {
                     let whole = value.split(|b| *b == b'.').next().unwrap_or_default();
                     self.mtime = self.pax_number(whole);
                 }
-                b"SCHILY.xattr.security.capability" if !value.is_empty() => {
-                    self.capability = Some(value.get(..CAPABILITY).unwrap_or(value).into());
-                }
                 b"GNU.sparse.name" if !value.is_empty() => {
                     self.sparse = true;
                     self.sparse_name = Some(value.to_vec());
                 }
                 key if key.starts_with(b"GNU.sparse.") => self.sparse = true,
-                _ => {}
+                key => self.xattr(key, value),
             }
         }
         Ok(())
@@ -369,13 +373,21 @@ impl Extensions {
 
 /// What is compared and remembered, and never refused.
 impl Extensions {
+    fn xattr(&mut self, key: &[u8], value: &[u8]) {
+        let Some(name) = key.strip_prefix(b"SCHILY.xattr.") else { return };
+        if name == b"security.capability" && !value.is_empty() {
+            self.capability = Some(value.get(..CAPABILITY).unwrap_or(value).into());
+        }
+        self.xattrs.insert(name.to_vec(), value.to_vec());
+    }
+
     fn pax_number<T: std::str::FromStr>(&mut self, value: &[u8]) -> Option<T> {
         if value.is_empty() {
             return None;
         }
         let number = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
         if number.is_none() {
-            self.oddities.push("an owner or a time that is no number");
+            self.oddities.push(NO_NUMBER);
         }
         number
     }
@@ -385,7 +397,7 @@ impl Extensions {
             self.oddities.push(NEEDLESS);
         }
         number(field, "owner").unwrap_or_else(|_| {
-            self.oddities.push("an owner or a time that is no number");
+            self.oddities.push(NO_NUMBER);
             0
         })
     }

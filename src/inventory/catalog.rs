@@ -24,26 +24,32 @@ pub const ARCHIVE: &str = "tar";
 /// What is observed of a whiteout that has content.
 pub const NOT_EMPTY: &str = "a whiteout that is no empty file";
 
-/// Reads one layer and catalogs its files. `at` names the layer in faults.
+/// Reads one layer and catalogs its files. `open` opens the blob: once, and once more where its table of
+/// contents has files in pieces. `at` names the layer in faults.
 ///
 /// # Errors
-/// A [`Fault`] where the layer lies or could not be read whole: then nothing of it is known.
-pub fn catalog_layer(
-    reader: impl Read,
+/// A [`Fault`] where the layer lies or could not be read whole: then nothing of it is known. Those of `open`.
+pub fn catalog_layer<R: Read>(
+    open: impl Fn() -> Result<R, Fault>,
     layer: &LayerBlob,
     at: &str,
     limits: &Limits,
 ) -> Result<(LayerInventory, Verified), Fault> {
     let mut pass = Pass::new(limits);
-    let mut toc = toc::Checker::of(layer);
-    let mut reader = toc::Window::new(reader, toc.as_ref().and_then(toc::Checker::frame));
+    let mut toc = toc::Checker::of(layer, limits);
+    let mut reader = toc::Window::new(open()?, toc.as_ref().map(toc::Checker::frames).unwrap_or_default());
     let verified = layer::read(&mut reader, layer, at, limits, |header, bytes| match &mut toc {
         None => pass.entry(header, bytes),
         Some(toc) => toc.entry(header, bytes, |bytes| pass.entry(header, bytes)),
     })?;
     let mut inventory = pass.finish();
     if let Some(toc) = toc {
-        inventory.observed.notes.extend(toc.finish(reader.kept));
+        let (notes, pieces) = toc.finish(reader.kept);
+        inventory.observed.notes.extend(notes);
+        if let Some(mut pieces) = pieces {
+            layer::read(open()?, layer, at, limits, |header, bytes| pieces.entry(header, bytes))?;
+            inventory.observed.notes.extend(pieces.finish());
+        }
     }
     for cause in &verified.trailing {
         inventory.gaps.push(gap(ImagePath::root(), ARCHIVE, (*cause).to_owned()));

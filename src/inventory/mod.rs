@@ -41,7 +41,7 @@ pub(crate) mod rpm;
 pub(crate) mod secrets;
 mod sqlite;
 mod tap;
-mod toc;
+pub(crate) mod toc;
 mod uncataloged;
 mod wordpress;
 mod words;

@@ -59,7 +59,7 @@ pub enum Topic {
     Secret,
     /// [`What::Account`].
     Account,
-    /// [`What::Table`].
+    /// [`What::Table`] and [`What::TableUnread`].
     Table,
 }
 
@@ -101,6 +101,8 @@ pub enum What {
     Account(#[serde(deserialize_with = "word::word")] word::Word, String),
     /// The layer's table of contents, for runtimes that pull it in parts, contradicts the archive: how.
     Table(Box<str>),
+    /// That table of contents was not held against the archive, or not all of it: why.
+    TableUnread(Box<str>),
 }
 
 /// What is wrong with a name.
@@ -131,7 +133,7 @@ impl What {
             Self::Whiteout(_) => Topic::Whiteout,
             Self::Secret { .. } | Self::Unsearched => Topic::Secret,
             Self::Account(..) => Topic::Account,
-            Self::Table(_) => Topic::Table,
+            Self::Table(_) | Self::TableUnread(_) => Topic::Table,
         }
     }
 }

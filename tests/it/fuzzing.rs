@@ -54,6 +54,7 @@ fn seeds() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
                 .collect(),
         ),
         ("rpm", rpm()),
+        ("table", tables()),
         ("cached", cached()),
         ("version", versions()),
         (
@@ -129,10 +130,24 @@ fn cached() -> Vec<Vec<u8>> {
     let layers = image.platforms.iter().flat_map(|platform| &platform.layers);
     let read = layers.map(|layer| {
         let (inventory, verified) =
-            catalog_layer(store.blob(&layer.blob).unwrap(), layer, "seed", &limits).unwrap();
+            catalog_layer(|| Ok(store.blob(&layer.blob).unwrap()), layer, "seed", &limits).unwrap();
         postcard::to_stdvec(&("key", verified, inventory)).unwrap()
     });
     read.collect()
+}
+
+/// Tables of contents, as eStargz and zstd:chunked write them.
+fn tables() -> Vec<Vec<u8>> {
+    let sum = "sha256:".to_owned() + &"0".repeat(64);
+    let table = serde_json::json!({"version": 1, "entries": [
+        {"type": "dir", "name": "etc/", "mode": 493, "modtime": "2026-01-01T00:00:00Z"},
+        {"type": "reg", "name": "etc/\u{e9}\n\"", "size": 9, "digest": sum, "chunkSize": 4, "chunkDigest": sum,
+         "xattrs": {"security.capability": "AQAAAg=="}},
+        {"type": "chunk", "name": "etc/\u{e9}\n\"", "chunkOffset": 4, "chunkType": "zeros"},
+        {"type": "char", "name": "null", "devMajor": 1, "devMinor": 3, "uid": 7, "gid": 8},
+        {"type": "hardlink", "name": "hard", "linkName": "etc"},
+    ], "tarSplitDigest": sum});
+    vec![table.to_string().into(), serde_json::to_vec_pretty(&table).unwrap()]
 }
 
 /// The data of the cataloger, each after the byte that chooses its container.

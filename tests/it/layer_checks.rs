@@ -31,10 +31,9 @@ fn read(location: &str) -> (Vec<PlatformLayers>, Vec<Fault>) {
         let steps = platform.config.layer_steps();
         let mut layers = Vec::new();
         for (index, layer) in platform.layers.iter().enumerate() {
-            let read = store
-                .blob(&layer.blob)
-                .map_err(|error| Fault::unreadable("layer", error.to_string()))
-                .and_then(|reader| catalog_layer(reader, layer, "layer", &limits));
+            let open =
+                || store.blob(&layer.blob).map_err(|error| Fault::unreadable("layer", error.to_string()));
+            let read = catalog_layer(open, layer, "layer", &limits);
             match read {
                 Ok((inventory, verified)) => layers.push(LayerFacts {
                     media_type: media_type(layer),
@@ -212,8 +211,8 @@ fn a_table_of_contents_by_another_tool_contradicts_nothing() {
             panic!("a layout's layer has a descriptor")
         };
         assert!(descriptor.annotations.keys().any(|key| key.ends_with("zstd-chunked.manifest-checksum")));
-        let reader = store.blob(&layer.blob).unwrap();
-        let (inventory, _) = catalog_layer(reader, layer, "layer", &Limits::default()).unwrap();
+        let open = || Ok(store.blob(&layer.blob).unwrap());
+        let (inventory, _) = catalog_layer(open, layer, "layer", &Limits::default()).unwrap();
         let notes = &inventory.observed.notes;
         assert!(notes.iter().all(|note| note.what.topic() != Topic::Table), "layer {index}: {notes:?}");
     }

@@ -226,6 +226,22 @@ fn a_file_that_was_not_searched_whole_is_unseen() {
 }
 
 #[test]
+fn a_layer_listed_again_with_a_table_that_lies() {
+    let mut image = image([layer().file("app", "x"), layer().file("app", "x")]);
+    let mut inventory = (*image.layers[1].inventory).clone();
+    inventory.observed.notes.extend(
+        [What::Table("it lies".into()), What::TableUnread("it is long".into())]
+            .map(|what| Note { path: "app".into(), what }),
+    );
+    image.layers[1].inventory = Arc::new(inventory);
+    let checked = checked(&Layers, &[image], &Expected::default());
+    assert!(lines(&checked.violations).contains(&"LYR-018 high: it lies".to_owned()));
+    let [unseen] = checked.unseen.as_slice() else { panic!("{:?}", checked.unseen) };
+    assert_eq!(unseen.cause, "its table of contents was not compared: it is long");
+    assert!(unseen.at.starts_with("layer 1 ("));
+}
+
+#[test]
 fn open_accounts_and_odd_headers_are_told() {
     let layer = layer()
         .file("etc/shadow", "root:::0:::::\n")

@@ -235,6 +235,8 @@ fn owner_time_device_and_capability_are_told() {
         assert_eq!(found.uid == 3_000_000_000, key == "uid");
         assert_eq!(found.mtime, Some(if key == "mtime" { -5 } else { 0 }));
         assert_eq!(found.capability.is_some_and(|bytes| *bytes == *b"\x01caps"), key.starts_with("SCHILY"));
+        let xattr = found.xattrs.get(&b"security.capability"[..]);
+        assert_eq!(xattr.is_some_and(|bytes| bytes == b"\x01caps"), key.starts_with("SCHILY"));
         assert_eq!(found.oddities, [""; 0], "{key}");
     }
 }

@@ -107,7 +107,7 @@ fn inventory(path: &str, bytes: &[u8], again: bool) -> Inventory {
         diff_id: digest.clone(),
     };
     let limits = Limits::default();
-    let (layer, _) = catalog_layer(archive.as_slice(), &blob, "layer 0", &limits).unwrap();
+    let (layer, _) = catalog_layer(|| Ok(archive.as_slice()), &blob, "layer 0", &limits).unwrap();
     let mut layers = [layer.into()];
     if again {
         for aliases in Merged::new(&layers).missing().values() {
