@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::model::digest::Digest;
 use crate::model::inventory::{LayerRef, Package, SourcePackage};
 use crate::model::layer::Scope;
+use crate::model::license::{Join, License};
 use crate::model::path::{ImagePath, escape, unescape};
 use crate::model::purl::Purl;
 
@@ -99,6 +100,7 @@ pub(super) fn package(
     package.cpe = part.cpe.clone();
     package.supplier = part.supplier.as_deref().map(|text| plain(text, ours));
     package.licenses = part.licenses.iter().map(|text| plain(text, ours)).collect();
+    package.license = License::of_spdx(&package.licenses, Join::Unclear);
     package.locations = locations(part, ours);
     if ours {
         marks(part, &mut package);
@@ -125,6 +127,10 @@ fn marks(part: &Part, package: &mut Package) {
     package.vendored_in = part.fact("portcullis:vendoredIn").map(|text| plain(text, true));
     package.application = part.fact("portcullis:application") == Some("true");
     package.guessed = part.fact("portcullis:guessed") == Some("true");
+    let texts: Vec<String> = part.facts("portcullis:license").map(|text| plain(text, true)).collect();
+    if !texts.is_empty() {
+        package.licenses = texts;
+    }
     if part.fact("portcullis:scope") == Some("build") {
         package.scope = Scope::Build;
     }

@@ -38,13 +38,11 @@ fn doubt(document: &Document) -> Option<&str> {
 }
 
 /// What the formats have of an inventory.
-fn kept(inventory: &Inventory, format: &str) -> Inventory {
+fn kept(inventory: &Inventory) -> Inventory {
     let mut inventory = inventory.clone();
     for package in &mut inventory.packages {
         package.layer.created_by = None;
-        if format == "spdx" {
-            package.licenses.clear();
-        }
+        package.license = Default::default();
     }
     inventory
 }
@@ -73,7 +71,7 @@ fn our_own_documents_read_back() {
     fixture.reference = Some("ghcr.io/acme/orders:1.4.2".parse().unwrap());
     for format in ["cyclonedx", "cyclonedx-1.5", "cyclonedx-1.4", "spdx"] {
         let document = round_trip(&fixture, format);
-        assert_eq!(kept(&document.inventory, format), kept(&fixture.inventory, format), "{format}");
+        assert_eq!(kept(&document.inventory), kept(&fixture.inventory), "{format}");
         assert_eq!(document.reference, fixture.reference);
         assert_eq!(document.digest, Some(digest("index")));
         assert_eq!(document.manifest, Some(digest("manifest")));
@@ -96,7 +94,7 @@ fn names_that_try_to_break_a_document_read_back_letter_for_letter() {
         let document = round_trip(&fixture, format);
         let twice = |gap: &&Gap| gap.cause.starts_with("two components");
         assert!(!document.inventory.gaps.iter().any(|gap| twice(&gap)));
-        assert_eq!(kept(&document.inventory, format), kept(&fixture.inventory, format), "{format}");
+        assert_eq!(kept(&document.inventory), kept(&fixture.inventory), "{format}");
     }
 }
 
@@ -434,7 +432,7 @@ proptest! {
         fixture.inventory.gaps = vec![gap(&path, &cause)];
         for format in ["cyclonedx", "spdx"] {
             let read = round_trip(&fixture, format);
-            prop_assert_eq!(kept(&read.inventory, format), kept(&fixture.inventory, format));
+            prop_assert_eq!(kept(&read.inventory), kept(&fixture.inventory));
         }
     }
 
