@@ -100,7 +100,8 @@ fn named(path: &ImagePath) -> impl Iterator<Item = &'static Classifier> {
 /// Go's own distribution says its version in a text.
 fn is_go_version(path: &ImagePath) -> bool {
     let mut parts = path.components().rev();
-    (parts.next(), parts.next()) == (Some(b"VERSION"), Some(b"go"))
+    let is_go = |folder: &[u8]| folder == b"go" || folder.starts_with(b"go-") || folder.starts_with(b"go1");
+    parts.next() == Some(b"VERSION") && parts.next().is_some_and(is_go)
 }
 
 /// `3.11` of `python3.11` and `libpython3.11.so.1.0`: its bytes name the version nowhere else.

@@ -18,6 +18,7 @@ use super::filesystem::{Content, Event, FileSystem, Node};
 use super::license;
 use super::links::{self, Sighting};
 use super::purls;
+use super::{CATALOGERS, Reads};
 use relations::Stated;
 
 /// The layers of one platform's image, merged.
@@ -36,7 +37,15 @@ impl<'a> Merged<'a> {
     #[must_use]
     pub fn new(layers: &'a [Arc<LayerInventory>]) -> Self {
         let files = FileSystem::merge(layers);
-        let (sightings, link_gap) = links::sightings(&files);
+        let (mut sightings, link_gap) = links::sightings(&files);
+        // A program that was told under its own name is the same under another: no layer is read again for it.
+        sightings.retain(|sighting| {
+            let Content { layer, origin } = sighting.content;
+            let key = (origin.clone(), sighting.cataloger);
+            let told = layers.get(layer).and_then(|layer| layer.facts.get(&key));
+            let is_told = told.is_some_and(|facts| !facts.packages.is_empty());
+            !(is_told && reads_programs(sighting.cataloger))
+        });
         Self { layers, files, sightings, link_gap }
     }
 
@@ -291,6 +300,11 @@ impl<'a> Merged<'a> {
         warnings.dedup();
         (gaps, warnings)
     }
+}
+
+/// Whether a cataloger reads programs, which say the same under every name.
+fn reads_programs(id: &str) -> bool {
+    CATALOGERS.iter().any(|cataloger| cataloger.id() == id && cataloger.reads() == Reads::Program)
 }
 
 /// Whether packages of that type are those of an operating system.

@@ -95,7 +95,10 @@ pub(super) static CLASSIFIERS: &[Classifier] = &[
     Classifier {
         name: "redis",
         cpe: "redis:redis",
-        wants: |name| name == "redis-server",
+        // They are one program, and which of its names is the file is the packager's choice.
+        wants: |name| {
+            matches!(name, "redis-server" | "redis-check-rdb" | "redis-check-aof" | "redis-sentinel")
+        },
         patterns: &[
             before(b"buildkitsandbox-"),
             host(b"-14"),
