@@ -45,7 +45,7 @@ pub(super) struct Global {
     /// Print the decision and its reasons only, and no progress
     #[arg(short, long, global = true, env = "PORTCULLIS_QUIET", value_parser = switch())]
     pub(super) quiet: bool,
-    /// Print also what holds
+    /// Print also what holds, and on standard error which cataloger took how long and found what
     #[arg(short, long, global = true, env = "PORTCULLIS_VERBOSE", value_parser = switch())]
     pub(super) verbose: bool,
     /// Show no progress on the terminal

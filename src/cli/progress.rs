@@ -9,13 +9,22 @@ use crate::model::path::escape;
 
 /// A bar over the stored bytes of the layers.
 #[derive(Debug)]
-pub(super) struct Bar(ProgressBar);
+pub(super) struct Bar {
+    bar: ProgressBar,
+    /// Whether to say in the end what each cataloger did.
+    verbose: bool,
+}
 
 impl Bar {
     /// A bar, hidden where it was not wanted or nobody would see it.
-    pub(super) fn new(wanted: bool) -> Self {
+    pub(super) fn new(wanted: bool, verbose: bool) -> Self {
         let seen = wanted && std::io::stderr().is_terminal();
-        Self(if seen { ProgressBar::no_length() } else { ProgressBar::hidden() })
+        Self { bar: if seen { ProgressBar::no_length() } else { ProgressBar::hidden() }, verbose }
+    }
+
+    /// Says a line on standard error. Where even that cannot be said, no answer changes.
+    fn say(&self, line: &str) {
+        self.bar.suspend(|| drop(writeln!(std::io::stderr().lock(), "{line}")));
     }
 }
 
@@ -26,36 +35,50 @@ impl gate::Progress for Bar {
     fn begin(&self, layers: usize, bytes: u64) {
         // The template is a constant of ours; were it wrong, the default bar would do.
         let style = ProgressStyle::with_template(LAYERS).unwrap_or_else(|_| ProgressStyle::default_bar());
-        self.0.set_style(style);
-        self.0.set_length(bytes);
-        self.0.set_position(0);
-        self.0.set_message(format!("reading {layers} layers"));
+        self.bar.set_style(style);
+        self.bar.set_length(bytes);
+        self.bar.set_position(0);
+        self.bar.set_message(format!("reading {layers} layers"));
     }
 
     fn advance(&self, bytes: u64) {
-        self.0.inc(bytes);
+        self.bar.inc(bytes);
     }
 
     fn finish(&self) {
-        self.0.finish_and_clear();
+        self.bar.finish_and_clear();
     }
 
     fn advisories(&self, ecosystem: &str) {
-        self.0.reset();
-        self.0.set_style(ProgressStyle::default_spinner());
-        self.0.set_message(format!("opening the advisories for {ecosystem}"));
-        self.0.tick();
+        self.bar.reset();
+        self.bar.set_style(ProgressStyle::default_spinner());
+        self.bar.set_message(format!("opening the advisories for {ecosystem}"));
+        self.bar.tick();
     }
 
     fn warn(&self, message: &str) {
-        let line = format!("portcullis: {}", escape(message.as_bytes()));
-        // Where even that cannot be said, no answer changes.
-        self.0.suspend(|| drop(writeln!(std::io::stderr().lock(), "{line}")));
+        self.say(&format!("portcullis: {}", escape(message.as_bytes())));
+    }
+
+    fn measures(&self) -> bool {
+        self.verbose
+    }
+
+    fn took(&self, took: &gate::Took) {
+        let gate::Took { read, cached, all, catalogers } = took;
+        self.say(&format!("{read} layers read, {cached} from the cache, in {:.3} s", all.as_secs_f64()));
+        for (cataloger, tally) in catalogers {
+            let gate::Tally { files, packages, took } = tally;
+            let milliseconds = took.as_secs_f64() * 1e3;
+            self.say(&format!(
+                "  {cataloger:16} {files:>7} files {packages:>7} packages {milliseconds:>10.1} ms"
+            ));
+        }
     }
 }
 
 impl Drop for Bar {
     fn drop(&mut self) {
-        self.0.finish_and_clear();
+        self.bar.finish_and_clear();
     }
 }

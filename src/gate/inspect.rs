@@ -12,7 +12,7 @@ use crate::check::{LayerFacts, PlatformLayers};
 use crate::image::layer::Verified;
 use crate::image::limits::Limits;
 use crate::image::resolve::{BlobName, Image, LayerBlob, PlatformImage};
-use crate::inventory::{Merged, catalog_aliases, catalog_layer};
+use crate::inventory::{Merged, Unwatched, Watch, catalog_aliases, catalog_layer_watched};
 use crate::layout;
 use crate::model::evidence::{Evidence, ImageIdentity, LayerEvidence, PlatformEvidence};
 use crate::model::fact::Fact;
@@ -25,6 +25,7 @@ use crate::registry::{self, Registry};
 
 use super::document;
 use super::source::{Blob, Lie, Source, Unopened};
+use super::stopwatch::{Stopwatch, Took};
 
 /// Is told how far the reading has come. Called from several threads.
 pub trait Progress: Sync {
@@ -39,6 +40,12 @@ pub trait Progress: Sync {
     fn advisories(&self, ecosystem: &str);
     /// Something went wrong that changes no answer.
     fn warn(&self, message: &str);
+    /// Whether to measure what each cataloger does.
+    fn measures(&self) -> bool {
+        false
+    }
+    /// All layers were read: what it took, where it was measured.
+    fn took(&self, _: &Took) {}
 }
 
 /// Why there is nothing to judge: the user must say something else.
@@ -146,8 +153,12 @@ impl Opened {
             evidence.platforms = Fact::Unknown(cause);
             return Inspected { evidence, found: Some(Found { source, image, layers: Vec::new() }) };
         }
-        let reading = Reading { source: &source, limits, cache, progress };
+        let watch = progress.measures().then(Stopwatch::start);
+        let reading = Reading { source: &source, limits, cache, watch: watch.as_ref(), progress };
         let (platforms, layers) = reading.platforms(&image, &mut evidence.faults);
+        if let Some(watch) = watch {
+            progress.took(&watch.stop());
+        }
         evidence.platforms = Fact::Known(platforms);
         if let Some(cache) = cache {
             cache.tidy();
@@ -180,6 +191,7 @@ struct Reading<'a> {
     source: &'a Source,
     limits: &'a Limits,
     cache: Option<&'a LayerCache>,
+    watch: Option<&'a Stopwatch>,
     progress: &'a dyn Progress,
 }
 
@@ -265,6 +277,7 @@ impl Reading<'_> {
     fn layer(&self, index: usize, layer: &LayerBlob) -> LayerRead {
         if let Some((inventory, verified)) = self.cache.and_then(|cache| cache.get(layer, self.limits)) {
             self.progress.advance(verified.size);
+            self.count(true);
             return Ok((Arc::new(inventory), verified));
         }
         let read = match self.layer_once(index, layer) {
@@ -273,8 +286,15 @@ impl Reading<'_> {
             }
             read => read,
         }?;
+        self.count(false);
         self.keep(layer, &read.0, &read.1);
         Ok(read)
+    }
+
+    fn count(&self, cached: bool) {
+        if let Some(watch) = self.watch {
+            watch.layer(cached);
+        }
     }
 
     /// Keeps what was read for the next time. That it cannot be kept changes no answer.
@@ -294,7 +314,11 @@ impl Reading<'_> {
             *lie.borrow_mut() = reader.lie();
             Ok(reader)
         };
-        let read = catalog_layer(open, layer, &at, self.limits);
+        let watch: &dyn Watch = match self.watch {
+            Some(watch) => watch,
+            None => &Unwatched,
+        };
+        let read = catalog_layer_watched(open, layer, &at, self.limits, watch);
         let (inventory, verified) = read.map_err(|fault| lie.borrow().explain(fault))?;
         Ok((Arc::new(inventory), verified))
     }

@@ -15,7 +15,7 @@ use super::content::{self, Given};
 use super::observe::{self, Observer};
 use super::tap::Tapped;
 use super::toc;
-use super::{CATALOGERS, Cataloger, HEAD_LEN, Reads};
+use super::{CATALOGERS, Cataloger, HEAD_LEN, Reads, Unwatched, Watch};
 use crate::model::observed::{NameFault, What};
 
 /// The id under which gaps of the archive itself are recorded.
@@ -35,7 +35,21 @@ pub fn catalog_layer<R: Read>(
     at: &str,
     limits: &Limits,
 ) -> Result<(LayerInventory, Verified), Fault> {
-    let mut pass = Pass::new(limits);
+    catalog_layer_watched(open, layer, at, limits, &Unwatched)
+}
+
+/// The same; `watch` is told what each cataloger does.
+///
+/// # Errors
+/// As [`catalog_layer`].
+pub fn catalog_layer_watched<R: Read>(
+    open: impl Fn() -> Result<R, Fault>,
+    layer: &LayerBlob,
+    at: &str,
+    limits: &Limits,
+    watch: &dyn Watch,
+) -> Result<(LayerInventory, Verified), Fault> {
+    let mut pass = Pass::new(limits, watch);
     let mut toc = toc::Checker::of(layer, limits);
     let mut reader = toc::Window::new(open()?, toc.as_ref().map(toc::Checker::frames).unwrap_or_default());
     let verified = layer::read(&mut reader, layer, at, limits, |header, bytes| match &mut toc {
@@ -167,10 +181,11 @@ struct Pass<'a> {
     names: usize,
     observer: Observer,
     limits: &'a Limits,
+    watch: &'a dyn Watch,
 }
 
 impl<'a> Pass<'a> {
-    fn new(limits: &'a Limits) -> Self {
+    fn new(limits: &'a Limits, watch: &'a dyn Watch) -> Self {
         Self {
             inventory: LayerInventory::default(),
             last: HashMap::new(),
@@ -182,6 +197,7 @@ impl<'a> Pass<'a> {
             names: 0,
             observer: Observer::default(),
             limits,
+            watch,
         }
     }
 
@@ -382,7 +398,14 @@ impl<'a> Pass<'a> {
             self.observer.content(path, watch, read.first(), size);
         }
         for cataloger in wanting {
-            match read.give(cataloger, path, size) {
+            let began = self.watch.now();
+            let given = read.give(cataloger, path, size);
+            let found = match &given {
+                Given::Facts(facts) => facts.packages.len(),
+                Given::Gap(_) | Given::Again(_) => 0,
+            };
+            self.watch.cataloged(cataloger.id(), self.watch.now().saturating_sub(began), found);
+            match given {
                 // That a program says nothing is nothing to remember.
                 Given::Facts(facts) if cataloger.reads() != Reads::Whole && facts == Facts::default() => {}
                 Given::Facts(mut facts) => {

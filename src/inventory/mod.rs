@@ -43,14 +43,16 @@ mod sqlite;
 mod tap;
 pub(crate) mod toc;
 mod uncataloged;
+mod watch;
 mod wordpress;
 mod words;
 mod yarn;
 
-pub use catalog::{ARCHIVE, NOT_EMPTY, catalog_aliases, catalog_layer};
+pub use catalog::{ARCHIVE, NOT_EMPTY, catalog_aliases, catalog_layer, catalog_layer_watched};
 pub use flatten::Merged;
 pub use flatten::stored::Stored;
 pub use program::{Mark, Program};
+pub use watch::{Unwatched, Watch};
 
 use crate::model::layer::Facts;
 use crate::model::path::ImagePath;

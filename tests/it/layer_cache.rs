@@ -178,3 +178,17 @@ fn validate_judges_the_bytes_that_are_there_and_not_what_was_kept() {
     let run = portcullis(home.path(), &["validate", &format!("oci:{}", place.path().display())]).ended(1);
     assert!(run.out().contains("LYR-00"), "{}", run.out());
 }
+
+#[test]
+fn a_verbose_run_says_what_each_cataloger_did_and_what_came_from_the_cache() {
+    let (home, place) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    single(place.path(), image("linux/amd64").layer(base()).layer(application("1.0.0")));
+    let first = sbom(home.path(), place.path(), &["-v"]).ended(0).err();
+    assert!(first.starts_with("2 layers read, 0 from the cache, in "), "{first}");
+    let words = |line: &str| line.split_whitespace().take(5).map(str::to_owned).collect::<Vec<_>>();
+    let lines: Vec<Vec<String>> = first.lines().map(words).collect();
+    assert!(lines.contains(&["apk", "1", "files", "1", "packages"].map(str::to_owned).to_vec()), "{first}");
+    let second = sbom(home.path(), place.path(), &["-v"]).ended(0).err();
+    assert!(second.starts_with("0 layers read, 2 from the cache, in "), "{second}");
+    assert_eq!(sbom(home.path(), place.path(), &[]).ended(0).err(), "");
+}
