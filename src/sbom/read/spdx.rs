@@ -186,8 +186,9 @@ impl Described {
             licenses: self
                 .license_declared
                 .as_deref()
-                .map(|text| declared(text, licenses))
-                .unwrap_or_default(),
+                .and_then(|text| declared(text, licenses))
+                .into_iter()
+                .collect(),
             reference: Some(self.id),
             group: None,
             name: self.name,
@@ -199,33 +200,10 @@ impl Described {
     }
 }
 
-/// The licences of a declaration: parts that all apply, words in place of references to them.
-fn declared(text: &str, licenses: &BTreeMap<String, String>) -> Vec<String> {
-    if matches!(text, "" | "NOASSERTION" | "NONE") {
-        return Vec::new();
+/// What a declaration says: an expression as it stands, or the words that its one reference stands for.
+fn declared(text: &str, licenses: &BTreeMap<String, String>) -> Option<String> {
+    match text {
+        "" | "NOASSERTION" | "NONE" => None,
+        _ => Some(licenses.get(text).cloned().unwrap_or_else(|| text.to_owned())),
     }
-    let term = |term: &str| match licenses.get(term) {
-        Some(words) => words.clone(),
-        None => match term.strip_prefix('(').and_then(|inner| inner.strip_suffix(')')) {
-            Some(inner) if !inner.contains(['(', ')']) => inner.to_owned(),
-            Some(_) | None => term.to_owned(),
-        },
-    };
-    // Inside parentheses stands one licence with a choice of its own.
-    let mut depth = 0_usize;
-    let mut terms: Vec<String> = vec![String::new()];
-    for word in text.split(' ') {
-        if word == "AND" && depth == 0 {
-            terms.push(String::new());
-            continue;
-        }
-        depth = depth.saturating_add(word.matches('(').count()).saturating_sub(word.matches(')').count());
-        if let Some(last) = terms.last_mut() {
-            if !last.is_empty() {
-                last.push(' ');
-            }
-            last.push_str(word);
-        }
-    }
-    terms.iter().map(|text| term(text)).collect()
 }
