@@ -13,7 +13,7 @@ use crate::model::descriptor::Descriptor;
 use crate::model::digest::Digest;
 use crate::model::tree::{Artifact, Signer};
 use crate::model::violation::Unseen;
-use crate::registry::{Facts, Listed, REFERRERS_LIMIT, Rejection};
+use crate::registry::{Facts, Listed, REFERRERS_LIMIT, RejectedReferrer, Rejection};
 
 use super::artifact::{Reader, under_tag};
 use super::hanging::{Hung, Lister, Listing};
@@ -104,31 +104,10 @@ impl Survey<'_> {
             }
         }
         for refused in rejected {
-            let subject = match refused.why {
-                // What a list points to and is not there hangs nowhere.
-                Rejection::Gone => continue,
-                Rejection::Unreadable => {
-                    causes.push(format!("referrer {}: {}", refused.digest, refused.cause));
-                    continue;
-                }
-                Rejection::NoSubject => None,
-                Rejection::Subject(other) => Some(Subject {
-                    of: refused.digest.clone(),
-                    digest: other,
-                    media_type: None,
-                    size: None,
-                    found: None,
-                    missing: false,
-                }),
-            };
-            let by_fallback = manifest.fallback.as_ref().is_some_and(|list| list.contains(&refused.digest));
-            manifest.referrers.push(Referring {
-                digest: refused.digest,
-                by_fallback,
-                stated_type: None,
-                artifact_type: None,
-                subject,
-            });
+            match listed_in_vain(refused, manifest.fallback.as_ref()) {
+                Ok(referring) => manifest.referrers.extend(referring),
+                Err(cause) => causes.push(cause),
+            }
         }
         for suffix in SIGNED {
             match self.lister.legacy(digest, suffix) {
@@ -183,6 +162,29 @@ impl Survey<'_> {
             Err(unread) => (None, Some(unseen(unread.cause))),
         }
     }
+}
+
+/// What is listed and does not refer to the manifest; none where it is not there, which hangs nowhere.
+fn listed_in_vain(
+    refused: RejectedReferrer,
+    fallback: Option<&BTreeSet<Digest>>,
+) -> Result<Option<Referring>, String> {
+    let RejectedReferrer { digest, cause, why } = refused;
+    let subject = match why {
+        Rejection::Gone => return Ok(None),
+        Rejection::Unreadable => return Err(format!("referrer {digest}: {cause}")),
+        Rejection::NoSubject => None,
+        Rejection::Subject(other) => Some(Subject {
+            of: digest.clone(),
+            digest: other,
+            media_type: None,
+            size: None,
+            found: None,
+            missing: false,
+        }),
+    };
+    let by_fallback = fallback.is_some_and(|list| list.contains(&digest));
+    Ok(Some(Referring { digest, by_fallback, stated_type: None, artifact_type: None, subject }))
 }
 
 /// What a manifest says that it refers to. `null` is nothing (image-spec, manifest.md: optional).
