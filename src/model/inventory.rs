@@ -48,7 +48,7 @@ pub struct Removed {
     pub layer: usize,
     /// 0-based index of the layer that took it away.
     pub removed_by: usize,
-    /// Versions of the same package that are there instead: it was replaced.
+    /// Versions of the same package that are there instead, at most ten: it was replaced.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub replaced_by: Vec<String>,
 }

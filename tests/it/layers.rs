@@ -497,6 +497,33 @@ fn links_to_directories_inside_each_other_without_end_are_a_gap() {
 }
 
 #[test]
+fn thousands_of_versions_that_thousands_replace_do_not_fill_the_memory() {
+    let versions = |from: usize, to: usize| {
+        (from..to).map(|version| format!("P:a\nV:{version}-r0\n\n")).collect::<String>()
+    };
+    let database = "lib/apk/db/installed";
+    let first = layer("0").file(database, versions(0, 2000));
+    let second = layer("1").file(database, versions(2000, 22_000));
+    let inventory = inventory(image("linux/amd64").layer(first).layer(second));
+    assert_eq!(inventory.removed.len(), 2000);
+    assert!(inventory.removed.iter().all(|gone| gone.replaced_by.len() == 10));
+}
+
+#[test]
+fn dependencies_that_are_nowhere_are_not_looked_for_without_end() {
+    let names: Vec<String> = (0..1000).map(|n| format!(r#""absent{n}":"1""#)).collect();
+    let mut deep = layer("0");
+    for number in 0..50 {
+        let path = format!("{}node_modules/p{number}/package.json", "d/".repeat(200));
+        let text = format!(r#"{{"name":"p{number}","version":"1","dependencies":{{{}}}}}"#, names.join(","));
+        deep = deep.file(&path, text);
+    }
+    let inventory = inventory(image("linux/amd64").layer(deep));
+    assert_eq!(inventory.packages.len(), 50);
+    assert!(inventory.packages.iter().any(|package| package.depends_on.is_none()), "not known");
+}
+
+#[test]
 fn what_was_removed_is_told_with_the_layers_that_brought_it_and_took_it_away() {
     let apk = |names: &[&str]| names.iter().map(|name| format!("P:{name}\nV:1-r0\n\n")).collect::<String>();
     let database = "lib/apk/db/installed";
