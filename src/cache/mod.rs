@@ -54,6 +54,8 @@ pub struct Error {
 pub struct LayerCache {
     directory: PathBuf,
     now: SystemTime,
+    /// The user that its entries belong to.
+    own: u32,
 }
 
 #[derive(Serialize)]
@@ -84,12 +86,21 @@ impl LayerCache {
             .mode(0o700)
             .create(&directory)
             .map_err(|error| failed(error.to_string()))?;
-        let mode = fs::metadata(&directory).map_err(|error| failed(error.to_string()))?.mode();
+        let metadata = fs::metadata(&directory).map_err(|error| failed(error.to_string()))?;
+        let mode = metadata.mode();
         // Attack: another user of the machine, or another job, says what is in a layer.
         if mode & 0o022 != 0 {
             return Err(failed(format!("others may write into it (mode {:o})", mode & 0o777)));
         }
-        Ok(Self { directory, now })
+        // Attack: the same by a directory that belongs to another. Whose a new file is tells who we are.
+        let own = tempfile::tempfile_in(&directory)
+            .and_then(|file| file.metadata())
+            .map_err(|error| failed(error.to_string()))?
+            .uid();
+        if metadata.uid() != own {
+            return Err(failed(format!("it belongs to another user ({})", metadata.uid())));
+        }
+        Ok(Self { directory, now, own })
     }
 
     /// What was read of a layer by the same readers within the same limits. None where nothing is known.
@@ -98,6 +109,9 @@ impl LayerCache {
         let key = key(layer, limits)?;
         let mut bytes = Vec::new();
         let file = File::open(self.path(&key)).ok()?;
+        if file.metadata().ok()?.uid() != self.own {
+            return None;
+        }
         (&file).take((HEADER + ENTRY) as u64).read_to_end(&mut bytes).ok()?;
         let Found { key: kept, verified, inventory } = unpack(&bytes)?;
         // Attack: an entry of one layer under the name of another.

@@ -176,6 +176,17 @@ fn a_directory_that_others_may_write_into_is_refused() {
 }
 
 #[test]
+fn a_directory_that_belongs_to_another_is_refused() {
+    let home = tempfile::tempdir().unwrap();
+    cache(home.path());
+    // Only root may give a directory away.
+    if std::os::unix::fs::chown(home.path().join("layers"), Some(65_534), None).is_ok() {
+        let refused = LayerCache::open(home.path(), SystemTime::UNIX_EPOCH).unwrap_err();
+        assert!(refused.to_string().contains("it belongs to another user (65534)"), "{refused}");
+    }
+}
+
+#[test]
 fn the_entries_that_were_used_last_stay() {
     let home = tempfile::tempdir().unwrap();
     let limits = Limits::default();

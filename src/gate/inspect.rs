@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::io::{self, Read};
+use std::io::{self, BufRead as _, BufReader, Read};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,6 +14,7 @@ use crate::image::limits::Limits;
 use crate::image::resolve::{BlobName, Image, LayerBlob, PlatformImage};
 use crate::inventory::{Merged, Unwatched, Watch, catalog_aliases, catalog_layer_watched};
 use crate::layout;
+use crate::model::digest::Hasher;
 use crate::model::evidence::{Evidence, ImageIdentity, LayerEvidence, PlatformEvidence};
 use crate::model::fact::Fact;
 use crate::model::fault::{Fault, FaultKind};
@@ -275,7 +276,7 @@ impl Reading<'_> {
     /// Takes a layer from the cache, or reads it. One that lies is read once more where that may help: a verdict that denies for a lie
     /// must not rest on a proxy that spoiled a byte.
     fn layer(&self, index: usize, layer: &LayerBlob) -> LayerRead {
-        if let Some((inventory, verified)) = self.cache.and_then(|cache| cache.get(layer, self.limits)) {
+        if let Some((inventory, verified)) = self.known(index, layer) {
             self.progress.advance(verified.size);
             self.count(true);
             return Ok((Arc::new(inventory), verified));
@@ -289,6 +290,33 @@ impl Reading<'_> {
         self.count(false);
         self.keep(layer, &read.0, &read.1);
         Ok(read)
+    }
+
+    /// What the cache knows of a layer. Attack: a blob on this disk that was changed since it was read: its bytes
+    /// are hashed again, which costs little. A registry's are not asked for: who pulls them verifies them.
+    fn known(&self, index: usize, layer: &LayerBlob) -> Option<(LayerInventory, Verified)> {
+        let known = self.cache?.get(layer, self.limits)?;
+        let is_sound = self.source.may_mend() || self.is_sound(index, layer);
+        is_sound.then_some(known)
+    }
+
+    /// Whether a blob has the size and the digest that it is listed with.
+    fn is_sound(&self, index: usize, layer: &LayerBlob) -> bool {
+        let BlobName::Descriptor(descriptor) = &layer.blob else { return false };
+        let Ok(blob) = self.source.blob(&layer.blob, &name(index, layer)) else { return false };
+        let mut hasher = Hasher::new(descriptor.digest.algorithm());
+        let mut reader = BufReader::with_capacity(256 << 10, blob.take(descriptor.size.saturating_add(1)));
+        let mut size = 0;
+        loop {
+            let Ok(bytes) = reader.fill_buf() else { return false };
+            if bytes.is_empty() {
+                return size == descriptor.size && hasher.finish() == descriptor.digest;
+            }
+            hasher.update(bytes);
+            size += bytes.len() as u64;
+            let count = bytes.len();
+            reader.consume(count);
+        }
     }
 
     fn count(&self, cached: bool) {

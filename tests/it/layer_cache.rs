@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::cli::{Run, portcullis};
 use crate::support::image::{Layer, image, layer, layout, single};
+use crate::support::registry::{Fault, Registry, Switches, on};
 
 const MUSL: &str = "P:musl\nV:1.2.5-r0\nA:x86_64\n\n";
 
@@ -46,16 +47,49 @@ fn entries(home: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn a_second_run_reads_no_layer_and_says_the_same() {
+fn a_second_run_takes_all_layers_from_the_cache_and_says_the_same() {
     let (home, place) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     single(place.path(), image("linux/amd64").layer(base()).layer(application("1.0.0")));
     let first = sbom(home.path(), place.path(), &[]).ended(0).out();
     assert!(first.contains("pkg:apk/alpine/musl@1.2.5-r0"), "{first}");
-    for blob in blobs(place.path()) {
-        fs::remove_file(blob).unwrap();
-    }
-    assert_eq!(sbom(home.path(), place.path(), &[]).ended(0).out(), first);
-    sbom(home.path(), place.path(), &["--no-cache"]).ended(3);
+    let second = sbom(home.path(), place.path(), &["-v"]).ended(0);
+    assert_eq!(second.out(), first);
+    assert!(second.err().starts_with("0 layers read, 2 from the cache"), "{}", second.err());
+    let without = sbom(home.path(), place.path(), &["-v", "--no-cache"]).ended(0);
+    assert_eq!(without.out(), first);
+    assert!(without.err().starts_with("2 layers read, 0 from the cache"), "{}", without.err());
+}
+
+#[test]
+fn a_blob_that_was_changed_or_removed_since_it_was_read_is_not_taken_from_the_cache() {
+    let (home, place) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    single(place.path(), image("linux/amd64").layer(base()));
+    sbom(home.path(), place.path(), &[]).ended(0);
+    let blob = blobs(place.path()).remove(0);
+    let mut bytes = fs::read(&blob).unwrap();
+    bytes[20] ^= 1;
+    fs::write(&blob, &bytes).unwrap();
+    assert!(sbom(home.path(), place.path(), &[]).ended(3).err().contains("digest mismatch"));
+    fs::remove_file(&blob).unwrap();
+    sbom(home.path(), place.path(), &[]).ended(3);
+}
+
+#[test]
+fn a_registry_is_not_asked_for_a_layer_that_is_known() {
+    let home = tempfile::tempdir().unwrap();
+    let registry = Registry::start(Switches::default());
+    let mut built = layout();
+    let only = built.add(image("linux/amd64").layer(base()).layer(application("1.0.0")));
+    built.tag("v1", only);
+    registry.push_layout("acme/app", "v1", &built);
+    let reference = registry.reference("acme/app", "v1");
+    let run = || {
+        let arguments = ["sbom", &reference, "--insecure-registry", "127.0.0.1", "-o", "inventory"];
+        portcullis(home.path(), &arguments).ended(0).out()
+    };
+    let first = run();
+    registry.script(on("GET", "/blobs/").skip(1).always(), [Fault::bare(500)]);
+    assert_eq!(run(), first, "the configuration is fetched, and no layer");
 }
 
 #[test]
@@ -66,8 +100,9 @@ fn an_image_with_one_new_layer_has_that_layer_read_only() {
     let next = tempfile::tempdir().unwrap();
     single(next.path(), image("linux/amd64").layer(base()).layer(application("2.0.0")));
     let whole = sbom(home.path(), next.path(), &["--no-cache"]).ended(0).out();
-    fs::remove_file(&blobs(next.path())[0]).unwrap();
-    assert_eq!(sbom(home.path(), next.path(), &[]).ended(0).out(), whole);
+    let run = sbom(home.path(), next.path(), &["-v"]).ended(0);
+    assert_eq!(run.out(), whole);
+    assert!(run.err().starts_with("1 layers read, 1 from the cache"), "{}", run.err());
     assert!(whole.contains("pkg:npm/left-pad@2.0.0"), "{whole}");
 }
 
@@ -88,10 +123,9 @@ fn what_a_link_from_another_layer_leads_to_is_kept_too() {
     single(place.path(), image("linux/amd64").layer(store()).layer(link));
     let first = sbom(home.path(), place.path(), &[]).ended(0).out();
     assert!(first.contains("pkg:npm/left-pad@1.0.0"), "{first}");
-    for blob in blobs(place.path()) {
-        fs::remove_file(blob).unwrap();
-    }
-    assert_eq!(sbom(home.path(), place.path(), &[]).ended(0).out(), first);
+    let second = sbom(home.path(), place.path(), &["-v"]).ended(0);
+    assert_eq!(second.out(), first);
+    assert!(second.err().starts_with("0 layers read, 2 from the cache"), "{}", second.err());
 }
 
 #[test]
@@ -149,11 +183,9 @@ fn a_cache_that_others_may_write_into_is_not_used_and_that_is_said() {
     sbom(home.path(), place.path(), &[]).ended(0);
     let layers = home.path().join(".cache/portcullis/layers");
     fs::set_permissions(layers, fs::Permissions::from_mode(0o777)).unwrap();
-    for blob in blobs(place.path()) {
-        fs::remove_file(blob).unwrap();
-    }
-    let run = sbom(home.path(), place.path(), &[]).ended(3);
+    let run = sbom(home.path(), place.path(), &["-v"]).ended(0);
     assert!(run.err().contains("others may write into it"), "{}", run.err());
+    assert!(run.err().contains("1 layers read, 0 from the cache"), "{}", run.err());
 }
 
 #[test]
