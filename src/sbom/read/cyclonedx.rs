@@ -137,7 +137,8 @@ fn sort_in(components: Vec<Component>, raw: &mut Raw) {
         waiting.extend(std::mem::take(&mut component.components).into_iter().rev());
         let (part, kind, description) = component.part();
         match kind.as_str() {
-            "operating-system" => {
+            // Attack: a package that calls itself a distribution, to be none.
+            "operating-system" if part.purl.is_none() => {
                 raw.others.extend(part.reference.clone());
                 let mut part = part;
                 part.facts.extend(description.map(|text| ("portcullis:distro:prettyName".to_owned(), text)));

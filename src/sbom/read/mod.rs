@@ -17,6 +17,7 @@ mod strict;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 use crate::model::digest::Digest;
 use crate::model::fault::Gap;
@@ -97,7 +98,7 @@ pub fn read(bytes: &[u8], name: &ImagePath) -> Result<Document, ReadError> {
             let newer = minor("SPDX", &number, 2, 2..=3)?;
             Raw { newer, ..spdx::read(bytes, &number)? }
         }
-        Head { context: Some(context), .. } if context.to_string().contains("spdx.org/rdf/3") => {
+        Head { context: Some(context), .. } if context.get().contains("spdx.org/rdf/3") => {
             return Err(ReadError::Format("SPDX 3 is not read: write SPDX 2.3 or CycloneDX 1.6".to_owned()));
         }
         Head { .. } => {
@@ -118,7 +119,7 @@ struct Head {
     #[serde(rename = "spdxVersion")]
     spdx_version: Option<String>,
     #[serde(rename = "@context")]
-    context: Option<serde_json::Value>,
+    context: Option<Box<RawValue>>,
 }
 
 fn parse<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, ReadError> {
@@ -223,9 +224,7 @@ impl Reading<'_> {
         });
         let (references, mut packages): (Vec<_>, Vec<Package>) = found.into_iter().unzip();
         self.relate(tool, &references, &mut packages);
-        if tool != Tool::Portcullis {
-            self.settle_distro(&mut packages);
-        }
+        self.settle_distro(tool, &mut packages);
         let (reference, digest, manifest, platform) = self.subject(tool);
         let removed = if tool == Tool::Portcullis { self.removed() } else { Vec::new() };
         let warnings = self.own_gaps(tool, stated);
@@ -295,8 +294,8 @@ impl Reading<'_> {
 
     /// The distribution by the purls, where no component states it; and a doubt about each package whose purl
     /// says otherwise.
-    fn settle_distro(&mut self, packages: &mut [Package]) {
-        if self.distro.is_none() {
+    fn settle_distro(&mut self, tool: Tool, packages: &mut [Package]) {
+        if self.distro.is_none() && tool != Tool::Portcullis {
             let stated: BTreeSet<(String, String)> = packages
                 .iter()
                 .filter_map(purl::distro)
@@ -310,9 +309,9 @@ impl Reading<'_> {
         }
         let Some(distro) = &self.distro else { return };
         for package in packages {
-            if let Some(stated) = purl::distro(package)
-                && !purl::may_be_one(distro, &stated)
-            {
+            let other = purl::distro(package).is_some_and(|stated| !purl::may_be_one(distro, &stated));
+            // Attack: a package of Ubuntu that is compared with Debian's advisories, which know nothing of it.
+            if other || !purl::may_be_of(package, distro) {
                 package.doubt.get_or_insert_with(|| {
                     "its purl names another distribution than the document".to_owned()
                 });

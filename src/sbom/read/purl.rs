@@ -73,8 +73,15 @@ fn is_named(purl: &Purl, stated: &Stated) -> bool {
     if let Some(subpath) = &purl.subpath {
         theirs.push(fold(&format!("{whole}/{subpath}")));
     }
-    let grouped = stated.group.as_deref().map(|group| fold(&format!("{group}/{}", stated.name)));
-    theirs.contains(&fold(&stated.name)) || grouped.is_some_and(|own| theirs.contains(&own))
+    let name = fold(&stated.name);
+    match stated.group.as_deref().filter(|group| !group.is_empty()) {
+        None => theirs.contains(&name),
+        // Attack: the group of a vulnerable package, beside the purl of a harmless one of the same name.
+        Some(group) => {
+            let repeated = purl.namespace.as_deref().is_some_and(|namespace| fold(namespace) == fold(group));
+            theirs.contains(&fold(&format!("{group}/{}", stated.name))) || repeated && theirs.contains(&name)
+        }
+    }
 }
 
 /// The version, an RPM's with its epoch in front.
@@ -144,6 +151,25 @@ pub(super) fn distro(package: &Package) -> Option<Distro> {
         Some(_) | None => (text.as_str(), ""),
     };
     Some(release(id, version))
+}
+
+/// Whether a distribution may have a package of that type and namespace. Tools name RPM's vendors in ways of their
+/// own, so of those only the type is held against it.
+pub(super) fn may_be_of(package: &Package, distro: &Distro) -> bool {
+    let namespace = package.purl.namespace.as_deref().map(str::to_lowercase);
+    let named = |ids: &[&str]| namespace.as_deref().is_some_and(|namespace| ids.contains(&namespace));
+    let debian = ["debian", "ubuntu"];
+    let alpine = ["alpine", "wolfi", "chainguard", "postmarketos"];
+    let of_deb = debian.contains(&distro.id.as_str());
+    let of_apk = alpine.contains(&distro.id.as_str());
+    match package.kind {
+        "deb" if of_deb => namespace.is_none() || named(&[&distro.id]),
+        "deb" => !of_apk && !named(&debian),
+        "apk" if of_apk => namespace.is_none() || named(&[&distro.id]),
+        "apk" => !of_deb && !named(&alpine),
+        "rpm" => !of_deb && !of_apk,
+        _ => true,
+    }
 }
 
 /// A distribution by the words of os-release(5): Trivy has names of its own, and point releases for Debian.

@@ -105,13 +105,15 @@ pub(super) fn read(bytes: &[u8], version: &str) -> Result<Raw, ReadError> {
         .filter_map(|license| Some((license.license_id, license.extracted_text?)))
         .collect();
     for package in bom.packages {
-        let is_image = described.contains(&package.id) && package.is_image();
-        let (system, listed) = (package.is_system(), package.is_list());
+        // Attack: a package that calls itself the image, or the distribution, to be no package.
+        let is_package = package.external("purl").is_some_and(|purl| !purl.starts_with("pkg:oci/"));
+        let is_image = !is_package && described.contains(&package.id) && package.is_image();
+        let (system, listed) = (!is_package && package.is_system(), package.is_list());
         let part = package.part(&licenses);
         if is_image || system || listed {
             raw.others.extend(part.reference.clone());
         }
-        if is_image {
+        if is_image && raw.image.is_none() {
             raw.image = Some(part);
         } else if system {
             raw.systems.push(part);

@@ -8,6 +8,23 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 
 use super::{MAX_COMPONENTS, MAX_VALUES};
 
+/// Keys that decide what a document lists, and what its packages are.
+const KEYS: &[&str] = &[
+    "bomFormat",
+    "specVersion",
+    "metadata",
+    "components",
+    "dependencies",
+    "bom-ref",
+    "purl",
+    "spdxVersion",
+    "packages",
+    "relationships",
+    "externalRefs",
+    "referenceType",
+    "referenceLocator",
+];
+
 /// Checks that the bytes are exactly one JSON document without a byte order mark, no object of which has a
 /// key twice or two that Go's parser takes for one, and that it is not larger than [`MAX_VALUES`] and
 /// [`MAX_COMPONENTS`] allow. Nesting deeper than 128 is refused by the parser itself.
@@ -110,8 +127,12 @@ impl<'de> Visitor<'de> for Scan<'_> {
             // Attack: two readers of one document see different components, because one takes the first of two
             // equal keys and the other the last, or folds case as Go does.
             let folded = key.to_lowercase().replace('\u{17f}', "s");
-            if !seen.insert(folded) {
+            if !seen.insert(folded.clone()) {
                 return Err(A::Error::custom(format_args!("the key {key:?} stands twice in one object")));
+            }
+            // Attack: `Components`, which Go's parser takes for `components` and others pass over.
+            if KEYS.iter().any(|known| folded == known.to_lowercase() && key != *known) {
+                return Err(A::Error::custom(format_args!("the key {key:?} is read by some parsers only")));
             }
             entries.next_value_seed(Scan { component, ..self })?;
         }

@@ -153,6 +153,62 @@ fn syft_leaves_out_a_source_package_of_the_same_name() {
 }
 
 #[test]
+fn a_package_of_another_distribution_than_the_document_is_in_doubt() {
+    let component =
+        |purl: &str| json!({"type": "library", "name": "openssl", "version": "3.0.1-1", "purl": purl});
+    for (purl, sure) in [
+        ("pkg:deb/debian/openssl@3.0.1-1?distro=debian-12&upstream=openssl", true),
+        ("pkg:deb/ubuntu/openssl@3.0.1-1", false),
+        ("pkg:deb/ubuntu/openssl@3.0.1-1?distro=debian-12", false),
+        ("pkg:rpm/redhat/openssl@3.0.1-1", false),
+        ("pkg:apk/alpine/openssl@3.0.1-1", false),
+    ] {
+        let read = read_value(&bom("syft", json!([component(purl), debian("12")])));
+        assert_eq!(doubt(&read).is_none(), sure, "{purl}: {:?}", doubt(&read));
+    }
+}
+
+#[test]
+fn a_component_that_has_a_package_s_purl_is_a_package_whatever_it_calls_itself() {
+    let lodash = "pkg:npm/lodash@4.17.15";
+    for kind in ["operating-system", "container", "file", "data"] {
+        let component = json!({"type": kind, "name": "lodash", "version": "4.17.15", "purl": lodash});
+        assert_eq!(read_value(&bom("syft", json!([component]))).inventory.packages.len(), 1, "{kind}");
+    }
+    for purpose in ["CONTAINER", "OPERATING-SYSTEM"] {
+        let package = json!({"SPDXID": "SPDXRef-a", "name": "lodash", "versionInfo": "4.17.15",
+            "primaryPackagePurpose": purpose, "externalRefs": purl_of(lodash)});
+        let mut document = spdx("syft", json!([package]));
+        document["documentDescribes"] = json!(["SPDXRef-a"]);
+        assert_eq!(read_value(&document).inventory.packages.len(), 1, "{purpose}");
+    }
+}
+
+#[test]
+fn a_group_that_contradicts_the_purl_is_a_doubt() {
+    let doubtful = |group: &str, name: &str, purl: &str| {
+        let component =
+            json!({"type": "library", "group": group, "name": name, "version": "1", "purl": purl});
+        doubt(&read_value(&bom("syft", json!([component])))).is_some()
+    };
+    assert!(!doubtful("org.apache", "log4j", "pkg:maven/org.apache/log4j@1"));
+    assert!(!doubtful("", "log4j", "pkg:maven/org.apache/log4j@1"));
+    assert!(!doubtful("@angular", "core", "pkg:npm/%40angular/core@1"));
+    assert!(!doubtful("@angular", "@angular/core", "pkg:npm/%40angular/core@1"));
+    assert!(doubtful("org.apache", "log4j", "pkg:maven/com.harmless/log4j@1"));
+    assert!(doubtful("@angular", "core", "pkg:npm/core@1"));
+}
+
+#[test]
+fn a_key_that_only_some_parsers_read_refuses_the_document() {
+    let mut document = bom("syft", json!([]));
+    document["Components"] = json!([{"type": "library", "name": "a"}]);
+    document.as_object_mut().unwrap().remove("components");
+    let refused = read(&serde_json::to_vec(&document).unwrap(), &"bom.json".into()).unwrap_err();
+    assert!(refused.to_string().contains("`Components`") || refused.to_string().contains("\"Components\""));
+}
+
+#[test]
 fn trivy_states_source_layer_and_a_point_release() {
     let component = json!({
         "type": "library", "name": "bash", "version": "1:5.2.15-2+b2", "bom-ref": "a",
