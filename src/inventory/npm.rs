@@ -77,7 +77,11 @@ impl Cataloger for Npm {
             name: word("name", &package.name)?,
             version: word("version", &package.version)?,
             requires: Some(package.requires()),
-            licenses: [licenses(&package.license), licenses(&package.licenses)].concat(),
+            // The older list is a choice; beside the newer field it says nothing that is sure.
+            licenses: match licenses(&package.license) {
+                stated if stated.is_empty() => licenses(&package.licenses),
+                stated => stated,
+            },
             location: path.parent(),
             ..FoundPackage::default()
         };

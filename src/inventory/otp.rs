@@ -70,18 +70,38 @@ impl<'a> Tokens<'a> {
                 None => break,
             }
         }
+        // `=>` and `->` divide as a comma does, `<<` and `>>` are brackets, `$c` is a character.
+        for (text, token) in [
+            ("=>", Token::Comma),
+            (":=", Token::Comma),
+            ("->", Token::Comma),
+            ("<<", Token::Open('<')),
+            (">>", Token::Close),
+        ] {
+            if let Some(rest) = self.0.strip_prefix(text) {
+                self.0 = rest;
+                return Ok(Some(token));
+            }
+        }
+        if let Some(rest) = self.0.strip_prefix('$') {
+            let mut letters = rest.chars();
+            if letters.next() == Some('\\') {
+                letters.next();
+            }
+            self.0 = letters.as_str();
+            return Ok(Some(Token::Atom("$".to_owned())));
+        }
         let Some(first) = self.0.chars().next() else { return Ok(None) };
         let rest = self.0.get(first.len_utf8()..).unwrap_or_default();
         let token = match first {
-            '{' | '[' | '(' | '<' => Token::Open(first),
-            '}' | ']' | ')' | '>' => Token::Close,
+            '{' | '[' | '(' => Token::Open(first),
+            '}' | ']' | ')' => Token::Close,
             ',' | '|' => Token::Comma,
             '.' => Token::Dot,
             '"' => return self.quoted(rest, '"').map(|text| Some(Token::Text(text))),
             '\'' => return self.quoted(rest, '\'').map(|text| Some(Token::Atom(text))),
             _ => {
-                let end =
-                    |c: char| !(c.is_alphanumeric() || matches!(c, '_' | '@' | '#' | '$' | '-' | '+' | '/'));
+                let end = |c: char| !(c.is_alphanumeric() || matches!(c, '_' | '@' | '#' | '-' | '+' | '/'));
                 let length = self.0.find(end).unwrap_or(self.0.len()).max(first.len_utf8());
                 let (atom, rest) = self.0.split_at_checked(length).unwrap_or_default();
                 self.0 = rest;
@@ -97,7 +117,9 @@ impl<'a> Tokens<'a> {
         let (mut said, mut escaped) = (String::new(), false);
         for (at, c) in text.char_indices() {
             match c {
+                // `\x{32}` is a 2: what is written so is not taken for a name or a version.
                 _ if escaped => {
+                    said.push('\\');
                     said.push(c);
                     escaped = false;
                 }
@@ -186,6 +208,15 @@ mod tests {
         assert_eq!((found.kind, found.name.as_str(), found.version.as_str()), ("otp", "demo", "1.2.3"));
         assert_eq!(found.requires.unwrap().concat(), ["kernel", "stdlib", "cowlib"]);
         assert_eq!(found.location, Some("usr/lib/erlang/lib".into()));
+    }
+
+    #[test]
+    fn maps_binaries_and_characters_are_terms_too() {
+        let text =
+            r#"{application, a, [{env, [{m, #{k => "}", v := <<"x">>}}, {c, $"}, {d, $\]}]}, {vsn, "1"}]}."#;
+        assert_eq!(parse(text.as_bytes()).unwrap().packages[0].version, "1");
+        // What it means written so is not looked into: it is no version then.
+        assert!(parse(br#"{application, a, [{vsn, "1.\x{32} "}]}."#).is_err());
     }
 
     #[test]

@@ -35,7 +35,9 @@ enum Node {
 /// The terms of a text: one, or the entries of a list. None where it is no expression by the dialect's rules, or
 /// where the dialect has no rules and part of it is not understood.
 pub(super) fn terms(text: &str, dialect: &Dialect) -> Option<Vec<Term>> {
-    let tokens = tokens(text, dialect)?;
+    // SPDX says which of `AND` and `OR` binds more (2.3, D.4.5), and so must whoever writes small letters.
+    let mut lower = false;
+    let tokens = tokens(text, dialect, &mut lower)?;
     if !tokens.iter().any(|token| !matches!(token, Token::Name(_))) {
         return None;
     }
@@ -43,7 +45,7 @@ pub(super) fn terms(text: &str, dialect: &Dialect) -> Option<Vec<Term>> {
     let terms: Option<Vec<Term>> = entries
         .into_iter()
         .map(|tokens| {
-            let mut parser = Parser { tokens, dialect, mixes: may_mix(text, dialect) };
+            let mut parser = Parser { tokens, dialect, mixes: dialect.mixes || !lower };
             let node = parser.all(0, true)?;
             parser.tokens.is_empty().then(|| term(&node))
         })
@@ -53,18 +55,9 @@ pub(super) fn terms(text: &str, dialect: &Dialect) -> Option<Vec<Term>> {
     (dialect.formal || is_understood).then_some(terms)
 }
 
-/// Whether `AND` and `OR` may stand side by side. SPDX says which binds more (2.3, D.4.5), and so must whoever
-/// writes small letters.
-fn may_mix(text: &str, dialect: &Dialect) -> bool {
-    let has = |small: &str| {
-        text.split_whitespace()
-            .any(|word| word.eq_ignore_ascii_case(small) && word != small.to_ascii_uppercase())
-    };
-    dialect.mixes || !has("and") && !has("or")
-}
-
 /// None where there are too many, or where a comma is where none may be.
-fn tokens(text: &str, dialect: &Dialect) -> Option<Vec<Token>> {
+/// `lower` becomes true where an operator has small letters.
+fn tokens(text: &str, dialect: &Dialect, lower: &mut bool) -> Option<Vec<Token>> {
     let mut tokens = Vec::new();
     let mut names = 0_usize;
     let mut weak = false;
@@ -88,6 +81,7 @@ fn tokens(text: &str, dialect: &Dialect) -> Option<Vec<Token>> {
             "and" => Some(Operator::And),
             _ => None,
         };
+        *lower |= operator.is_some() && word.chars().any(char::is_lowercase);
         if weak && operator.is_none() {
             return None;
         }

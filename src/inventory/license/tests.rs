@@ -160,6 +160,8 @@ fn rpm_has_fedora_s_short_names() {
             ("SUSE-Public-Domain AND MIT", "LicenseRef-public-domain AND MIT"),
         ],
     );
+    // The same with brackets for blanks: which binds more, nobody says.
+    check_words("npm", &["MIT or(Zlib)and ISC", "MIT or (Zlib) and ISC"]);
     check_words("rpm", &["GPLv2+ with exceptions", "BSD and MIT", "MIT or ISC and Zlib", "GPLv2+, MIT"]);
     let partly = read_all("rpm", &["GPLv2+ with exceptions and (BSD or MIT)"]);
     let want = "<GPLv2+ with exceptions> AND (<BSD> OR MIT)";
