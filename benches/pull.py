@@ -148,7 +148,7 @@ def main():
         for _ in range(3):
             shutil.rmtree(folder / "copy", ignore_errors=True)
             for name, command, shell in [
-                ("portcullis", [str(PORTCULLIS), "sbom", reference, "--insecure-registry", address, "-o", "inventory"], False),
+                ("portcullis", [str(PORTCULLIS), "sbom", "--no-cache", reference, "--insecure-registry", address, "-o", "inventory"], False),
                 ("skopeo copy", ["skopeo", "copy", "--quiet", "--insecure-policy", "--src-tls-verify=false",
                                  f"docker://{reference}", f"oci:{folder / 'copy'}:v1"], False),
                 ("curl", curl, True),
