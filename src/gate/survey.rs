@@ -76,8 +76,10 @@ impl Survey<'_> {
             _ => self.lister.list(digest),
         };
         let mut causes = unknown;
-        let left = self.left.load(Ordering::Relaxed);
-        self.left.store(left.saturating_sub(entries.len()), Ordering::Relaxed);
+        // Attack: one long list under the tag of every platform. What is refused was opened too.
+        let opened = entries.len().saturating_add(rejected.len());
+        let take = |left: usize| Some(left.saturating_sub(opened));
+        let left = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).unwrap_or_default();
         if entries.len() > left {
             entries.truncate(left);
             causes.push(many());
