@@ -11,11 +11,19 @@ use sha2::{Digest as _, Sha256};
 const SOURCES: &[&str] = &["Cargo.lock", "src/image", "src/inventory", "src/model"];
 
 fn main() -> io::Result<()> {
-    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
+    let Some(root) = env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from) else {
+        return Err(io::Error::other("CARGO_MANIFEST_DIR is not set"));
+    };
     let mut hasher = Sha256::new();
     for source in SOURCES {
         println!("cargo::rerun-if-changed={source}");
-        for file in files(&root.join(source))? {
+        let found = files(&root.join(source))?;
+        // Attack: readers that are all called the same, and old answers for new. A package that was published
+        // may have no `Cargo.lock`.
+        if found.is_empty() && source.starts_with("src/") {
+            return Err(io::Error::other(format!("{source} has no sources")));
+        }
+        for file in found {
             let bytes = fs::read(&file)?;
             hasher.update(file.strip_prefix(&root).unwrap_or(&file).as_os_str().as_encoded_bytes());
             hasher.update((bytes.len() as u64).to_le_bytes());
@@ -27,7 +35,7 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// The files at and below a path, sorted. A package that was published may have no `Cargo.lock`.
+/// The files at and below a path, sorted; none where there is nothing.
 fn files(path: &Path) -> io::Result<Vec<PathBuf>> {
     if !path.is_dir() {
         return Ok(if path.exists() { vec![path.to_owned()] } else { Vec::new() });
