@@ -4,8 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::{Date, date};
+use serde_json::Value;
 
 use crate::model::base::{Base, By, KnownBase};
+use crate::model::config::ImageConfig;
 use crate::model::layer::Distro;
 use crate::model::reference::Reference;
 
@@ -44,6 +46,7 @@ pub fn base(
             also,
             digest: known.digest.as_ref().map(ToString::to_string),
             by: By::DiffIds,
+            layers: Some(known.diff_ids.len()),
             created: known.created.clone(),
             eol,
             rolling,
@@ -55,6 +58,7 @@ pub fn base(
             also: Vec::new(),
             digest: claims.get(DIGEST).cloned(),
             by: By::Annotation,
+            layers: None,
             created: None,
             eol,
             rolling,
@@ -67,10 +71,21 @@ pub fn base(
         also: Vec::new(),
         digest: None,
         by: By::OsRelease,
+        layers: None,
         created: None,
         eol,
         rolling,
     })
+}
+
+/// What an image claims to be: the labels of its configuration, and before them the annotations of its manifest.
+#[must_use]
+pub fn claims(config: &ImageConfig, manifest: Option<&Value>) -> BTreeMap<String, String> {
+    let mut claims = config.config.as_ref().and_then(|config| config.labels.clone()).unwrap_or_default();
+    let noted = manifest.and_then(|manifest| manifest.get("annotations")?.as_object());
+    let noted = noted.into_iter().flatten();
+    claims.extend(noted.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))));
+    claims
 }
 
 /// The known base that the image claims to be built on and is not: what the name leads to is another image
@@ -304,6 +319,7 @@ mod tests {
             also: Vec::new(),
             digest: Some(digest.to_string()),
             by,
+            layers: None,
             created: None,
             eol: None,
             rolling: false,

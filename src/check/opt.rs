@@ -230,18 +230,10 @@ impl At<'_, '_> {
 
     fn base(&mut self, subject: &Subject<'_>, merged: &Merged<'_>) -> Option<Base> {
         let distro = merged.distro();
-        let execution = self.image.config.config.as_ref();
-        let mut claims = execution.and_then(|execution| execution.labels.clone()).unwrap_or_default();
         let digest = self.image.digest.to_string();
         let mut nodes = subject.documents.nodes().iter();
         let manifest = nodes.find(|node| node.stated.digest.as_ref() == Some(&digest)).and_then(Node::value);
-        let noted = manifest.and_then(|manifest| manifest.get("annotations")?.as_object());
-        claims.extend(
-            noted
-                .into_iter()
-                .flatten()
-                .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))),
-        );
+        let claims = base::claims(&self.image.config, manifest);
         let base = base::base(self.image, distro.as_ref(), &subject.expected.bases, &claims);
         if let Some(newer) = base.as_ref().and_then(|base| base::newer(base, &subject.expected.bases)) {
             let digest = newer.root.as_ref().or(newer.digest.as_ref()).map(ToString::to_string);

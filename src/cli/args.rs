@@ -246,7 +246,9 @@ pub(super) struct SbomArgs {
     /// The reference that a local image stands for, such as ghcr.io/acme/app:v1.2.3
     #[arg(long = "as", env = "PORTCULLIS_AS", value_name = "REFERENCE")]
     pub(super) stands_for: Option<Reference>,
-    /// A document: cyclonedx, inventory, text; repeatable, =FILE writes it there [default: cyclonedx]
+    #[command(flatten)]
+    pub(super) bases: BaseArgs,
+    /// A document: cyclonedx, cyclonedx-1.5, cyclonedx-1.4, spdx, inventory, text; repeatable, =FILE writes it there [default: cyclonedx]
     #[arg(short, long = "output", env = "PORTCULLIS_OUTPUT", value_name = "FORMAT[=FILE]", action = ArgAction::Append)]
     pub(super) output: Vec<Output>,
 }

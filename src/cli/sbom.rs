@@ -7,18 +7,20 @@ use jiff::Timestamp;
 
 use crate::gate::{Opened, open};
 use crate::image::limits::Limits;
+use crate::model::base::Base;
 use crate::model::evidence::{Evidence, PlatformEvidence};
 use crate::model::fact::Fact;
+use crate::model::inventory::Inventory;
 use crate::model::location::Location;
 use crate::model::platform::Platform;
-use crate::sbom::{self, Format, Subject};
+use crate::sbom::{self, Format, Index, Listed, RenderError, Subject};
 
 use super::args::SbomArgs;
 use super::exit::Exit;
 use super::output::{self, Plan};
 use super::{Context, Failure, images};
 
-/// Writes the documents of one platform, or of all into directories. Gaps stand in the documents; an
+/// Writes the documents of one platform, or into directories those of all and of the index. Gaps stand in the documents; an
 /// image that could not be read whole has none.
 pub(super) fn run(args: &SbomArgs, context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
     let plan = Plan::new(&args.output, sbom::FORMATS, |format| format.id()).map_err(Failure::usage)?;
@@ -42,17 +44,48 @@ pub(super) fn run(args: &SbomArgs, context: &Context, out: &mut dyn Write) -> Re
     {
         opened.narrow(&platform);
     }
+    let expected = images::bases(&args.bases, context)?;
     let bar = context.progress();
-    let evidence = opened.inspect(&limits, context.layers().as_ref(), &bar).evidence;
+    let inspected = opened.inspect(&limits, context.layers().as_ref(), &bar);
     drop(bar);
     let mut exit = Exit::Admit;
-    for platform in readable(&evidence)? {
-        for (format, file) in plan.iter() {
-            let document = render(format, &evidence, platform, args, created)?;
-            let file = file.map(|file| place(file, platform, format)).transpose()?;
+    let mut failed = |message: &str| {
+        context.complain(message);
+        exit = Exit::Undecided;
+    };
+    for unknown in &expected.unknown_bases {
+        failed(&format!("{}: {}", unknown.at, unknown.cause));
+    }
+    let evidence = &inspected.evidence;
+    let reference = args.stands_for.as_ref().or(evidence.reference.known());
+    let platforms = readable(evidence)?;
+    let bases: Vec<Option<Base>> =
+        platforms.iter().map(|platform| inspected.base(platform, &expected.bases)).collect();
+    let subjects = platforms.iter().zip(&bases).map(|(platform, base)| {
+        let (image, inventory) = (&evidence.image, inventory(platform)?);
+        Ok(Subject { image, reference, platform, inventory, base: base.as_ref(), created })
+    });
+    let subjects: Vec<Subject<'_>> = subjects.collect::<Result<_, Failure>>()?;
+    // A manifest alone is no index: it is its only platform.
+    let is_index = many && platforms.iter().all(|platform| platform.digest != evidence.image.digest);
+    for (format, file) in plan.iter() {
+        let mut listed = Vec::with_capacity(subjects.len());
+        for subject in &subjects {
+            let document = format.render(subject).map_err(unwritable)?;
+            let file =
+                file.map(|file| place(file, &subject.platform.platform.to_string(), format)).transpose()?;
             if let Err(message) = output::write(&document, file.as_deref(), out) {
-                context.complain(&message);
-                exit = Exit::Undecided;
+                failed(&message);
+            }
+            let name = file.as_deref().and_then(Path::file_name).unwrap_or_default();
+            let file = name.to_string_lossy().into_owned();
+            listed.push(Listed { subject: *subject, file, document });
+        }
+        if is_index && let Some(directory) = file {
+            let index = Index { image: &evidence.image, reference, platforms: listed };
+            let document = format.render_index(&index).map_err(unwritable)?;
+            if let Err(message) = output::write(&document, Some(&place(directory, "index", format)?), out) {
+                failed(&message);
             }
         }
     }
@@ -104,36 +137,31 @@ fn readable(evidence: &Evidence) -> Result<&[PlatformEvidence], Failure> {
     }
 }
 
-fn render(
-    format: &dyn Format,
-    evidence: &Evidence,
-    platform: &PlatformEvidence,
-    args: &SbomArgs,
-    created: Option<Timestamp>,
-) -> Result<Vec<u8>, Failure> {
-    let inventory = match &platform.inventory {
-        Fact::Known(inventory) => inventory,
-        Fact::Absent => return Err(Failure::undecided("the image has no inventory")),
-        Fact::Unknown(cause) => return Err(Failure::undecided(format!("no SBOM can be given: {cause}"))),
-    };
-    let reference = args.stands_for.as_ref().or(evidence.reference.known());
-    let subject = Subject { image: &evidence.image, reference, platform, inventory, created };
-    format.render(&subject).map_err(|error| Failure::undecided(error.to_string()))
+fn inventory(platform: &PlatformEvidence) -> Result<&Inventory, Failure> {
+    match &platform.inventory {
+        Fact::Known(inventory) => Ok(inventory),
+        Fact::Absent => Err(Failure::undecided("the image has no inventory")),
+        Fact::Unknown(cause) => Err(Failure::undecided(format!("no SBOM can be given: {cause}"))),
+    }
+}
+
+fn unwritable(error: RenderError) -> Failure {
+    Failure::undecided(error.to_string())
 }
 
 fn is_directory(path: &Path) -> bool {
     path.as_os_str().as_encoded_bytes().ends_with(b"/")
 }
 
-/// The file that was named, or one for the platform in the directory that was named.
-fn place(path: &Path, platform: &PlatformEvidence, format: &dyn Format) -> Result<PathBuf, Failure> {
+/// The file that was named, or one in the directory that was named: a platform's, or the index's.
+fn place(path: &Path, what: &str, format: &dyn Format) -> Result<PathBuf, Failure> {
     if !is_directory(path) {
         return Ok(path.to_owned());
     }
     std::fs::create_dir_all(path)
         .map_err(|error| Failure::undecided(format!("cannot make {}: {error}", path.display())))?;
     // Parts of a platform come from the image; `Platform` holds them to plain characters.
-    Ok(path.join(format!("{}.{}", platform.platform.to_string().replace('/', "-"), format.extension())))
+    Ok(path.join(format!("{}.{}", what.replace('/', "-"), format.extension())))
 }
 
 /// `SOURCE_DATE_EPOCH`, where it is set: the time of the documents (reproducible-builds.org).

@@ -1,14 +1,34 @@
 //! Images that others are built upon, as far as recognising them needs: no layer is read.
 
+use serde_json::Value;
+
+use crate::check::base;
 use crate::image::limits::Limits;
 use crate::image::resolve::BlobName;
-use crate::model::base::KnownBase;
+use crate::model::base::{Base, KnownBase};
+use crate::model::evidence::PlatformEvidence;
 use crate::model::location::Location;
 use crate::model::reference::Reference;
 use crate::model::violation::Unseen;
 use crate::registry::Registry;
 
+use super::inspect::Inspected;
 use super::source::{Source, Unopened};
+
+impl Inspected {
+    /// What a platform was built upon, by its layers where a known base fits, else by what it says itself. None
+    /// where that cannot be told, or not every layer was read.
+    #[must_use]
+    pub fn base(&self, platform: &PlatformEvidence, bases: &[KnownBase]) -> Option<Base> {
+        let found = self.found.as_ref()?;
+        let digest = platform.digest.as_ref()?;
+        let image = found.layers.iter().find(|image| image.digest == *digest)?;
+        let manifest = found.image.documents.get(digest);
+        let manifest: Option<Value> = manifest.and_then(|bytes| serde_json::from_slice(bytes).ok());
+        let distro = platform.inventory.known().and_then(|inventory| inventory.distro.as_ref());
+        base::base(image, distro, bases, &base::claims(&image.config, manifest.as_ref()))
+    }
+}
 
 /// The platforms of an image, each as a base. `name` is what a local one stands for.
 ///

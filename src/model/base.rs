@@ -19,6 +19,9 @@ pub struct Base {
     pub digest: Option<String>,
     /// How it was told.
     pub by: By,
+    /// How many layers of the image are its layers; none where nobody compared them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layers: Option<usize>,
     /// When it was built, as its own configuration says; none where that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,

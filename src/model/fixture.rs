@@ -89,6 +89,7 @@ fn measured(name: &str) -> PlatformChecked {
         also: Vec::new(),
         digest: None,
         by,
+        layers: None,
         created: None,
         eol,
         rolling: false,

@@ -4,6 +4,8 @@
 //! that is made here; so what it writes is given the newer version number, and the tests hold the result
 //! against the published schema of 1.6.
 
+mod index;
+
 use std::collections::HashSet;
 
 use cyclonedx_bom::models::component::{
@@ -24,15 +26,13 @@ use uuid::Uuid;
 
 use crate::model::inventory::{Inventory, Package};
 use crate::model::layer::{self as model, Distro};
-use crate::model::location::Location;
 use crate::model::path::escape;
 use crate::model::purl::Purl;
-use crate::model::reference::Reference;
 
 use super::facts::Facts;
 use super::license::{self, Kind};
 use super::references::References;
-use super::{Format, RenderError, Subject, json};
+use super::{Format, Index, RenderError, Subject, json, name};
 
 /// CycloneDX: the image, one component a package, and how complete that is.
 ///
@@ -83,8 +83,17 @@ impl Format for CycloneDx {
     }
 
     fn render(&self, subject: &Subject<'_>) -> Result<Vec<u8>, RenderError> {
+        self.write(bom(subject).map_err(|error| RenderError::new(self, error))?)
+    }
+
+    fn render_index(&self, index: &Index<'_>) -> Result<Vec<u8>, RenderError> {
+        self.write(index::bom(index).map_err(|error| RenderError::new(self, error))?)
+    }
+}
+
+impl CycloneDx {
+    fn write(&self, mut bom: Bom) -> Result<Vec<u8>, RenderError> {
         let mut written = Vec::new();
-        let mut bom = bom(subject).map_err(|error| RenderError::new(self, error))?;
         if self.version == "1.4" {
             name_tools_as_before(&mut bom);
             bom.output_as_json_v1_4(&mut written).map_err(|error| RenderError::new(self, error))?;
@@ -94,9 +103,7 @@ impl Format for CycloneDx {
         let document = self.headed(&written).map_err(|error| RenderError::new(self, error))?;
         json::document(&document).map_err(|error| RenderError::new(self, error))
     }
-}
 
-impl CycloneDx {
     /// The document under its own version: 1.6 takes every one of 1.5. The serial number is a UUID of the
     /// content (version 5), so that the same image gives the same bytes.
     fn headed(&self, written: &[u8]) -> Result<Map<String, Value>, serde_json::Error> {
@@ -137,29 +144,38 @@ fn bom(subject: &Subject<'_>) -> Result<Bom, serde_json::Error> {
     let dependencies = dependencies(inventory, &packages);
     let components: Vec<Component> = distro.into_iter().chain(packages).collect();
     Ok(Bom {
+        compositions: Some(compositions(inventory, &image, &components, &dependencies)),
+        dependencies: Some(dependencies).filter(|stated| !stated.0.is_empty()),
+        ..document(subject.timestamp(), image, components)
+    })
+}
+
+/// A document of an image and its components.
+fn document(timestamp: Option<String>, image: Component, components: Vec<Component>) -> Bom {
+    Bom {
         version: 1,
         serial_number: None,
-        compositions: Some(compositions(inventory, &image, &components, &dependencies)),
+        metadata: Some(metadata(timestamp, image)),
         components: Some(Components(components)),
-        metadata: Some(metadata(subject, image)),
         services: None,
         external_references: None,
-        dependencies: Some(dependencies).filter(|stated| !stated.0.is_empty()),
+        dependencies: None,
+        compositions: None,
         properties: None,
         vulnerabilities: None,
         signature: None,
         annotations: None,
         formulation: None,
         spec_version: SpecVersion::V1_5,
-    })
+    }
 }
 
-fn metadata(subject: &Subject<'_>, image: Component) -> Metadata {
+fn metadata(timestamp: Option<String>, image: Component) -> Metadata {
     let mut portcullis =
         Component::new(Classification::Application, "portcullis", env!("CARGO_PKG_VERSION"), None);
     portcullis.description = Some(NormalizedString::new(env!("CARGO_PKG_DESCRIPTION")));
     Metadata {
-        timestamp: subject.timestamp().and_then(|time| DateTime::try_from(time).ok()),
+        timestamp: timestamp.and_then(|time| DateTime::try_from(time).ok()),
         lifecycles: Some(Lifecycles(vec![Lifecycle::Phase(Phase::PostBuild)])),
         tools: Some(Tools::Object { services: None, components: Some(Components(vec![portcullis])) }),
         component: Some(image),
@@ -169,27 +185,18 @@ fn metadata(subject: &Subject<'_>, image: Component) -> Metadata {
 
 /// The image itself, with what the document as a whole knows and does not know.
 fn image(subject: &Subject<'_>, references: &mut References<'_>) -> Result<Component, serde_json::Error> {
-    let digest = subject.platform.digest.as_ref().map(ToString::to_string).unwrap_or_default();
-    let name = subject.reference.map_or_else(|| subject.image.reference.clone(), Reference::name);
-    let bom_ref = references.unique("image");
-    let mut image =
-        Component::new(Classification::Container, &escape(name.as_bytes()), &digest, Some(bom_ref));
-    image.purl = subject.reference.map(|reference| oci_purl(reference, subject)).as_ref().and_then(purl);
+    let mut image = container(subject, references.unique("image"));
     image.properties = Some(properties(Facts::of_image(subject)?));
     Ok(image)
 }
 
-/// purl-spec, type `oci`: the last part of the repository is the name, the manifest's digest the version.
-/// A docker-archive has no manifest, and the digest of its config would be found in no registry.
-pub(super) fn oci_purl(reference: &Reference, subject: &Subject<'_>) -> Purl {
-    let repository = &reference.repository;
-    let name = repository.rsplit_once('/').map_or(repository.as_str(), |(_, name)| name);
-    let archive = matches!(subject.image.reference.parse(), Ok(Location::DockerArchive { .. }));
-    let version = subject.platform.digest.as_ref().map(ToString::to_string).filter(|_| !archive);
-    Purl::new("oci", None, name, version.as_deref())
-        .with("arch", &subject.platform.platform.architecture)
-        .with("repository_url", &reference.name())
-        .with("tag", reference.tag.as_deref().unwrap_or_default())
+/// One platform's image.
+fn container(subject: &Subject<'_>, bom_ref: String) -> Component {
+    let digest = subject.platform.digest.as_ref().map(ToString::to_string).unwrap_or_default();
+    let name = name(subject.reference, subject.image);
+    let mut image = Component::new(Classification::Container, &name, &digest, Some(bom_ref));
+    image.purl = subject.purl().as_ref().and_then(purl);
+    image
 }
 
 fn operating_system(distro: &Distro, references: &mut References<'_>) -> Component {

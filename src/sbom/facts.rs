@@ -13,6 +13,8 @@
 //! | `portcullis:guessed` | a package | `true`: its name or version is a guess |
 //! | `portcullis:application` | a package | `true`: it is the image's own program |
 //! | `portcullis:image:reference`, `…:digest`, `…:platform` | the image | what was asked for, and what of it this is |
+//! | `portcullis:base` | the image | JSON: what it was built upon, and how that was told (`by`) |
+//! | `portcullis:platforms` | an index | how many platforms it has; the document of an index has no packages |
 //! | `portcullis:step` | the image, repeated | JSON: `{index, digest, diffId, size, createdBy}` of a layer |
 //! | `portcullis:removed` | the image, repeated | JSON: a package that a later layer took away, as in `inventory` |
 //! | `portcullis:doubt` | a package | why advisories cannot be asked about it for sure |
@@ -30,12 +32,13 @@ use serde::Serialize;
 
 use crate::model::config::ImageConfig;
 use crate::model::digest::Digest;
-use crate::model::evidence::{LayerEvidence, PlatformEvidence};
+use crate::model::evidence::{ImageIdentity, LayerEvidence, PlatformEvidence};
 use crate::model::inventory::{LayerRef, Package};
 use crate::model::layer::Distro;
 use crate::model::path::escape;
+use crate::model::reference::Reference;
 
-use super::{Subject, json, license};
+use super::{Index, Listed, Subject, json, license};
 
 /// Facts in the making.
 #[derive(Default)]
@@ -101,17 +104,39 @@ impl Facts {
         facts
     }
 
+    /// Which image it is.
+    fn of_identity(image: &ImageIdentity, reference: Option<&Reference>) -> Self {
+        let mut facts = Self::default();
+        facts.add_known("portcullis:image:reference", reference);
+        facts.add_known("portcullis:image:digest", image.digest.as_ref());
+        facts
+    }
+
+    /// What the document of an index knows of it.
+    pub(super) fn of_index(index: &Index<'_>) -> Self {
+        let mut facts = Self::of_identity(index.image, index.reference);
+        facts.add("portcullis:platforms", index.platforms.len());
+        facts
+    }
+
+    /// What the document of an index knows of a platform; the rest stands in the platform's own.
+    pub(super) fn of_listed(listed: &Listed<'_>) -> Self {
+        let Subject { platform, inventory, .. } = listed.subject;
+        let mut facts = Self::default();
+        facts.add("portcullis:image:platform", escape(platform.platform.to_string().as_bytes()));
+        facts.add("portcullis:packages", inventory.packages.len());
+        facts.add("portcullis:gaps", inventory.gaps.len());
+        facts
+    }
+
     /// What the document as a whole knows and does not know.
     pub(super) fn of_image(subject: &Subject<'_>) -> Result<Self, serde_json::Error> {
         let inventory = subject.inventory;
-        let mut facts = Self::default();
-        if let Some(reference) = subject.reference {
-            facts.add("portcullis:image:reference", reference);
-        }
-        if let Some(digest) = &subject.image.digest {
-            facts.add("portcullis:image:digest", digest);
-        }
+        let mut facts = Self::of_identity(subject.image, subject.reference);
         facts.add("portcullis:image:platform", escape(subject.platform.platform.to_string().as_bytes()));
+        if let Some(base) = subject.base {
+            facts.add("portcullis:base", json::line(base)?);
+        }
         for step in steps(subject.platform) {
             facts.add("portcullis:step", json::line(&step)?);
         }

@@ -127,6 +127,7 @@ impl Fixture {
             reference: self.reference.as_ref(),
             platform: &self.platform,
             inventory: &self.inventory,
+            base: None,
             created: None,
         }
     }

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use crate::model::base::Base;
 use crate::model::digest::Digest;
+use crate::model::evidence::ImageIdentity;
 use crate::model::fault::Gap;
 use crate::model::inventory::{LayerRef, Package, Removed, SourcePackage};
 use crate::model::layer::Distro;
@@ -13,9 +15,10 @@ use crate::model::platform::Platform;
 use crate::model::purl::Purl;
 
 use super::facts::{Step, steps};
-use super::{Format, RenderError, Subject, json, license};
+use super::{Format, Index, Listed, RenderError, Subject, json, license};
 
 const SCHEMA: &str = "portcullis.dev/inventory/v1";
+const INDEX_SCHEMA: &str = "portcullis.dev/inventory-index/v1";
 
 /// `portcullis.dev/inventory/v1` (design §4). Names and versions are letter for letter those of the
 /// metadata; paths are as [`ImagePath`] displays them, for a file name need not be text. It has no time:
@@ -38,12 +41,19 @@ impl Format for InventoryJson {
     fn render(&self, subject: &Subject<'_>) -> Result<Vec<u8>, RenderError> {
         json::document(&Document::of(subject)).map_err(|error| RenderError::new(self, error))
     }
+
+    fn render_index(&self, index: &Index<'_>) -> Result<Vec<u8>, RenderError> {
+        json::document(&IndexDocument::of(index)).map_err(|error| RenderError::new(self, error))
+    }
 }
 
 #[derive(Serialize)]
 struct Document<'a> {
     schema: &'static str,
     image: Image<'a>,
+    /// What it was built upon, where that can be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base: Option<&'a Base>,
     distro: Option<&'a Distro>,
     layers: Vec<Step<'a>>,
     packages: Vec<Row<'a>>,
@@ -52,6 +62,51 @@ struct Document<'a> {
     gaps: &'a [Gap],
     /// Oddities that hide no package.
     warnings: &'a [Gap],
+}
+
+/// An index: its platforms, and the documents that tell what is in them.
+#[derive(Serialize)]
+struct IndexDocument<'a> {
+    schema: &'static str,
+    image: &'a ImageIdentity,
+    platforms: Vec<PlatformRow<'a>>,
+}
+
+#[derive(Serialize)]
+struct PlatformRow<'a> {
+    platform: &'a Platform,
+    /// Digest of the platform's manifest.
+    manifest: Option<&'a Digest>,
+    /// How many packages and gaps its document has.
+    packages: usize,
+    gaps: usize,
+    document: File<'a>,
+}
+
+#[derive(Serialize)]
+struct File<'a> {
+    name: &'a str,
+    digest: Digest,
+}
+
+impl<'a> IndexDocument<'a> {
+    fn of(index: &'a Index<'a>) -> Self {
+        let row = |listed: &'a Listed<'a>| {
+            let Subject { platform, inventory, .. } = listed.subject;
+            PlatformRow {
+                platform: &platform.platform,
+                manifest: platform.digest.as_ref(),
+                packages: inventory.packages.len(),
+                gaps: inventory.gaps.len(),
+                document: File { name: &listed.file, digest: Digest::sha256(&listed.document) },
+            }
+        };
+        Self {
+            schema: INDEX_SCHEMA,
+            image: index.image,
+            platforms: index.platforms.iter().map(row).collect(),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -121,6 +176,7 @@ impl<'a> Document<'a> {
                 platform: &subject.platform.platform,
                 manifest: subject.platform.digest.as_ref(),
             },
+            base: subject.base,
             distro: inventory.distro.as_ref(),
             layers: steps(subject.platform),
             packages: inventory.packages.iter().map(Row::of).collect(),

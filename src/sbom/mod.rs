@@ -15,8 +15,13 @@ mod text;
 
 use jiff::Timestamp;
 
+use crate::model::base::Base;
+use crate::model::digest::Digest;
 use crate::model::evidence::{ImageIdentity, PlatformEvidence};
 use crate::model::inventory::Inventory;
+use crate::model::location::Location;
+use crate::model::path::escape;
+use crate::model::purl::Purl;
 use crate::model::reference::Reference;
 
 /// What a document is about: one platform of one image.
@@ -30,6 +35,8 @@ pub struct Subject<'a> {
     pub platform: &'a PlatformEvidence,
     /// What is in it.
     pub inventory: &'a Inventory,
+    /// What it was built upon, where that can be told.
+    pub base: Option<&'a Base>,
     /// `SOURCE_DATE_EPOCH` or the evaluation time, where one was given. The clock is no such time: two
     /// runs would make two documents of one image.
     pub created: Option<Timestamp>,
@@ -42,6 +49,67 @@ impl Subject<'_> {
         let claimed = || self.platform.config.known()?.created.as_deref()?.parse().ok();
         let time = self.created.or_else(claimed)?.to_string();
         Some(time).filter(|text| !text.starts_with('-'))
+    }
+}
+
+/// What the document of an index is about: an image of several platforms, of which each has its own document.
+#[derive(Debug)]
+pub struct Index<'a> {
+    /// The image as it was asked for.
+    pub image: &'a ImageIdentity,
+    /// The reference that it stands for, where there is one.
+    pub reference: Option<&'a Reference>,
+    /// Its platforms, as the index lists them.
+    pub platforms: Vec<Listed<'a>>,
+}
+
+/// A platform of an index, with its document.
+#[derive(Debug)]
+pub struct Listed<'a> {
+    /// What the document is about.
+    pub subject: Subject<'a>,
+    /// Name of the document's file.
+    pub file: String,
+    /// The document, of the same format as the index's.
+    pub document: Vec<u8>,
+}
+
+impl Subject<'_> {
+    /// The image's purl, where it stands for a reference.
+    fn purl(&self) -> Option<Purl> {
+        let purl = oci_purl(self.reference?, self.image, self.platform.digest.as_ref());
+        Some(purl.with("arch", &self.platform.platform.architecture))
+    }
+}
+
+/// purl-spec, type `oci`: the last part of the repository is the name, the manifest's digest the version.
+/// A docker-archive has no manifest, and the digest of its config would be found in no registry.
+fn oci_purl(reference: &Reference, image: &ImageIdentity, digest: Option<&Digest>) -> Purl {
+    let repository = &reference.repository;
+    let name = repository.rsplit_once('/').map_or(repository.as_str(), |(_, name)| name);
+    let archive = matches!(image.reference.parse(), Ok(Location::DockerArchive { .. }));
+    let version = digest.map(ToString::to_string).filter(|_| !archive);
+    Purl::new("oci", None, name, version.as_deref())
+        .with("repository_url", &reference.name())
+        .with("tag", reference.tag.as_deref().unwrap_or_default())
+}
+
+/// Name of an image, escaped: without tag and digest.
+fn name(reference: Option<&Reference>, image: &ImageIdentity) -> String {
+    let name = reference.map_or_else(|| image.reference.clone(), Reference::name);
+    escape(name.as_bytes())
+}
+
+impl Index<'_> {
+    /// The image's purl, where it stands for a reference.
+    fn purl(&self) -> Option<Purl> {
+        Some(oci_purl(self.reference?, self.image, self.image.digest.as_ref()))
+    }
+
+    /// When the last of the platforms was made.
+    fn timestamp(&self) -> Option<String> {
+        let times = self.platforms.iter().filter_map(|listed| listed.subject.timestamp());
+        times.max_by_key(|time| time.parse::<Timestamp>().ok())
     }
 }
 
@@ -62,6 +130,12 @@ pub trait Format: Sync {
     /// [`RenderError`] where the format's writer refuses what it is given, which is a bug here: a gap in
     /// the inventory stands inside the document and is no error.
     fn render(&self, subject: &Subject<'_>) -> Result<Vec<u8>, RenderError>;
+
+    /// The document of an index: its platforms, and where what is in them stands. It has no packages.
+    ///
+    /// # Errors
+    /// As [`Self::render`].
+    fn render_index(&self, index: &Index<'_>) -> Result<Vec<u8>, RenderError>;
 }
 
 /// Every kind of document that this version writes; the first is the default.

@@ -1,5 +1,7 @@
 //! SPDX 2.3 JSON (spdx.github.io/spdx-spec/v2.3). The tests hold it against the SPDX project's own library.
 
+mod index;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -10,12 +12,11 @@ use crate::model::digest::Digest;
 use crate::model::inventory::Package;
 use crate::model::layer::{Distro, Scope};
 use crate::model::path::escape;
-use crate::model::reference::Reference;
+use crate::model::purl::Purl;
 
-use super::cyclonedx::oci_purl;
 use super::facts::Facts;
 use super::license;
-use super::{Format, RenderError, Subject, json as text};
+use super::{Format, Index, RenderError, Subject, json as text, name};
 
 /// SPDX 2.3 JSON: the image, the packages that it contains, and what needs what.
 ///
@@ -45,13 +46,19 @@ impl Format for Spdx {
     }
 
     fn render(&self, subject: &Subject<'_>) -> Result<Vec<u8>, RenderError> {
-        let refused = |error| RenderError::new(self, error);
-        let mut document = document(subject).map_err(refused)?;
-        let content = serde_json::to_vec(&document).map_err(refused)?;
-        let id = Uuid::new_v5(&NAMESPACE, &content);
-        document.document_namespace = format!("https://portcullis.dev/spdx/{id}");
-        text::document(&document).map_err(refused)
+        document(subject).and_then(write).map_err(|error| RenderError::new(self, error))
     }
+
+    fn render_index(&self, index: &Index<'_>) -> Result<Vec<u8>, RenderError> {
+        index::document(index).and_then(write).map_err(|error| RenderError::new(self, error))
+    }
+}
+
+/// A document under a namespace that is made of its content.
+fn write(mut document: Document) -> Result<Vec<u8>, serde_json::Error> {
+    let id = Uuid::new_v5(&NAMESPACE, &serde_json::to_vec(&document)?);
+    document.document_namespace = format!("https://portcullis.dev/spdx/{id}");
+    text::document(&document)
 }
 
 #[derive(Serialize)]
@@ -64,6 +71,8 @@ struct Document {
     name: String,
     document_namespace: String,
     creation_info: Value,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    external_document_refs: Vec<Value>,
     document_describes: [&'static str; 1],
     packages: Vec<Described>,
     relationships: Vec<Relationship>,
@@ -107,48 +116,71 @@ const IMAGE: &str = "SPDXRef-Image";
 const SYSTEM: &str = "SPDXRef-OperatingSystem";
 
 fn document(subject: &Subject<'_>) -> Result<Document, serde_json::Error> {
-    let created = subject.timestamp().unwrap_or_else(|| NO_TIME.to_owned());
-    // The format knows whole seconds only.
-    let created = match created.split_once('.') {
-        Some((seconds, _)) => format!("{seconds}Z"),
-        None => created,
-    };
-    let tool = format!("Tool: portcullis-{}", env!("CARGO_PKG_VERSION"));
-    let annotate = |facts: Facts| -> Vec<Value> {
+    let maker = Maker::new(subject.timestamp());
+    let inventory = subject.inventory;
+    let mut licenses = Licenses::default();
+    let mut packages = vec![image(subject, IMAGE, maker.notes(Facts::of_image(subject)?))];
+    packages.extend(inventory.distro.as_ref().map(|distro| Described {
+        annotations: maker.notes(Facts::of_distro(distro, true)),
+        ..system(distro)
+    }));
+    let ids: Vec<String> = inventory.packages.iter().enumerate().map(id).collect();
+    for (package, id) in inventory.packages.iter().zip(&ids) {
+        packages.push(described(package, id, &mut licenses, maker.notes(Facts::of_package(package))));
+    }
+    let name = escape(subject.image.reference.as_bytes());
+    let name = format!("{name} {}", escape(subject.platform.platform.to_string().as_bytes()));
+    Ok(Document {
+        packages,
+        relationships: relationships(subject, &ids),
+        has_extracted_licensing_infos: licenses.extracted(),
+        ..maker.document(name)
+    })
+}
+
+/// What made a document, and when.
+struct Maker {
+    tool: String,
+    created: String,
+}
+
+impl Maker {
+    fn new(timestamp: Option<String>) -> Self {
+        let created = timestamp.unwrap_or_else(|| NO_TIME.to_owned());
+        // The format knows whole seconds only.
+        let created = match created.split_once('.') {
+            Some((seconds, _)) => format!("{seconds}Z"),
+            None => created,
+        };
+        Self { tool: format!("Tool: portcullis-{}", env!("CARGO_PKG_VERSION")), created }
+    }
+
+    fn notes(&self, facts: Facts) -> Vec<Value> {
         let note = |(name, value)| {
             json!({
-                "annotationDate": created, "annotationType": "OTHER", "annotator": tool,
+                "annotationDate": self.created, "annotationType": "OTHER", "annotator": self.tool,
                 "comment": format!("{name}={value}"),
             })
         };
         facts.into_iter().map(note).collect()
-    };
-    let inventory = subject.inventory;
-    let mut licenses = Licenses::default();
-    let mut packages = vec![image(subject, annotate(Facts::of_image(subject)?))];
-    packages.extend(
-        inventory.distro.as_ref().map(|distro| Described {
-            annotations: annotate(Facts::of_distro(distro, true)),
-            ..system(distro)
-        }),
-    );
-    let ids: Vec<String> = inventory.packages.iter().enumerate().map(id).collect();
-    for (package, id) in inventory.packages.iter().zip(&ids) {
-        packages.push(described(package, id, &mut licenses, annotate(Facts::of_package(package))));
     }
-    let name = escape(subject.image.reference.as_bytes());
-    Ok(Document {
-        spdx_version: "SPDX-2.3",
-        data_license: "CC0-1.0",
-        id: DOCUMENT,
-        name: format!("{name} {}", escape(subject.platform.platform.to_string().as_bytes())),
-        document_namespace: String::new(),
-        creation_info: json!({"created": created, "creators": [tool]}),
-        document_describes: [IMAGE],
-        packages,
-        relationships: relationships(subject, &ids),
-        has_extracted_licensing_infos: licenses.extracted(),
-    })
+
+    /// A document about an image, with nothing in it yet.
+    fn document(&self, name: String) -> Document {
+        Document {
+            spdx_version: "SPDX-2.3",
+            data_license: "CC0-1.0",
+            id: DOCUMENT,
+            name,
+            document_namespace: String::new(),
+            creation_info: json!({"created": self.created, "creators": [self.tool]}),
+            external_document_refs: Vec::new(),
+            document_describes: [IMAGE],
+            packages: Vec::new(),
+            relationships: Vec::new(),
+            has_extracted_licensing_infos: Vec::new(),
+        }
+    }
 }
 
 /// Letters, digits, dots and hyphens are all that an identifier may have. The number keeps two packages
@@ -161,11 +193,6 @@ fn id((index, package): (usize, &Package)) -> String {
 }
 
 fn relationships(subject: &Subject<'_>, ids: &[String]) -> Vec<Relationship> {
-    let relation = |from: &str, kind, to: &str| Relationship {
-        spdx_element_id: from.to_owned(),
-        relationship_type: kind,
-        related_spdx_element: to.to_owned(),
-    };
     let mut relations = vec![relation(DOCUMENT, "DESCRIBES", IMAGE)];
     relations.extend(subject.inventory.distro.as_ref().map(|_| relation(IMAGE, "CONTAINS", SYSTEM)));
     for (package, id) in subject.inventory.packages.iter().zip(ids) {
@@ -186,6 +213,14 @@ fn relationships(subject: &Subject<'_>, ids: &[String]) -> Vec<Relationship> {
     relations
 }
 
+fn relation(from: &str, kind: &'static str, to: &str) -> Relationship {
+    Relationship {
+        spdx_element_id: from.to_owned(),
+        relationship_type: kind,
+        related_spdx_element: to.to_owned(),
+    }
+}
+
 fn plain(id: &str, name: String, version: Option<String>, purpose: Option<&'static str>) -> Described {
     Described {
         id: id.to_owned(),
@@ -203,22 +238,25 @@ fn plain(id: &str, name: String, version: Option<String>, purpose: Option<&'stat
     }
 }
 
-fn image(subject: &Subject<'_>, annotations: Vec<Value>) -> Described {
-    let name = subject.reference.map_or_else(|| subject.image.reference.clone(), Reference::name);
-    let purl = subject.reference.map(|reference| oci_purl(reference, subject));
+/// One platform's image.
+fn image(subject: &Subject<'_>, id: &str, annotations: Vec<Value>) -> Described {
+    let name = name(subject.reference, subject.image);
+    container(id, name, subject.platform.digest.as_ref(), subject.purl(), annotations)
+}
+
+/// An image, or an index.
+fn container(
+    id: &str,
+    name: String,
+    digest: Option<&Digest>,
+    purl: Option<Purl>,
+    annotations: Vec<Value>,
+) -> Described {
+    let purl = purl.filter(|purl| purl.check().is_ok());
     Described {
-        external_refs: purl
-            .filter(|purl| purl.check().is_ok())
-            .map(|purl| external("purl", &purl.to_string()))
-            .into_iter()
-            .collect(),
+        external_refs: purl.iter().map(|purl| external("purl", &purl.to_string())).collect(),
         annotations,
-        ..plain(
-            IMAGE,
-            escape(name.as_bytes()),
-            subject.platform.digest.as_ref().map(ToString::to_string),
-            Some("CONTAINER"),
-        )
+        ..plain(id, name, digest.map(ToString::to_string), Some("CONTAINER"))
     }
 }
 

@@ -2,12 +2,16 @@
 
 use std::fmt::Write as _;
 
+use crate::model::base::{Base, By};
+use crate::model::digest::Digest;
+use crate::model::evidence::ImageIdentity;
 use crate::model::fault::Gap;
 use crate::model::inventory::{Inventory, Package, Removed};
 use crate::model::layer::Distro;
 use crate::model::path::escape;
+use crate::model::reference::Reference;
 
-use super::{Format, RenderError, Subject, license};
+use super::{Format, Index, Listed, RenderError, Subject, license};
 
 /// The inventory as a table: safe to print, and no wider than its columns' limits, whatever stands in
 /// the image. What is cut ends in `…`; the other formats have it whole.
@@ -43,6 +47,23 @@ impl Format for Table {
         write_report(&mut out, subject).map_err(|error| RenderError::new(self, error))?;
         Ok(out.into_bytes())
     }
+
+    fn render_index(&self, index: &Index<'_>) -> Result<Vec<u8>, RenderError> {
+        let mut out = String::new();
+        write_index(&mut out, index).map_err(|error| RenderError::new(self, error))?;
+        Ok(out.into_bytes())
+    }
+}
+
+fn write_index(out: &mut String, index: &Index<'_>) -> std::fmt::Result {
+    write_identity(out, index.image, index.reference, index.image.digest.as_ref())?;
+    for Listed { subject, file, document: _ } in &index.platforms {
+        let Inventory { packages, gaps, .. } = subject.inventory;
+        let platform = cell(&subject.platform.platform.to_string(), LINE);
+        let (packages, gaps) = (count(packages.len(), "package"), count(gaps.len(), "gap"));
+        writeln!(out, "platform  {platform}: {packages} and {gaps}, in {}", cell(file, LINE))?;
+    }
+    Ok(())
 }
 
 fn write_report(out: &mut String, subject: &Subject<'_>) -> std::fmt::Result {
@@ -61,17 +82,39 @@ fn write_report(out: &mut String, subject: &Subject<'_>) -> std::fmt::Result {
 
 fn write_head(out: &mut String, subject: &Subject<'_>) -> std::fmt::Result {
     let Inventory { distro, packages, gaps, .. } = subject.inventory;
-    let name = subject.reference.map_or_else(|| subject.image.reference.clone(), ToString::to_string);
     let known = match gaps.len() {
         0 => String::new(),
         gaps => format!(", and {}: see below", count(gaps, "gap")),
     };
-    writeln!(out, "image     {}", cell(&name, LINE))?;
-    let digest = subject.platform.digest.as_ref().map_or("not known".to_owned(), ToString::to_string);
-    writeln!(out, "digest    {digest}")?;
+    write_identity(out, subject.image, subject.reference, subject.platform.digest.as_ref())?;
     writeln!(out, "platform  {}", cell(&subject.platform.platform.to_string(), LINE))?;
     writeln!(out, "distro    {}", distro.as_ref().map_or_else(|| "none found".to_owned(), title))?;
+    if let Some(base) = subject.base.and_then(foundation) {
+        writeln!(out, "base      {base}")?;
+    }
     writeln!(out, "packages  {}{known}", packages.len())
+}
+
+fn write_identity(
+    out: &mut String,
+    image: &ImageIdentity,
+    reference: Option<&Reference>,
+    digest: Option<&Digest>,
+) -> std::fmt::Result {
+    let name = reference.map_or_else(|| image.reference.clone(), ToString::to_string);
+    writeln!(out, "image     {}", cell(&name, LINE))?;
+    writeln!(out, "digest    {}", digest.map_or("not known".to_owned(), ToString::to_string))
+}
+
+/// The base image, and how that was told. What the os-release says stands in a line of its own.
+fn foundation(base: &Base) -> Option<String> {
+    let name = cell(&base.name, LINE);
+    match (base.by, base.layers) {
+        (By::DiffIds, Some(layers)) => Some(format!("{name}, {} of it", count(layers, "layer"))),
+        (By::DiffIds, None) => Some(name),
+        (By::Annotation, _) => Some(format!("{name}, as the image claims")),
+        (By::OsRelease, _) => None,
+    }
 }
 
 fn title(distro: &Distro) -> String {

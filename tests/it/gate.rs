@@ -300,7 +300,10 @@ fn an_sbom_is_of_one_platform() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort();
-    assert_eq!(names, ["linux-amd64.inventory.json", "linux-arm64-v8.inventory.json"]);
+    assert_eq!(
+        names,
+        ["index.inventory.json", "linux-amd64.inventory.json", "linux-arm64-v8.inventory.json"]
+    );
     run(&["sbom", DEMO, "--platform", "all"]).ended(2);
     refused(&["sbom", DEMO, "--platform", "linux/s390x"], 2, &["linux/amd64", "linux/arm64/v8"]);
     let document = run(&["sbom", DEMO, "--platform", "linux/arm64"]).ended(0).json();

@@ -26,6 +26,7 @@ mod registry;
 mod relations;
 mod remote;
 mod sbom;
+mod sbom_index;
 mod sim;
 mod support;
 mod tree;

@@ -50,7 +50,8 @@ fn kept(inventory: &Inventory) -> Inventory {
 fn read_back(evidence: &Evidence, platform: &PlatformEvidence, format: &str) -> read::Document {
     let inventory = platform.inventory.known().unwrap();
     let reference = evidence.reference.known();
-    let subject = Subject { image: &evidence.image, reference, platform, inventory, created: None };
+    let subject =
+        Subject { image: &evidence.image, reference, platform, inventory, base: None, created: None };
     let bytes = sbom::format(format).unwrap().render(&subject).unwrap();
     read::read(&bytes, &"bom.json".into()).unwrap()
 }

@@ -44,7 +44,8 @@ fn render(
     (platform, inventory): (&PlatformEvidence, &Inventory),
 ) -> Vec<u8> {
     let reference = evidence.reference.known();
-    let subject = Subject { image: &evidence.image, reference, platform, inventory, created: None };
+    let subject =
+        Subject { image: &evidence.image, reference, platform, inventory, base: None, created: None };
     sbom::format(format).unwrap().render(&subject).unwrap()
 }
 
@@ -103,7 +104,7 @@ fn text<'v>(component: &'v Value, property: &str) -> Option<&'v str> {
 }
 
 /// Runs the validator of a format over documents; what it says, and whether it is content.
-fn validate(format: &str, documents: &BTreeMap<String, Vec<u8>>) -> Option<(String, bool)> {
+pub(crate) fn validate(format: &str, documents: &BTreeMap<String, Vec<u8>>) -> Option<(String, bool)> {
     let python = python()?;
     let directory = tempfile::tempdir().unwrap();
     let mut command = Command::new(python);

@@ -167,6 +167,7 @@ mod tests {
             also: Vec::new(),
             digest: None,
             by,
+            layers: None,
             created: None,
             eol: eol.map(|date| date.parse().unwrap()),
             rolling: false,

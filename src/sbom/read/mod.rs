@@ -5,7 +5,7 @@
 //! another tool the whole has a gap, since nobody can tell what that tool did not look at; a package without
 //! the facts that advisories are asked by has a doubt, and matching leaves it undetermined.
 //!
-//! What is lost even of our own documents: the build step of each layer, and in SPDX the borders between several
+//! What is lost even of our own documents: the base, the build step of each layer, and in SPDX the borders between several
 //! licences of one package.
 
 mod cyclonedx;
@@ -106,6 +106,11 @@ pub fn read(bytes: &[u8], name: &ImagePath) -> Result<Document, ReadError> {
             return Err(ReadError::Format(message.to_owned()));
         }
     };
+    // Attack: a document without packages, for an image that has some.
+    if raw.image.as_ref().is_some_and(|image| image.fact("portcullis:platforms").is_some()) {
+        let message = "it is about an index, and its packages stand in the documents of its platforms";
+        return Err(ReadError::Format(message.to_owned()));
+    }
     Ok(Reading { name, raw, gaps: Vec::new(), distro: None }.document())
 }
 
