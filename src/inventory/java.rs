@@ -5,7 +5,7 @@
 //! `jmods` and `modules` are no archives of an application and are not read.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::model::layer::{Facts, FoundPackage};
 use crate::model::path::{ImagePath, escape};
@@ -36,6 +36,9 @@ const MAX_PROPERTIES: u64 = 1 << 20;
 
 /// The largest `pom.xml` and manifest: 16 MiB. The manifest of a signed archive has a digest a file.
 const MAX_TEXT: u64 = 16 << 20;
+
+/// Artifacts that are looked at below `META-INF/native-image`: an archive with all its libraries has a dozen.
+const MAX_NATIVE: usize = 1_000;
 
 /// The longest name or version.
 const WORD: usize = 256;
@@ -91,6 +94,8 @@ struct Claimed<'e, 'a> {
     poms: Vec<&'e Entry<'a>>,
     manifests: Vec<&'e Entry<'a>>,
     nested: Vec<&'e Entry<'a>>,
+    /// Group and artifact by the directories below `META-INF/native-image`.
+    native: BTreeSet<(String, String)>,
     has_class: bool,
 }
 
@@ -189,17 +194,20 @@ impl Walk {
         place: &Place,
     ) {
         let name = guess::Name::of(place.path.file_name());
-        for (coordinates, pom) in &identity.certain {
-            self.add(place, coordinates, pom);
+        let own = identity.certain.iter().position(|(coordinates, _)| name.fits(coordinates));
+        // A project inherits its licence from a parent that is not here; the manifest has it.
+        let silent = |at: &usize| identity.certain.get(*at).is_some_and(|(_, pom)| pom.licenses.is_empty());
+        let manifest = match own {
+            Some(at) if !silent(&at) => manifest::Manifest::default(),
+            Some(_) | None => self.manifest(archive, claimed, place),
+        };
+        for (at, (coordinates, pom)) in identity.certain.iter().enumerate() {
+            let inherited = own == Some(at) && silent(&at);
+            let licenses = if inherited { manifest.licenses() } else { pom.licenses.clone() };
+            self.add(place, coordinates, pom, licenses);
         }
-        if identity.certain.iter().any(|(coordinates, _)| name.fits(coordinates)) {
+        if own.is_some() {
             return self.blame_vague(place, &identity.vague);
-        }
-        let mut manifest = manifest::Manifest::default();
-        for entry in &claimed.manifests {
-            if let Some(text) = self.read(archive, entry, MAX_TEXT, place) {
-                manifest = manifest::Manifest::parse(&text);
-            }
         }
         // The records of libraries merged into this one do not say what it is itself.
         let version = guess::version(&name, &manifest);
@@ -211,9 +219,10 @@ impl Walk {
             vague => (None, vague),
         };
         self.blame_vague(place, rest);
-        match guess::package(&name, &manifest, record) {
+        match guess::package(&name, &manifest, record, &claimed.native) {
             Some(mut package) => {
                 package.location = Some(place.path.clone());
+                package.licenses = manifest.licenses();
                 self.found(place, package);
             }
             // What only wraps other archives is said by them.
@@ -224,12 +233,27 @@ impl Walk {
         }
     }
 
-    fn add(&mut self, place: &Place, coordinates: &Coordinates, pom: &pom::Pom) {
+    fn manifest(
+        &mut self,
+        archive: &Archive<'_>,
+        claimed: &Claimed<'_, '_>,
+        place: &Place,
+    ) -> manifest::Manifest {
+        let mut manifest = manifest::Manifest::default();
+        for entry in &claimed.manifests {
+            if let Some(text) = self.read(archive, entry, MAX_TEXT, place) {
+                manifest = manifest::Manifest::parse(&text);
+            }
+        }
+        manifest
+    }
+
+    fn add(&mut self, place: &Place, coordinates: &Coordinates, pom: &pom::Pom, licenses: Vec<String>) {
         let package = FoundPackage {
             kind: "maven",
             name: format!("{}:{}", coordinates.group, coordinates.artifact),
             version: coordinates.version.clone(),
-            licenses: pom.licenses.clone(),
+            licenses,
             requires: pom.requires(coordinates),
             location: Some(place.path.clone()),
             ..FoundPackage::default()
@@ -281,6 +305,10 @@ impl<'e, 'a> Claimed<'e, 'a> {
         let name = path.rsplit(|b| *b == b'/').next().unwrap_or_default();
         // `JarFile` takes the manifest in any case.
         let is = |wanted: &str| name.eq_ignore_ascii_case(wanted.as_bytes());
+        // Attack: a hundred thousand of them, which would be looked through for nothing.
+        if let Some(named) = native(&path).filter(|_| self.native.len() < MAX_NATIVE) {
+            self.native.insert(named);
+        }
         if name.ends_with(b".class") {
             self.has_class = true;
         } else if is("pom.properties") && is_maven(&path) {
@@ -293,6 +321,17 @@ impl<'e, 'a> Claimed<'e, 'a> {
             self.nested.push(entry);
         }
     }
+}
+
+/// `META-INF/native-image/GROUP/ARTIFACT/…` (GraalVM Native Image, "Build Configuration"): who built the archive
+/// for it named itself.
+fn native(path: &[u8]) -> Option<(String, String)> {
+    let rest = path.strip_prefix(b"META-INF/native-image/")?;
+    let mut parts = rest.split(|b| *b == b'/').map(|part| str::from_utf8(part).ok());
+    let (group, artifact) = (parts.next()??, parts.next()??);
+    // What lies right there is a file of no artifact.
+    parts.next()?;
+    (is_coordinate(group) && is_coordinate(artifact)).then(|| (group.to_owned(), artifact.to_owned()))
 }
 
 /// Whether it lies below a `META-INF/maven`, be it that of the classes in a war.

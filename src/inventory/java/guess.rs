@@ -1,5 +1,7 @@
 //! What an archive is that has no record of Maven's: a guess from its manifest and its file's name.
 
+use std::collections::BTreeSet;
+
 use crate::model::layer::FoundPackage;
 
 use super::manifest::Manifest;
@@ -119,11 +121,13 @@ fn version_at(stem: &str) -> Option<usize> {
 }
 
 /// The package that an archive seems to be. `record` is the directory of the one record of Maven's in it
-/// that states no coordinates. None where nothing gives it a name and a version.
+/// that states no coordinates, `native` what it calls itself where it was built for GraalVM's native images. None where
+/// nothing gives it a name and a version.
 pub(super) fn package(
     name: &Name,
     manifest: &Manifest,
     record: Option<&(String, String, String)>,
+    native: &BTreeSet<(String, String)>,
 ) -> Option<FoundPackage> {
     let version = version(name, manifest)?;
     let record = record.filter(|(group, artifact, _)| is_coordinate(group) && is_coordinate(artifact));
@@ -131,7 +135,8 @@ pub(super) fn package(
         Some((group, artifact, _)) => format!("{group}:{artifact}"),
         None => {
             let artifact = artifact(name, manifest)?;
-            match group(manifest, &artifact) {
+            let built = native.iter().find(|(_, of)| *of == artifact).map(|(group, _)| group.clone());
+            match built.or_else(|| group(manifest, &artifact)) {
                 Some(group) => format!("{group}:{artifact}"),
                 None => artifact,
             }
@@ -230,7 +235,7 @@ mod tests {
     }
 
     fn guess(file: &str, manifest: &str) -> Option<(String, String)> {
-        package(&Name::of(file.as_bytes()), &Manifest::parse(manifest.as_bytes()), None)
+        package(&Name::of(file.as_bytes()), &Manifest::parse(manifest.as_bytes()), None, &BTreeSet::new())
             .inspect(|package| assert!(package.guessed))
             .map(|package| (package.name, package.version))
     }

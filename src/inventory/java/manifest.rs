@@ -33,7 +33,30 @@ impl Manifest {
         let mut all = self.0.iter().rev().filter(|(known, _)| known.eq_ignore_ascii_case(name));
         all.next().map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
+
+    /// The licences of an OSGi bundle (OSGi Core, "Bundle-License"): names or addresses, without attributes.
+    pub(super) fn licenses(&self) -> Vec<String> {
+        let stated = self.get("Bundle-License").unwrap_or_default();
+        let mut quoted = false;
+        let clauses = stated.split(|c| {
+            quoted ^= c == '"';
+            c == ',' && !quoted
+        });
+        let names =
+            clauses.filter_map(|clause| clause.split(';').next()).map(|name| name.trim().trim_matches('"'));
+        let is_name = |name: &&str| {
+            !name.is_empty()
+                && name.len() <= MAX_LICENSE
+                && *name != "<<EXTERNAL>>"
+                && !name.contains(char::is_control)
+        };
+        names.filter(is_name).take(MAX_LICENSES).map(str::to_owned).collect()
+    }
 }
+
+/// Bytes of a licence's name, and licences of a bundle.
+const MAX_LICENSE: usize = 200;
+const MAX_LICENSES: usize = 20;
 
 #[cfg(test)]
 mod tests {
@@ -51,6 +74,21 @@ mod tests {
         assert_eq!(manifest.get("Name-\u{e4}"), Some("1"));
         assert_eq!(manifest.get("Twice"), Some("2"));
         assert_eq!((manifest.get("Empty"), manifest.get("no attribute")), (None, None));
+    }
+
+    #[test]
+    fn the_licences_of_a_bundle_have_no_attributes() {
+        let of = |text: &str| Manifest::parse(format!("Bundle-License: {text}\n").as_bytes()).licenses();
+        assert_eq!(
+            of("https://www.apache.org/licenses/LICENSE-2.0.txt"),
+            ["https://www.apache.org/licenses/LICENSE-2.0.txt"]
+        );
+        assert_eq!(
+            of("Apache-2.0;link=\"https://a.example/?a,b\";description=x, \"MIT\" ,"),
+            ["Apache-2.0", "MIT"]
+        );
+        assert_eq!(of("<<EXTERNAL>>"), [""; 0]);
+        assert_eq!(of(&"a,".repeat(100)).len(), MAX_LICENSES);
     }
 
     proptest! {

@@ -75,6 +75,41 @@ fn a_jar_whose_only_records_are_of_others_is_guessed_besides() {
 }
 
 #[test]
+fn the_group_stands_where_graalvm_is_told_of_the_archive() {
+    let name = |file: &str, member: &str| {
+        let bytes = zip(&[(member, ""), CLASS]);
+        parse(file, &bytes).packages.pop().unwrap().name
+    };
+    let member = "META-INF/native-image/org.acme.embed/embed-core/native-image.properties";
+    assert_eq!(name("embed-core-9.0.63.jar", member), "org.acme.embed:embed-core");
+    // That of a library that was merged into it, a file of no artifact, and a name that is none.
+    assert_eq!(name("app-1.jar", member), "app");
+    assert_eq!(name("reflect-1.jar", "META-INF/native-image/org.acme/reflect-1.jar"), "reflect");
+    assert_eq!(name("a-1.jar", "META-INF/native-image/o r g/a/x"), "a");
+}
+
+#[test]
+fn a_bundle_says_the_licence_that_its_project_inherits() {
+    let (path, text) = record("a");
+    let manifest = "Bundle-License: Apache-2.0;link=x\n";
+    let pom = |licenses: &str| {
+        format!(
+            "<project><groupId>org.acme</groupId><artifactId>a</artifactId><version>1.0</version>{licenses}</project>"
+        )
+    };
+    let licenses = |stated: &str| {
+        let (at, pom) = (path.replace(".properties", ".xml"), pom(stated));
+        let bytes = zip(&[(&path, &text), (&at, &pom), ("META-INF/MANIFEST.MF", manifest)]);
+        parse("a-1.0.jar", &bytes).packages.pop().unwrap().licenses
+    };
+    assert_eq!(licenses(""), ["Apache-2.0"]);
+    assert_eq!(licenses("<licenses><license><name>MIT</name></license></licenses>"), ["MIT"]);
+    let merged = parse("other-2.jar", &zip(&[(&path, &text), ("META-INF/MANIFEST.MF", manifest)]));
+    let of: Vec<_> = merged.packages.iter().map(|p| (p.name.as_str(), p.licenses.len())).collect();
+    assert_eq!(of, [("org.acme:a", 0), ("other", 1)]);
+}
+
+#[test]
 fn a_record_that_states_nothing_is_a_guess_or_a_gap() {
     let bytes = |records: &[&str]| {
         let members: Vec<_> = records
