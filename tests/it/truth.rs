@@ -71,12 +71,18 @@ fn expected(image: &Value, kinds: &[&str]) -> Count {
     count
 }
 
+/// Truth knows no group of an archive without Maven's record, where we may have found one elsewhere.
+fn name(package: &Package) -> String {
+    let artifact = package.name.split_once(':').filter(|_| package.guessed && package.kind == "maven");
+    artifact.map_or(&*package.name, |(_, artifact)| artifact).to_owned()
+}
+
 /// What is listed. What is marked, as carried inside another, as the image's own program, or as a program in
 /// a file of an operating system package, may be more than the truth has.
 fn found(inventory: &Inventory, expected: &Count) -> Count {
     let key = |package: &Package| {
         let layer = package.layer.index.unwrap() as u64;
-        (package.kind.to_owned(), package.name.clone(), package.version.clone(), layer)
+        (package.kind.to_owned(), name(package), package.version.clone(), layer)
     };
     let is_marked = |package: &&Package| {
         let named_twice = package.kind == "generic" && package.owned_by.is_some();
@@ -106,7 +112,7 @@ fn uncertain(image: &Value) -> BTreeSet<String> {
 
 fn guesses(inventory: &Inventory) -> BTreeSet<String> {
     let packages = inventory.packages.iter().filter(|package| package.guessed && package.kind == "maven");
-    packages.map(|package| package.name.clone()).collect()
+    packages.map(name).collect()
 }
 
 /// Name, version, and the layers that brought it and took it away.
