@@ -17,6 +17,7 @@ use super::databases::Databases;
 use super::filesystem::{Content, Event, FileSystem, Node};
 use super::license;
 use super::links::{self, Sighting};
+use super::npm_root;
 use super::purls;
 use super::{CATALOGERS, Reads};
 use relations::Stated;
@@ -138,7 +139,13 @@ impl<'a> Merged<'a> {
                 });
             }
         }
+        states.retain(|state| state.cataloger != npm_root::ID || self.is_project(state.path));
         states
+    }
+
+    /// Whether packages are installed beside a `package.json`: else it is anything, such as a test's.
+    fn is_project(&self, path: &ImagePath) -> bool {
+        matches!(self.files.resolve(&npm_root::installed(path)), Some((_, Node::Directory)))
     }
 
     /// os-release(5): `/etc/os-release` takes precedence. Either may be a link, and in another layer

@@ -24,6 +24,7 @@ mod links;
 mod luarocks;
 mod nix;
 mod npm;
+mod npm_root;
 mod nuget;
 mod numbers;
 mod observe;
@@ -123,6 +124,7 @@ pub static CATALOGERS: &[&dyn Cataloger] = &[
     &dpkg::Dpkg,
     &pypi::Pypi,
     &npm::Npm,
+    &npm_root::NpmRoot,
     &rpm::Rpm,
     &java::Java,
     &egg::Egg,

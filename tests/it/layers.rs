@@ -86,6 +86,18 @@ fn a_database_that_moves_keeps_its_packages_layer() {
 }
 
 #[test]
+fn a_project_is_the_application_where_its_packages_are_installed() {
+    let project = |name: &str| npm(layer(name), "srv/web/package.json", "web", "1.4.2");
+    let alone = project("0");
+    assert_eq!(listed(image("linux/amd64").layer(alone)), [""; 0]);
+    let installed = npm(layer("1"), "srv/web/node_modules/a/package.json", "a", "1");
+    let inventory = inventory(image("linux/amd64").layer(project("0")).layer(installed));
+    let packages: Vec<_> = inventory.packages.iter().map(|p| (p.name.as_str(), p.application)).collect();
+    assert_eq!(packages, [("a", false), ("web", true)]);
+    assert_eq!(inventory.packages[1].layer.index, Some(0));
+}
+
+#[test]
 fn a_package_under_a_linked_directory_is_found_once() {
     let store = npm(layer("0"), "opt/nm/a/package.json", "a", "1");
     let link =
