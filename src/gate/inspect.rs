@@ -24,6 +24,7 @@ use crate::model::location::Location;
 use crate::model::platform::Platform;
 use crate::registry::{self, Registry};
 
+use super::digesting;
 use super::document;
 use super::source::{Blob, Lie, Source, Unopened};
 use super::stopwatch::{Stopwatch, Took};
@@ -346,7 +347,7 @@ impl Reading<'_> {
             Some(watch) => watch,
             None => &Unwatched,
         };
-        let read = catalog_layer_watched(open, layer, &at, self.limits, watch);
+        let read = catalog_layer_watched(open, layer, &at, self.limits, digesting::apart, watch);
         let (inventory, verified) = read.map_err(|fault| lie.borrow().explain(fault))?;
         Ok((Arc::new(inventory), verified))
     }

@@ -5,6 +5,7 @@ mod bases;
 mod cause;
 mod check;
 mod copy;
+mod digesting;
 mod document;
 mod hanging;
 mod inspect;

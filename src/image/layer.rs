@@ -35,18 +35,64 @@ pub struct Verified {
     pub members: u64,
 }
 
+/// Takes the digest of a stream that goes by.
+pub trait Digesting {
+    /// Adds the next bytes.
+    fn update(&mut self, bytes: &[u8]);
+
+    /// The digest of all bytes.
+    ///
+    /// # Errors
+    /// Where it was not taken: then nothing is verified.
+    fn finish(self: Box<Self>) -> io::Result<Digest>;
+}
+
+impl Digesting for Hasher {
+    fn update(&mut self, bytes: &[u8]) {
+        Self::update(self, bytes);
+    }
+
+    fn finish(self: Box<Self>) -> io::Result<Digest> {
+        Ok(Self::finish(*self))
+    }
+}
+
+/// Who takes digests: whoever has threads may take them on another.
+pub type Digester = fn(Algorithm) -> Box<dyn Digesting>;
+
+/// Takes digests at once.
+#[must_use]
+pub fn at_once(algorithm: Algorithm) -> Box<dyn Digesting> {
+    Box::new(Hasher::new(algorithm))
+}
+
 /// Reads a layer once, calling `visit` for every entry, and verifies size, digest and diff ID. `at`
 /// names the layer in faults.
 ///
 /// # Errors
-/// A [`Fault`]: a lie where the bytes contradict size, digest, diff ID or the grammar of their
-/// compression or archive; unreadable where the reader failed or a limit was reached. Whatever `visit`
-/// collected must then be thrown away.
+/// As [`read_digested`].
 pub fn read<R: Read>(
     reader: R,
     layer: &LayerBlob,
     at: &str,
     limits: &Limits,
+    visit: impl FnMut(&Header, &mut dyn Read) -> Result<(), tar::Error>,
+) -> Result<Verified, Fault> {
+    read_digested(reader, layer, at, limits, at_once, visit)
+}
+
+/// The same; the digests are taken by `digester`.
+///
+/// # Errors
+/// A [`Fault`]: a lie where the bytes contradict size, digest, diff ID or the grammar of their
+/// compression or archive; unreadable where the reader failed or a limit was reached. Whatever `visit`
+/// collected must then be thrown away.
+pub fn read_digested<R: Read>(
+    reader: R,
+    layer: &LayerBlob,
+    at: &str,
+    limits: &Limits,
+    digester: Digester,
     mut visit: impl FnMut(&Header, &mut dyn Read) -> Result<(), tar::Error>,
 ) -> Result<Verified, Fault> {
     let (algorithm, size) = match &layer.blob {
@@ -54,12 +100,13 @@ pub fn read<R: Read>(
         BlobName::Member(_) => (Algorithm::Sha256, None),
     };
     let compressed = Cell::new(0);
-    let mut blob = Blob { reader, hasher: Hasher::new(algorithm), read: &compressed, size };
-    let walked = walk(&mut blob, layer, &compressed, limits, &mut visit);
+    let mut blob = Blob { reader, hasher: digester(algorithm), read: &compressed, size };
+    let walked = walk(&mut blob, layer, &compressed, limits, digester, &mut visit);
     // The rest counts for the digest even where the walk failed: a wrong digest explains a broken
     // stream, and is the graver fact.
     let drained = io::copy(&mut blob, &mut io::sink());
-    let (found_size, digest) = (compressed.get(), blob.hasher.finish());
+    let lost = |error: io::Error| Fault::unreadable(at, format!("its digest was not taken: {error}"));
+    let (found_size, digest) = (compressed.get(), blob.hasher.finish().map_err(lost)?);
     if let (Ok(_), BlobName::Descriptor(descriptor)) = (&drained, &layer.blob) {
         if found_size != descriptor.size {
             let (more, stated) =
@@ -88,9 +135,10 @@ fn walk<R: Read>(
     layer: &LayerBlob,
     compressed: &Cell<u64>,
     limits: &Limits,
+    digester: Digester,
     visit: &mut Visit<'_>,
 ) -> Result<(Digest, Vec<&'static str>, u64), tar::Error> {
-    let hasher = Hasher::new(layer.diff_id.algorithm());
+    let hasher = digester(layer.diff_id.algorithm());
     let inner = Decompressed::new(blob, layer.compression)?;
     let source = Uncompressed { inner, hasher, written: 0, compressed, limits };
     let mut archive = Archive::new(BufReader::with_capacity(CHUNK, source), limits);
@@ -108,13 +156,16 @@ fn walk<R: Read>(
     if source.inner.has_trailing_bytes() {
         trailing.push("bytes follow the end of the compressed stream; no reader of layers takes them");
     }
-    Ok((source.hasher.finish(), trailing, source.inner.members()))
+    let members = source.inner.members();
+    let diff_id =
+        source.hasher.finish().map_err(|error| tar::Error::Read(io::Error::other(Cause::Store(error))))?;
+    Ok((diff_id, trailing, members))
 }
 
 /// The blob as stored: counted, hashed, and never read beyond its size.
 struct Blob<'a, R> {
     reader: R,
-    hasher: Hasher,
+    hasher: Box<dyn Digesting>,
     read: &'a Cell<u64>,
     size: Option<u64>,
 }
@@ -136,7 +187,7 @@ impl<R: Read> Read for Blob<'_, R> {
 /// The layer's tar: counted, hashed, and bounded in size and in ratio to what is stored.
 struct Uncompressed<'a, R> {
     inner: R,
-    hasher: Hasher,
+    hasher: Box<dyn Digesting>,
     written: u64,
     compressed: &'a Cell<u64>,
     limits: &'a Limits,

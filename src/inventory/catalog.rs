@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Read;
 
-use crate::image::layer::{self, Verified};
+use crate::image::layer::{self, Digester, Verified};
 use crate::image::limits::Limits;
 use crate::image::resolve::LayerBlob;
 use crate::image::tar::{self, Header, Kind};
@@ -35,10 +35,10 @@ pub fn catalog_layer<R: Read>(
     at: &str,
     limits: &Limits,
 ) -> Result<(LayerInventory, Verified), Fault> {
-    catalog_layer_watched(open, layer, at, limits, &Unwatched)
+    catalog_layer_watched(open, layer, at, limits, layer::at_once, &Unwatched)
 }
 
-/// The same; `watch` is told what each cataloger does.
+/// The same; `digester` takes the digests, and `watch` is told what each cataloger does.
 ///
 /// # Errors
 /// As [`catalog_layer`].
@@ -47,15 +47,17 @@ pub fn catalog_layer_watched<R: Read>(
     layer: &LayerBlob,
     at: &str,
     limits: &Limits,
+    digester: Digester,
     watch: &dyn Watch,
 ) -> Result<(LayerInventory, Verified), Fault> {
     let mut pass = Pass::new(limits, watch);
     let mut toc = toc::Checker::of(layer, limits);
     let mut reader = toc::Window::new(open()?, toc.as_ref().map(toc::Checker::frames).unwrap_or_default());
-    let verified = layer::read(&mut reader, layer, at, limits, |header, bytes| match &mut toc {
-        None => pass.entry(header, bytes),
-        Some(toc) => toc.entry(header, bytes, |bytes| pass.entry(header, bytes)),
-    })?;
+    let verified =
+        layer::read_digested(&mut reader, layer, at, limits, digester, |header, bytes| match &mut toc {
+            None => pass.entry(header, bytes),
+            Some(toc) => toc.entry(header, bytes, |bytes| pass.entry(header, bytes)),
+        })?;
     let mut inventory = pass.finish();
     if let Some(toc) = toc {
         let (notes, pieces) = toc.finish(reader.kept);
