@@ -1,13 +1,16 @@
 //! Programs that no package manager installed, known by their name and by the version that stands in their
 //! bytes: what official images build from source.
 
+mod python;
 mod table;
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use crate::model::layer::{Facts, FoundPackage};
 use crate::model::path::ImagePath;
 
+use super::jdk;
 use super::program::{self, Mark, Program};
 use super::{Cataloger, Reads, Unreadable};
 
@@ -20,6 +23,10 @@ pub(super) struct Classify;
 const BEFORE: u64 = 128;
 const AFTER: u64 = 192;
 
+/// The same for words that stand near a version: linkers sort the texts of one part of a program together.
+const NEAR_BEFORE: u64 = 512;
+const NEAR_AFTER: u64 = 1 << 10;
+
 impl Cataloger for Classify {
     fn id(&self) -> &'static str {
         "classify"
@@ -28,7 +35,7 @@ impl Cataloger for Classify {
     /// By name; where the first bytes are known, only programs. Names of links are asked about without.
     fn wants(&self, path: &ImagePath, head: &[u8]) -> bool {
         let is_program = head.is_empty() || program::is_program(head);
-        (is_program && named(path).next().is_some()) || is_go_version(path)
+        (is_program && (is_java(path) || named(path).next().is_some())) || is_go_version(path)
     }
 
     fn limit(&self) -> u64 {
@@ -45,8 +52,11 @@ impl Cataloger for Classify {
 
     fn marks(&self, path: &ImagePath) -> Vec<Mark> {
         let patterns = named(path).flat_map(|classifier| classifier.patterns);
-        let mut marks: Vec<Mark> = patterns.map(|pattern| mark(pattern.mark.into())).collect();
-        marks.extend(python(path).map(|minor| mark(format!("\0{minor}.").into_bytes().into())));
+        let mut marks: Vec<Mark> = patterns.map(Pattern::wanted).collect();
+        marks.extend(python::marks(path));
+        if is_java(path) {
+            marks.push(mark(jdk::BUILT.into()));
+        }
         marks
     }
 
@@ -64,26 +74,35 @@ impl Cataloger for Classify {
         if !program.ended() || !program::is_program(head) {
             return Ok(facts);
         }
+        if is_java(path) {
+            let package = first(program, jdk::BUILT, |before, after| jdk::of_library(path, before, after));
+            package.into_iter().for_each(|package| facts.add(package));
+            return Ok(facts);
+        }
         for classifier in named(path) {
             let mut versions = classifier.patterns.iter().filter_map(|pattern| {
+                if let Form::Near(words) = pattern.form {
+                    return near(program, pattern.mark, words, classifier.suffixes);
+                }
                 first(program, pattern.mark, |before, after| {
                     read(pattern, classifier.suffixes, before, after)
                 })
             });
-            let by_name = || {
-                let minor = python(path).filter(|_| classifier.name == "python")?;
-                first(program, format!("\0{minor}.").as_bytes(), |_, after| {
-                    let text = after.get(1..)?;
-                    let version = version(text, classifier.suffixes)?;
-                    // The string is the version and nothing else.
-                    (text.get(version.len()) == Some(&0)).then_some(version)
-                })
-            };
+            let by_name = || python::read(path, program).filter(|_| classifier.name == "python");
             if let Some(version) = versions.next().or_else(by_name) {
                 facts.add(found(path, classifier.name, version, classifier.cpe));
             }
         }
         Ok(facts)
+    }
+}
+
+impl Pattern {
+    fn wanted(&self) -> Mark {
+        match self.form {
+            Form::Near(_) => Mark { bytes: self.mark.into(), before: NEAR_BEFORE, after: NEAR_AFTER },
+            Form::After | Form::Before | Form::Named(_) | Form::Host => mark(self.mark.into()),
+        }
     }
 }
 
@@ -97,6 +116,12 @@ fn named(path: &ImagePath) -> impl Iterator<Item = &'static Classifier> {
     CLASSIFIERS.iter().filter(move |classifier| (classifier.wants)(&name))
 }
 
+/// The virtual machine of a Java runtime says which runtime it was built for. The launcher `java` has the
+/// version too, beside nothing that tells it, and cannot run without the library.
+fn is_java(path: &ImagePath) -> bool {
+    path.file_name() == jdk::LIBRARY
+}
+
 /// Go's own distribution says its version in a text.
 fn is_go_version(path: &ImagePath) -> bool {
     let mut parts = path.components().rev();
@@ -104,30 +129,38 @@ fn is_go_version(path: &ImagePath) -> bool {
     parts.next() == Some(b"VERSION") && parts.next().is_some_and(is_go)
 }
 
-/// `3.11` of `python3.11` and `libpython3.11.so.1.0`: its bytes name the version nowhere else.
-fn python(path: &ImagePath) -> Option<&str> {
-    let name = path.to_str()?.rsplit('/').next()?;
-    let rest = name.strip_prefix("lib").unwrap_or(name).strip_prefix("python")?;
-    let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
-    let minor = rest.get(..end)?.trim_end_matches('.');
-    let (major, below) = minor.split_once('.')?;
-    let digits = |text: &str| (1..=3).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
-    (digits(major) && digits(below)).then_some(minor)
-}
-
 /// The first place of a mark whose surroundings give a version. They are split at the mark's first byte.
-fn first<'a>(
+fn first<'a, T>(
     program: &Program<'a>,
     mark: &[u8],
-    read: impl Fn(&'a [u8], &'a [u8]) -> Option<&'a str>,
-) -> Option<&'a str> {
+    read: impl Fn(&'a [u8], &'a [u8]) -> Option<T>,
+) -> Option<T> {
     program.places(mark).0.iter().find_map(|place| {
-        let before = (*place).min(BEFORE);
-        let after = program.size().saturating_sub(*place).min(AFTER);
-        let around = program.get(place - before, before + after)?;
-        let (before, after) = around.split_at_checked(usize::try_from(before).ok()?)?;
+        let (before, after) = around(program, *place, BEFORE, AFTER)?;
         read(before, after)
     })
+}
+
+/// The bytes before a place, and those from it on.
+fn around<'a>(program: &Program<'a>, place: u64, before: u64, after: u64) -> Option<(&'a [u8], &'a [u8])> {
+    let before = place.min(before);
+    let after = program.size().saturating_sub(place).min(after);
+    program.get(place - before, before + after)?.split_at_checked(usize::try_from(before).ok()?)
+}
+
+/// The one version that begins behind the first byte of a mark, is a text of its own, and has one of these
+/// words nearby. Two are one too many to know which it is.
+fn near<'a>(program: &Program<'a>, mark: &[u8], words: &[&[u8]], suffixes: &[&str]) -> Option<&'a str> {
+    let mut found = BTreeSet::new();
+    for place in program.places(mark).0 {
+        let (before, after) = around(program, *place, NEAR_BEFORE, NEAR_AFTER)?;
+        let text = after.get(1..)?;
+        let version = version(text, suffixes).filter(|version| text.get(version.len()) == Some(&0));
+        let is_near =
+            |word: &&[u8]| [before, after].iter().any(|side| memchr::memmem::find(side, word).is_some());
+        found.extend(version.filter(|_| words.iter().any(is_near)));
+    }
+    found.pop_first().filter(|_| found.is_empty())
 }
 
 /// The version that a pattern finds.
@@ -135,6 +168,8 @@ fn read<'a>(pattern: &Pattern, suffixes: &[&str], before: &'a [u8], after: &'a [
     match pattern.form {
         Form::After => version(after.get(pattern.mark.len()..)?, suffixes),
         Form::Before => last_version(before, suffixes),
+        // Not by one place alone.
+        Form::Near(_) => None,
         Form::Named(word) => {
             let start = memchr::memmem::rfind(before, word)? + word.len();
             version(before.get(start..)?, suffixes)

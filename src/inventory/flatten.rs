@@ -15,6 +15,7 @@ use crate::model::purl::{Purl, normalise_pypi};
 
 use super::databases::Databases;
 use super::filesystem::{Content, Event, FileSystem, Node};
+use super::jdk;
 use super::license;
 use super::links::{self, Sighting};
 use super::npm_root;
@@ -140,6 +141,7 @@ impl<'a> Merged<'a> {
             }
         }
         states.retain(|state| state.cataloger != npm_root::ID || self.is_project(state.path));
+        once(&mut states);
         states
     }
 
@@ -307,6 +309,30 @@ impl<'a> Merged<'a> {
         warnings.dedup();
         (gaps, warnings)
     }
+}
+
+/// Leaves out what a Java runtime's library says where its `release` says it.
+fn once(states: &mut Vec<State<'_, '_>>) {
+    let mut releases: HashMap<&ImagePath, Vec<(usize, usize, &FoundPackage)>> = HashMap::new();
+    for state in states.iter().filter(|state| state.cataloger == "jdk") {
+        for package in &state.facts.packages {
+            let Some(root) = &package.location else { continue };
+            releases.entry(root).or_default().push((state.from, state.until, package));
+        }
+    }
+    states.retain(|state| {
+        if state.cataloger != "classify" || state.path.file_name() != jdk::LIBRARY {
+            return true;
+        }
+        let is_told = |library: &FoundPackage| {
+            jdk::roots(library).iter().filter_map(|root| releases.get(root)).flatten().any(
+                |(from, until, release)| {
+                    *from < state.until && state.until <= *until && jdk::same(release, library)
+                },
+            )
+        };
+        !state.facts.packages.iter().any(is_told)
+    });
 }
 
 /// Whether a cataloger reads programs, which say the same under every name.

@@ -60,6 +60,64 @@ impl Cataloger for Jdk {
     }
 }
 
+/// What stands before the version of the runtime in `libjvm.so`:
+/// `OpenJDK 64-Bit Server VM (17.0.2+8-86) for linux-amd64 JRE (17.0.2+8-86), built on …`.
+pub(super) const BUILT: &[u8] = b" JRE (";
+
+/// The file that says so.
+pub(super) const LIBRARY: &[u8] = b"libjvm.so";
+
+/// The runtime of a virtual machine, by what stands before and from [`BUILT`] on. Its `release` may have been
+/// taken away.
+pub(super) fn of_library(path: &ImagePath, before: &[u8], after: &[u8]) -> Option<FoundPackage> {
+    let start = memchr::memmem::rfind(before, b" VM (")?;
+    let text = after.get(BUILT.len()..)?;
+    let said = std::str::from_utf8(text.get(..memchr::memmem::find(text, b"),")?)?).ok()?;
+    // `Zulu 8.52.0.23-CA-linux64) (1.8.0_282-b08`: that of the distribution stands first.
+    let version = said.rsplit_once(") (").map_or(said, |(_, version)| version);
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"._+-".contains(&byte);
+    if !version.starts_with(|c: char| c.is_ascii_digit()) || !version.bytes().all(is_part) {
+        return None;
+    }
+    let is_oracle = memchr::memmem::find(before.get(..start)?, b"Java HotSpot(TM)").is_some();
+    let implementor = match said {
+        said if said.starts_with("Zulu") => "azul",
+        _ if is_oracle => "oracle",
+        _ => "",
+    };
+    let (vendor, product) = product(implementor, path, None);
+    Some(FoundPackage {
+        kind: "generic",
+        name: format!("{vendor}/{product}"),
+        cpe: cpe(vendor, product, version),
+        version: word("version", Some(version)).ok()?,
+        location: Some(root(path)),
+        guessed: true,
+        ..FoundPackage::default()
+    })
+}
+
+/// The runtime of `ROOT/lib/server/libjvm.so` and, in old ones, `ROOT/lib/amd64/server/libjvm.so`.
+fn root(path: &ImagePath) -> ImagePath {
+    let mut above = std::iter::successors(path.parent(), ImagePath::parent).skip(1).take(2);
+    let root = above.find(|place| place.file_name() == b"lib").and_then(|lib| lib.parent());
+    root.or_else(|| path.parent()).unwrap_or_default()
+}
+
+/// Where the `release` of a library's runtime may lie: JDK 8 has its runtime in a folder.
+pub(super) fn roots(library: &FoundPackage) -> Vec<ImagePath> {
+    let root = library.location.clone();
+    let above = root.as_ref().filter(|root| root.file_name() == b"jre").and_then(ImagePath::parent);
+    root.into_iter().chain(above).collect()
+}
+
+/// Whether a library is of the version that a `release` names, or of a build of it. Attack: a `release` that
+/// names another.
+pub(super) fn same(release: &FoundPackage, library: &FoundPackage) -> bool {
+    let build = library.version.strip_prefix(release.version.as_str());
+    build.is_some_and(|build| build.is_empty() || build.starts_with(['+', '-']))
+}
+
 /// `KEY="VALUE"`, or without quotes.
 fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let (key, value) = line.split_at_checked(line.iter().position(|byte| *byte == b'=')?)?;

@@ -188,6 +188,29 @@ fn a_package_of_gentoo_has_all_that_its_directory_says() {
 }
 
 #[test]
+fn a_java_runtime_is_listed_once_and_by_its_library_where_nothing_else_tells() {
+    const LIBRARY: &str = "opt/jdk/jre/lib/amd64/server/libjvm.so";
+    let text = "\x7fELF OpenJDK 64-Bit Server VM (25.1-b01) for linux-amd64 JRE (1.8.0_1-b01), built on";
+    let library = || layer("0").file(LIBRARY, text);
+    let release = |version: &str| format!("JAVA_VERSION=\"{version}\"\n");
+    let one = |layer: Layer| listed(image("linux/amd64").layer(layer));
+    let by_library = format!("oracle/openjdk@1.8.0_1-b01 in 0: {LIBRARY}");
+    let by_release = "oracle/openjdk@1.8.0_1 in 0: opt/jdk/release".to_owned();
+    assert_eq!(one(library()), [by_library.as_str()]);
+    assert_eq!(one(library().file("opt/jdk/release", release("1.8.0_1"))), [by_release.as_str()]);
+    // A text that lies of another version, or in another place, hides nothing.
+    let wrong = "oracle/openjdk@17 in 0: opt/jdk/release".to_owned();
+    assert_eq!(one(library().file("opt/jdk/release", release("17"))), [by_library.clone(), wrong]);
+    let elsewhere = "oracle/openjdk@1.8.0_1 in 0: opt/release".to_owned();
+    let listed_both = one(library().file("opt/release", release("1.8.0_1")));
+    assert_eq!(listed_both, [elsewhere, by_library.clone()]);
+    // A text that a later layer takes away leaves the library to tell.
+    let lower = library().file("opt/jdk/release", release("1.8.0_1"));
+    let upper = layer("1").whiteout("opt/jdk/release");
+    assert_eq!(listed(image("linux/amd64").layer(lower).layer(upper)), [by_library]);
+}
+
+#[test]
 fn a_store_without_its_database_is_a_gap() {
     let store = || npm(layer("0").file("nix/store/0123-a-1/bin/a", "x"), A, "a", "1");
     let database = include_bytes!("../../testdata/inventory/nix/db.sqlite");

@@ -31,6 +31,8 @@ pub(super) enum Form {
     /// Before the name of the container it was built in, which stands before the mark, a `-` and the
     /// beginning of the time.
     Host,
+    /// Alone behind the mark's first byte, with one of these words nearby.
+    Near(&'static [&'static [u8]]),
 }
 
 const fn after(mark: &'static [u8]) -> Pattern {
@@ -71,12 +73,12 @@ pub(super) static CLASSIFIERS: &[Classifier] = &[
         suffixes: &[],
     },
     Classifier {
-        // Its version is searched by the minor version that its name has.
+        // Its version is searched in its own way.
         name: "python",
         cpe: "python:python",
         wants: |name| versioned(name, "python") || library(name, "libpython"),
         patterns: &[],
-        suffixes: &["rc", "a", "b", "+"],
+        suffixes: &[],
     },
     Classifier {
         name: "openssl",
@@ -190,6 +192,17 @@ pub(super) static CLASSIFIERS: &[Classifier] = &[
             after(b"HA-Proxy version "),
         ],
         suffixes: &["-dev", "-rc"],
+    },
+    Classifier {
+        name: "envoy",
+        cpe: "envoyproxy:envoy",
+        wants: |name| name == "envoy",
+        // `REVISION/VERSION/Clean/RELEASE/BoringSSL` is put together at run time; the version stands alone.
+        patterns: &[Pattern {
+            mark: b"\x001.",
+            form: Form::Near(&[b"envoy_reloadable_features_", b"envoy_quic_"]),
+        }],
+        suffixes: &["-dev"],
     },
     Classifier {
         name: "mongodb",

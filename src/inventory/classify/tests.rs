@@ -46,6 +46,12 @@ fn programs_are_known_by_what_stands_in_them() {
         ("usr/local/lib/libavcodec.so.60", b"FFmpeg version 6.0", "ffmpeg", "6.0"),
         ("usr/bin/memcached", b"memcached 1.6.22", "memcached", "1.6.22"),
         ("usr/bin/valkey-server", b"valkey9.0.0buildkitsandbox-17", "valkey", "9.0.0"),
+        ("usr/local/bin/envoy", b"1.36.2\0xds.type\0envoy_reloadable_features_x", "envoy", "1.36.2"),
+        ("usr/bin/envoy", b"envoy_quic_x\x001.28.0-dev", "envoy", "1.28.0-dev"),
+        ("opt/python/versions/3.11.7/lib/libpython3.11.so.1.0", b"/b/Python-3.11.7", "python", "3.11.7"),
+        ("usr/lib/libpython3.9.so.1.0", b"/root/.pyenv/versions/3.9.18", "python", "3.9.18"),
+        ("venv/bin/python3", b"3.11.2\0strict\0Python %s\n\x003.2.0", "python", "3.11.2"),
+        ("usr/bin/python", b"2.7.18\0Python %s\n", "python", "2.7.18"),
     ];
     for (path, text, name, version) in cases {
         assert_eq!(parse(path, text), [((*name).to_owned(), (*version).to_owned())], "{path}");
@@ -59,7 +65,17 @@ fn what_only_mentions_a_program_is_not_it() {
         ("bin/busybox", b"gzip 1.12"),
         ("usr/bin/postgres", b"PostgreSQL 16"),
         ("usr/bin/python3.11", b"3.11.2 is old"),
+        // Its file's name says no minor version, and nothing else tells whose version it is.
         ("usr/bin/python3", b"3.11.2"),
+        ("usr/bin/python3", b"3.11.2\x003.45.1\0Python %s\n"),
+        ("usr/bin/python3", b"3.45.1\0Python %s\n\0SQLite format 3"),
+        ("usr/bin/python3", b"2.7.18\0Python %s\n"),
+        ("usr/lib/libpython3.so", b"3.11.2"),
+        ("usr/bin/python3.11", b"/Python-3.11.2/Modules"),
+        ("usr/bin/envoy", b"1.0.0\0envoy.reloadable_features"),
+        ("usr/bin/envoy", b"1.0.0\0envoy_quic_\x001.2.3"),
+        ("jre/lib/server/libjvm.so", b"for linux-amd64 JRE (17.0.2+8), built"),
+        ("jre/lib/server/libjvm.so", b"Server VM (17) for linux JRE (<version>), built"),
         ("usr/bin/redis-server", b"zz1ce7054bd94.0.1-1542"),
         ("usr/sbin/mysqld", b"see /mysql-files"),
     ] {
@@ -74,6 +90,42 @@ fn what_only_mentions_a_program_is_not_it() {
     // A link's name is asked about without the first bytes.
     assert!(Classify.wants(&"usr/bin/perl".into(), b""));
     assert_eq!(Classify.parse(&"usr/bin/perl".into(), b"#!/lib/perl5/5.1.2"), Ok(Facts::default()));
+}
+
+#[test]
+fn a_java_library_names_its_runtime() {
+    let text = |vm: &str, version: &str| {
+        format!("{vm} 64-Bit Server VM ({version}-86) for linux-amd64 JRE ({version}), built on May")
+    };
+    for (path, vm, version, name, root, cpe) in [
+        ("jdk/lib/server/libjvm.so", "OpenJDK", "17.0.2+8", "oracle/openjdk", "jdk", "openjdk:17.0.2:*"),
+        (
+            "srv/jre/lib/amd64/server/libjvm.so",
+            "Java HotSpot(TM)",
+            "1.8.0_422-b05",
+            "oracle/jdk",
+            "srv/jre",
+            "jdk:1.8.0:update422",
+        ),
+        (
+            "srv/jre/lib/amd64/server/libjvm.so",
+            "OpenJDK",
+            "Zulu 8.52.0.23-CA-linux64) (1.8.0_282-b08",
+            "azul/zulu",
+            "srv/jre",
+            "zulu:1.8.0:update282",
+        ),
+    ] {
+        let path = ImagePath::from(path);
+        let elf = Elf::new().section(".rodata", text(vm, version)).build();
+        assert!(Classify.wants(&path, &elf[..16]));
+        let found = Classify.parse(&path, &elf).unwrap().packages.remove(0);
+        let version = version.rsplit('(').next().unwrap();
+        assert_eq!((found.name.as_str(), found.version.as_str(), found.guessed), (name, version, true));
+        assert_eq!(found.location, Some(root.into()));
+        let vendor = name.split('/').next().unwrap();
+        assert_eq!(found.cpe, Some(format!("cpe:2.3:a:{vendor}:{cpe}:*:*:*:*:*:*")));
+    }
 }
 
 #[test]
@@ -106,8 +158,11 @@ proptest! {
                 let _ = read(pattern, classifier.suffixes, &bytes, &[pattern.mark, &bytes].concat());
             }
         }
-        for name in ["node", "python3.1", "redis-server", "haproxy"] {
-            let _ = Classify.parse(&name.into(), &[b"\x7fELF".as_slice(), &bytes].concat());
+        let marks: &[&[u8]] = &[b"", b"\x001.", b"Python %s\n\0\x003.", b" VM ( JRE ("];
+        for name in ["node", "python3.1", "python3", "redis-server", "haproxy", "envoy", "lib/libjvm.so"] {
+            for mark in marks {
+                let _ = Classify.parse(&name.into(), &[b"\x7fELF", *mark, &bytes].concat());
+            }
         }
     }
 }
