@@ -8,8 +8,12 @@ use super::words::word;
 use super::{Cataloger, Unreadable};
 
 /// Catalogs `wp-includes/version.php`, `wp-content/plugins/NAME/*.php` (also single files, and
-/// `mu-plugins`), and `wp-content/themes/NAME/style.css`.
+/// `mu-plugins`), and `wp-content/themes/NAME/style.css`; also where the folder has another name of [`CONTENT`].
 pub(super) struct Wordpress;
+
+/// Names of the folder for what is no part of WordPress. A site may give it any (`WP_CONTENT_DIR`): Bedrock calls
+/// it `app`, other skeletons `content`.
+const CONTENT: &[&[u8]] = &[b"wp-content", b"app", b"content"];
 
 /// Bytes in which WordPress looks for a header.
 const HEADER: usize = 8 << 10;
@@ -51,6 +55,10 @@ impl Cataloger for Wordpress {
             // Other files of a plugin have no header, and WordPress does not list them.
             Some(Part::Plugin(_)) if header(&text, "Plugin Name").is_none() => return Ok(Facts::default()),
             Some(Part::Plugin(name)) => (format!("plugins/{name}"), header(&text, "Version"), None),
+            // Only the folder's own name says that a style sheet is a theme's.
+            Some(Part::Theme(_)) if !is_own(path) && header(&text, "Theme Name").is_none() => {
+                return Ok(Facts::default());
+            }
             Some(Part::Theme(name)) => (format!("themes/{name}"), header(&text, "Version"), None),
             None => return Err(Unreadable("no file of WordPress".into())),
         };
@@ -69,11 +77,16 @@ impl Cataloger for Wordpress {
     }
 }
 
+/// Whether a theme lies in the folder that only WordPress has.
+fn is_own(path: &ImagePath) -> bool {
+    path.components().rev().nth(3) == Some(b"wp-content")
+}
+
 fn part(path: &ImagePath) -> Option<Part> {
     let mut parts = path.components().rev();
     let (file, directory, above) = (parts.next()?, parts.next()?, parts.next());
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let is_content = |part: Option<&[u8]>| part == Some(b"wp-content");
+    let is_content = |part: Option<&[u8]>| part.is_some_and(|part| CONTENT.contains(&part));
     let is_plugins = |part: &[u8]| matches!(part, b"plugins" | b"mu-plugins");
     match (file, directory) {
         (b"version.php", b"wp-includes") => return Some(Part::Core),
@@ -139,6 +152,25 @@ mod tests {
     }
 
     #[test]
+    fn the_folder_of_plugins_and_themes_may_have_another_name() {
+        for (path, text, want) in [
+            ("srv/web/app/plugins/demo/demo.php", "Plugin Name: A\nVersion: 1", "plugins/demo"),
+            ("srv/web/app/mu-plugins/load.php", "Plugin Name: A\nVersion: 1", "plugins/load"),
+            ("app/mu-plugins/demo/demo.php", "Plugin Name: A\nVersion: 1", "plugins/demo"),
+            ("content/themes/demo/style.css", "Theme Name: A\nVersion: 1", "themes/demo"),
+        ] {
+            assert!(Wordpress.wants(&path.into(), b""), "{path}");
+            assert_eq!(one(path, text), (want.into(), "1".into()), "{path}");
+        }
+        for path in ["app/plugins/demo/demo.php", "app/themes/demo/style.css"] {
+            assert_eq!(parse(path, b"/* another framework */ Version: 1"), Ok(Facts::default()), "{path}");
+        }
+        assert!(parse("app/plugins/demo/demo.php", b"Plugin Name: A").is_err());
+        assert!(parse("app/themes/demo/style.css", b"Theme Name: A").is_err());
+        assert!(parse("wp-content/themes/demo/style.css", b"").is_err());
+    }
+
+    #[test]
     fn other_files_of_a_plugin_say_nothing() {
         assert_eq!(parse(PLUGIN, b"<?php // Version: 1"), Ok(Facts::default()));
         assert_eq!(
@@ -165,6 +197,7 @@ mod tests {
         for path in [
             "wp-content/plugins/demo/inc/a.php",
             "plugins/demo/demo.php",
+            "srv/plugins/demo/demo.php",
             "version.php",
             "wp-content/themes/style.css",
         ] {
