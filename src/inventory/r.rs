@@ -1,7 +1,7 @@
 //! Packages in libraries of R (R-exts, "The DESCRIPTION file"; R-admin, "Add-on packages").
 
 use crate::model::layer::{Facts, FoundPackage, Requirement};
-use crate::model::path::ImagePath;
+use crate::model::path::{ImagePath, escape};
 
 use super::words::{is_word, word};
 use super::{Cataloger, Unreadable};
@@ -46,7 +46,16 @@ impl Cataloger for R {
             requires: Some(needs.flat_map(|list| needed(&list)).collect()),
             ..FoundPackage::default()
         };
-        Ok(Facts { packages: vec![package], ..Facts::default() })
+        let folder = path.parent().unwrap_or_default();
+        let mut facts = Facts::default();
+        // R loads a package by its folder's name, and only where `Meta/package.rds`, or this file where there is
+        // none, has the same (`find.package`). Attack: a description that says it is another package.
+        if folder.file_name() != package.name.as_bytes() {
+            let shown = escape(folder.file_name());
+            facts.blame(format!("it says it is `{}` in a folder named `{shown}`", package.name));
+        }
+        facts.add(package);
+        Ok(facts)
     }
 }
 
@@ -109,7 +118,18 @@ mod tests {
         let text = b"Package: a\nVersion: 1\n";
         assert_eq!(parse("srv/a/DESCRIPTION", text), Ok(Facts::default()));
         assert_eq!(parse("srv/a/DESCRIPTION", b"Built: by hand\n"), Ok(Facts::default()));
-        assert_eq!(parse(PATH, text).unwrap().packages.len(), 1);
+        let in_library = "R/library/a/DESCRIPTION";
+        let facts = parse(in_library, text).unwrap();
+        assert_eq!((facts.packages.len(), facts.unreadable.len()), (1, 0));
+    }
+
+    #[test]
+    fn a_folder_of_another_name_is_told() {
+        let facts = parse(PATH, b"Package: other\nVersion: 1\n").unwrap();
+        assert_eq!(facts.packages[0].name, "other");
+        assert_eq!(facts.unreadable, ["it says it is `other` in a folder named `demo`"]);
+        let facts = parse("srv/demo/DESCRIPTION", b"Package: other\nVersion: 1\nBuilt: R 4.2\n").unwrap();
+        assert_eq!((facts.packages.len(), facts.unreadable.len()), (1, 1));
     }
 
     #[test]
