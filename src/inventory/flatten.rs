@@ -19,6 +19,7 @@ use super::jdk;
 use super::license;
 use super::links::{self, Sighting};
 use super::npm_root;
+use super::portage;
 use super::purls;
 use super::{CATALOGERS, Reads};
 use relations::Stated;
@@ -276,21 +277,13 @@ impl<'a> Merged<'a> {
             warnings.extend(layer.warnings.iter().map(here));
         }
         for state in self.current(states) {
-            gaps.extend(state.facts.unreadable.iter().map(|cause| Gap {
-                path: state.path.clone(),
-                layer: state.content.layer,
-                cataloger: state.cataloger.to_owned(),
-                cause: cause.clone(),
-                platform: None,
-            }));
+            let here =
+                |cause: &String| gap(state.path.clone(), state.content.layer, state.cataloger, cause.clone());
+            gaps.extend(state.facts.unreadable.iter().map(here));
         }
-        let whole = |cause: String| Gap {
-            path: ImagePath::root(),
-            layer: self.layers.len().saturating_sub(1),
-            cataloger: SELF.to_owned(),
-            cause,
-            platform: None,
-        };
+        let last = self.layers.len().saturating_sub(1);
+        let whole = |cause: String| gap(ImagePath::root(), last, SELF, cause);
+        gaps.extend(self.unnamed(states, &gaps));
         gaps.extend(self.files.gaps().map(|(layer, cause)| Gap { layer, ..whole(cause) }));
         gaps.extend(self.link_gap.clone().map(whole));
         let databases = Databases::of(states, self.layers, &gaps);
@@ -309,6 +302,44 @@ impl<'a> Merged<'a> {
         warnings.dedup();
         (gaps, warnings)
     }
+
+    /// Gaps of packages that Portage takes for installed, as their directory is there, and of which no file says
+    /// anything. Attack: a directory that is left with no file that is read, to hide the package.
+    fn unnamed(&self, states: &[State<'_, '_>], gaps: &[Gap]) -> Vec<Gap> {
+        let of_directory = self.files.nodes().filter_map(|(path, node)| {
+            let is_directory = matches!(node, Node::Directory);
+            portage::directory(path, is_directory)
+        });
+        let directories: BTreeSet<ImagePath> = of_directory.collect();
+        if directories.is_empty() {
+            return Vec::new();
+        }
+        let of_states = self.current(states).into_iter().map(|state| (state.cataloger, state.path));
+        let of_gaps = gaps.iter().map(|gap| (gap.cataloger.as_str(), &gap.path));
+        let read = of_states.chain(of_gaps).filter(|(cataloger, _)| *cataloger == PORTAGE);
+        let known: HashSet<ImagePath> = read.filter_map(|(_, path)| path.parent()).collect();
+        let last = self.layers.len().saturating_sub(1);
+        let mut silent = directories.into_iter().filter(|directory| !known.contains(directory));
+        let cause = || "the directory of a package without a file that says what it is".to_owned();
+        let mut found: Vec<Gap> =
+            silent.by_ref().take(UNNAMED).map(|path| gap(path, last, PORTAGE, cause())).collect();
+        let more = silent.count();
+        if more > 0 {
+            let cause = format!("{more} more directories of packages without a file that says what they are");
+            found.push(gap(ImagePath::root(), last, PORTAGE, cause));
+        }
+        found
+    }
+}
+
+/// Directories of packages that are named one by one: 1,000. Attack: a million of them, each with a gap of its own.
+const UNNAMED: usize = 1_000;
+
+/// The cataloger of Portage's database.
+const PORTAGE: &str = "portage";
+
+fn gap(path: ImagePath, layer: usize, cataloger: &str, cause: String) -> Gap {
+    Gap { path, layer, cataloger: cataloger.to_owned(), cause, platform: None }
 }
 
 /// Leaves out what a Java runtime's library says where its `release` says it.

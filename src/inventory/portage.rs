@@ -68,6 +68,24 @@ impl Cataloger for Portage {
     }
 }
 
+/// The directory `db/pkg/CATEGORY/NAME-VERSION` that a path lies in, or is.
+pub(super) fn directory(path: &ImagePath, is_directory: bool) -> Option<ImagePath> {
+    let bytes = path.as_bytes();
+    // Nearly every path of an image ends here.
+    memchr::memmem::find(bytes, b"db/pkg/")?;
+    let found = memchr::memmem::find_iter(bytes, b"db/pkg/").find_map(|at| {
+        let is_start = at.checked_sub(1).is_none_or(|before| bytes.get(before) == Some(&b'/'));
+        let below =
+            std::str::from_utf8(bytes.get(at..)?.strip_prefix(b"db/pkg/").filter(|_| is_start)?).ok()?;
+        let (category, rest) = below.split_once('/')?;
+        let (name, is_below) = rest.split_once('/').map_or((rest, false), |(name, _)| (name, true));
+        let is_package = is_name(category, b"+_.-") && split(name).is_some() && (is_below || is_directory);
+        let end = bytes.len() - rest.len() + name.len();
+        is_package.then(|| bytes.get(..end)).flatten()
+    })?;
+    ImagePath::normalise(found).ok()
+}
+
 /// Name and version of `NAME-VERSION`. A name does not end in something that looks like a version, so that
 /// there is one way to split.
 fn split(text: &str) -> Option<(&str, &str)> {
@@ -256,7 +274,32 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_path_is_or_lies_in_the_directory_of_a_package() {
+        let found = |path: &str, is_directory| {
+            directory(&path.into(), is_directory)
+                .map(|path| String::from_utf8(path.as_bytes().to_vec()).unwrap())
+        };
+        for path in ["var/db/pkg/a/b-1", "db/pkg/a/b-1", "srv/db/pkg/x/var/db/pkg/a/b-1"] {
+            assert_eq!(found(&format!("{path}/SLOT"), false).as_deref(), Some(path));
+            assert_eq!(found(&format!("{path}/new/folder"), true).as_deref(), Some(path));
+            assert_eq!((found(path, true).as_deref(), found(path, false)), (Some(path), None));
+        }
+        // Portage takes none of these for a package.
+        for path in ["var/db/pkg/a/b", "var/db/pkg/a/-MERGING-b-1/SLOT", "var/db/pkg", "xdb/pkg/a/b-1/SLOT"] {
+            assert_eq!(found(path, true), None, "{path}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn arbitrary_paths_never_panic(text in "[a-z0-9/._ -]{0,20}db/pkg/[a-z0-9/._ -]{0,30}") {
+            if let Ok(path) = ImagePath::normalise(text.as_bytes()) {
+                let of = directory(&path, true);
+                prop_assert!(of.is_none_or(|of| path.as_bytes().starts_with(of.as_bytes())));
+            }
+        }
+
         #[test]
         fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), text in "[a-z0-9/|()?!<>=~:\\[ _.*+-]{0,80}") {
             for file in ["CONTENTS", "LICENSE", "PF", "RDEPEND"] {

@@ -188,6 +188,29 @@ fn a_package_of_gentoo_has_all_that_its_directory_says() {
 }
 
 #[test]
+fn a_directory_of_gentoo_that_says_nothing_is_a_gap() {
+    let base = || {
+        layer("0")
+            .file("etc/os-release", "ID=gentoo\n")
+            .file("var/db/pkg/dev-lang/python-3.11.8/CONTENTS", "")
+            .file("var/db/pkg/dev-lang/perl-5.38/SLOT", "0\n")
+            .file("var/db/pkg/dev-lang/.python-3.11.8.portage_lockfile", "")
+            .file("var/db/pkg/dev-lang/-MERGING-go-1.21/SLOT", "0\n")
+    };
+    let upper = layer("1").whiteout("var/db/pkg/dev-lang/python-3.11.8/CONTENTS");
+    let gaps = |image: Image| -> Vec<String> {
+        let gaps = inventory(image).gaps;
+        gaps.iter().map(|gap| format!("{} {}: {}", gap.cataloger, gap.path, gap.cause)).collect()
+    };
+    let says = "the directory of a package without a file that says what it is";
+    let perl = format!("portage var/db/pkg/dev-lang/perl-5.38: {says}");
+    assert_eq!(gaps(image("linux/amd64").layer(base())), [perl.as_str()]);
+    let python = format!("portage var/db/pkg/dev-lang/python-3.11.8: {says}");
+    let both = gaps(image("linux/amd64").layer(base()).layer(upper));
+    assert_eq!(both, [perl, python]);
+}
+
+#[test]
 fn a_java_runtime_is_listed_once_and_by_its_library_where_nothing_else_tells() {
     const LIBRARY: &str = "opt/jdk/jre/lib/amd64/server/libjvm.so";
     let text = "\x7fELF OpenJDK 64-Bit Server VM (25.1-b01) for linux-amd64 JRE (1.8.0_1-b01), built on";
