@@ -1,7 +1,9 @@
 //! BerkeleyDB hash databases (`Packages`; Berkeley DB's `dbinc/db_page.h`): pages of one size, of which the
 //! first describes the database. Its byte order is that of the machine that made it.
 //!
-//! All pages are walked, and not bucket by bucket: a page too many is a package too many.
+//! All pages are walked, and not bucket by bucket: a page too many is a package too many. Pages that were freed
+//! still hold what was deleted, and are of type `P_INVALID` (`__db_free`); on a page in use only what its index
+//! names is there.
 
 use super::{Each, Record, Unreadable, array, size};
 
@@ -204,6 +206,36 @@ mod tests {
     /// Page 1 holds entries, pages 2 and 3 the first package, page 4 is free.
     fn sample(big: bool) -> Vec<u8> {
         bdb(&[header(&bash(), Some(3)), header(&second(), None)], big)
+    }
+
+    #[test]
+    fn what_was_deleted_is_not_there() {
+        const PAGE: usize = 512;
+        for big in [false, true] {
+            let number = |number: u32| if big { number.to_be_bytes() } else { number.to_le_bytes() };
+            let mut bytes = sample(big);
+            let last = bytes.len() / PAGE - 1;
+            // Freed pages keep all but their type: those of entries, and those of a long header.
+            let mut freed = bytes[PAGE..last * PAGE].to_vec();
+            for (index, page) in freed.chunks_exact_mut(PAGE).enumerate() {
+                page[8..12].copy_from_slice(&number((last + 1 + index) as u32));
+                page[25] = INVALID;
+            }
+            let pages = freed.len() / PAGE;
+            bytes.extend(freed);
+            bytes[32..36].copy_from_slice(&number((last + pages) as u32));
+            assert_eq!(names(&bytes), (2, vec![]), "{big}");
+            // In use again as a page of entries, it has them again.
+            bytes[(last + 1) * PAGE + 25] = HASH;
+            assert_eq!(names(&bytes).0, 3, "{big}");
+            bytes[(last + 1) * PAGE + 25] = INVALID;
+            // The last pair of a page was deleted: its bytes stay, the index and the counts do not name it.
+            let count = PAGE + 20;
+            let entries = if big { count + 1 } else { count };
+            bytes[entries] -= 2;
+            bytes[88..92].copy_from_slice(&number(2));
+            assert_eq!(names(&bytes), (1, vec![]), "{big}");
+        }
     }
 
     #[test]
