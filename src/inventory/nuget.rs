@@ -1,12 +1,12 @@
 //! Libraries of a .NET application or shared framework (dotnet/sdk, "runtime-configuration-file.md").
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::IgnoredAny;
 
 use crate::model::layer::{Facts, FoundPackage, Requirement, Scope};
 use crate::model::path::{ImagePath, escape};
 
-use super::words::{is_word, json, word};
+use super::words::{Pairs, is_word, json, word};
 use super::{Cataloger, Unreadable};
 
 /// Catalogs `*.deps.json`.
@@ -43,32 +43,6 @@ struct Assets {
     runtime_targets: Option<Pairs<IgnoredAny>>,
     native: Option<Pairs<IgnoredAny>>,
     resources: Option<Pairs<IgnoredAny>>,
-}
-
-/// An object's members in their order, with what stands twice. Attack: a name twice, of which one reader
-/// takes the first and another the last.
-struct Pairs<T>(Vec<(String, T)>);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Pairs<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members<T>(std::marker::PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
-            type Value = Pairs<T>;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut pairs = Vec::new();
-                while let Some(pair) = map.next_entry()? {
-                    pairs.push(pair);
-                }
-                Ok(Pairs(pairs))
-            }
-        }
-        deserializer.deserialize_map(Members(std::marker::PhantomData))
-    }
 }
 
 impl Cataloger for Nuget {
@@ -123,7 +97,8 @@ impl Cataloger for Nuget {
 }
 
 /// A library of `NAME/VERSION`. One without files in the target that runs is not there itself: the SDK
-/// found the same in the shared framework, or it was for the compiler only.
+/// found the same in the shared framework, or it was for the compiler only. `compileOnly` itself says nothing:
+/// the host does not read it, and loads whatever files a library has.
 fn package(
     key: &str,
     kind: Option<&str>,
@@ -150,8 +125,11 @@ fn package(
 }
 
 impl Assets {
+    /// Whether it has a file. `lib/net6.0/_._` stands for none, and the host leaves it out.
     fn any(&self) -> bool {
-        let any = |pairs: &Option<Pairs<IgnoredAny>>| pairs.as_ref().is_some_and(|pairs| !pairs.0.is_empty());
+        let any = |pairs: &Option<Pairs<IgnoredAny>>| {
+            pairs.iter().flat_map(|pairs| &pairs.0).any(|(path, _)| !path.ends_with("/_._"))
+        };
         any(&self.runtime) || any(&self.runtime_targets) || any(&self.native) || any(&self.resources)
     }
 }
@@ -196,6 +174,32 @@ mod tests {
         let requires = facts.packages[0].requires.clone().unwrap().concat();
         assert_eq!(requires, ["Acme.Json@13.0.1", "Microsoft.NETCore.App.Runtime.linux-x64@6.0.10"]);
         assert_eq!(facts.packages[2].requires, Some(vec![]));
+    }
+
+    #[test]
+    fn what_was_for_the_compiler_only_is_of_the_build() {
+        let facts = parse(
+            br#"{"runtimeTarget":{"name":"t"},"targets":{"t":{
+                "Refs/1":{"compile":{"ref/net6.0/a.dll":{}},"compileOnly":true},
+                "Meta/1":{"dependencies":{"Refs":"1"}},
+                "Empty/1":{"runtime":{"lib/netstandard1.0/_._":{}},"resources":{}},
+                "Lies/1":{"runtime":{"lib/net6.0/b.dll":{}},"compileOnly":true},
+                "Local/1":{"native":{"x_._":{}}}}},
+              "libraries":{"Refs/1":{"type":"package"},"Meta/1":{"type":"package"},"Empty/1":{"type":"package"},
+                "Lies/1":{"type":"package"},"Local/1":{"type":"package"},"Analyzer/1":{"type":"package"}}}"#,
+        )
+        .unwrap();
+        assert_eq!(facts.unreadable, [""; 0]);
+        let found: Vec<_> = facts.packages.iter().map(|p| (p.name.as_str(), p.scope)).collect();
+        let want = [
+            ("Refs", Scope::Build),
+            ("Meta", Scope::Build),
+            ("Empty", Scope::Build),
+            ("Lies", Scope::Runtime),
+            ("Local", Scope::Runtime),
+            ("Analyzer", Scope::Build),
+        ];
+        assert_eq!(found, want);
     }
 
     #[test]

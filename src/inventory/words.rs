@@ -1,6 +1,6 @@
 //! What catalogers ask alike of the words and the JSON of a package's metadata.
 
-use serde::de::DeserializeOwned;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
 
 use crate::model::path::escape;
 
@@ -42,6 +42,32 @@ pub(super) fn json<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, U
         return Err(Unreadable(format!("nested deeper than {NESTING}")));
     }
     serde_json::from_slice(bytes).map_err(|error| Unreadable(format!("not {what}: {error}")))
+}
+
+/// An object's members in their order, with what stands twice. Attack: a name twice, of which one reader
+/// takes the first and another the last.
+pub(super) struct Pairs<T>(pub(super) Vec<(String, T)>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Pairs<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members<T>(std::marker::PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+            type Value = Pairs<T>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+        deserializer.deserialize_map(Members(std::marker::PhantomData))
+    }
 }
 
 /// How deep brackets nest outside of strings.
