@@ -86,6 +86,7 @@ impl<'a> Merged<'a> {
                 let entry = found.entry(key);
                 let known = entry.or_insert_with(|| assemble(package, distro.as_ref(), layer.clone()));
                 known.locations.push(state.path.clone());
+                complete(known, package);
             }
         }
         let mut keyed: Vec<(Key, Package)> = found.into_iter().collect();
@@ -387,7 +388,8 @@ pub(super) struct State<'a, 's> {
 }
 
 /// What makes two mentions of a package the same installed package. A database's package is the same
-/// wherever the database lies; other packages are one an installation directory.
+/// wherever the database lies, and a component of Bitnami wherever it is stated; other packages are one an
+/// installation directory.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Key {
     kind: &'static str,
@@ -400,7 +402,7 @@ struct Key {
 impl Key {
     fn of(package: &FoundPackage, path: &ImagePath) -> Self {
         let location = match package.kind {
-            kind if is_system(kind) => None,
+            kind if is_system(kind) || kind == "bitnami" => None,
             _ => Some(package.location.clone().unwrap_or_else(|| path.clone())),
         };
         Self {
@@ -468,6 +470,16 @@ fn assemble(found: &FoundPackage, distro: Option<&Distro>, layer: LayerRef) -> P
         supplier: found.supplier.clone(),
         ..Package::new(purls::purl(found, distro), found.kind, &found.name, &found.version, layer)
     }
+}
+
+/// Adds what one mention of a package says and those before it did not.
+fn complete(known: &mut Package, found: &FoundPackage) {
+    if known.licenses.is_empty() {
+        known.licenses.clone_from(&found.licenses);
+    }
+    known.cpe = known.cpe.take().or_else(|| found.cpe.clone());
+    known.supplier = known.supplier.take().or_else(|| found.supplier.clone());
+    known.guessed &= found.guessed;
 }
 
 /// Names the carrier of a vendored distribution by its purl where it is itself in the inventory.

@@ -87,7 +87,7 @@ fn cataloger(path: PathBuf) -> Vec<u8> {
     let id = path.parent().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
     let seen_as = match id.as_str() {
         "apk" => "lib/apk/db/installed".to_owned(),
-        "bitnami" => "opt/bitnami/demo/.spdx-demo.spdx".to_owned(),
+        "bitnami" => format!("opt/bitnami/demo/{}", path.file_name().unwrap().to_str().unwrap()),
         "cargo" => "usr/bin/demo".to_owned(),
         "classify" => format!("usr/bin/{}", path.file_name().unwrap().to_str().unwrap()),
         "golang" => "usr/bin/tool".to_owned(),

@@ -17,7 +17,7 @@ fn judged(image: Image) -> Evidence {
     evidence(&format!("oci:{}", directory.path().display()))
 }
 
-fn inventory(image: Image) -> Inventory {
+pub(crate) fn inventory(image: Image) -> Inventory {
     let evidence = judged(image);
     assert_eq!(evidence.faults, []);
     match &evidence.platforms.known().unwrap()[0].inventory {
@@ -27,7 +27,7 @@ fn inventory(image: Image) -> Inventory {
 }
 
 /// `name@version in layer: locations` of every package.
-fn listed(image: Image) -> Vec<String> {
+pub(crate) fn listed(image: Image) -> Vec<String> {
     let packages = inventory(image).packages;
     let locations = |p: &portcullis::model::inventory::Package| {
         p.locations.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
@@ -208,29 +208,6 @@ fn a_directory_of_gentoo_that_says_nothing_is_a_gap() {
     let python = format!("portage var/db/pkg/dev-lang/python-3.11.8: {says}");
     let both = gaps(image("linux/amd64").layer(base()).layer(upper));
     assert_eq!(both, [perl, python]);
-}
-
-#[test]
-fn a_java_runtime_is_listed_once_and_by_its_library_where_nothing_else_tells() {
-    const LIBRARY: &str = "opt/jdk/jre/lib/amd64/server/libjvm.so";
-    let text = "\x7fELF OpenJDK 64-Bit Server VM (25.1-b01) for linux-amd64 JRE (1.8.0_1-b01), built on";
-    let library = || layer("0").file(LIBRARY, text);
-    let release = |version: &str| format!("JAVA_VERSION=\"{version}\"\n");
-    let one = |layer: Layer| listed(image("linux/amd64").layer(layer));
-    let by_library = format!("oracle/openjdk@1.8.0_1-b01 in 0: {LIBRARY}");
-    let by_release = "oracle/openjdk@1.8.0_1 in 0: opt/jdk/release".to_owned();
-    assert_eq!(one(library()), [by_library.as_str()]);
-    assert_eq!(one(library().file("opt/jdk/release", release("1.8.0_1"))), [by_release.as_str()]);
-    // A text that lies of another version, or in another place, hides nothing.
-    let wrong = "oracle/openjdk@17 in 0: opt/jdk/release".to_owned();
-    assert_eq!(one(library().file("opt/jdk/release", release("17"))), [by_library.clone(), wrong]);
-    let elsewhere = "oracle/openjdk@1.8.0_1 in 0: opt/release".to_owned();
-    let listed_both = one(library().file("opt/release", release("1.8.0_1")));
-    assert_eq!(listed_both, [elsewhere, by_library.clone()]);
-    // A text that a later layer takes away leaves the library to tell.
-    let lower = library().file("opt/jdk/release", release("1.8.0_1"));
-    let upper = layer("1").whiteout("opt/jdk/release");
-    assert_eq!(listed(image("linux/amd64").layer(lower).layer(upper)), [by_library]);
 }
 
 #[test]

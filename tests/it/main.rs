@@ -20,6 +20,7 @@ mod layer_checks;
 mod layers;
 mod licenses;
 mod matching;
+mod once;
 mod purls;
 mod reading;
 mod registry;
