@@ -88,6 +88,14 @@ pub(super) static CLASSIFIERS: &[Classifier] = &[
         suffixes: &["-alpha", "-beta", "-rc", "[a-z]"],
     },
     Classifier {
+        name: "glibc",
+        cpe: "gnu:glibc",
+        // Until 2.33 the file has the version in its name, and `libc.so.6` is a link to it.
+        wants: |name| name == "libc.so.6" || (name.starts_with("libc-2.") && library(name, "libc")),
+        patterns: &[after(b" stable release version ")],
+        suffixes: &[],
+    },
+    Classifier {
         name: "nginx",
         cpe: "f5:nginx",
         wants: |name| matches!(name, "nginx" | "nginx-debug"),

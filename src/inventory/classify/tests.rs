@@ -21,6 +21,13 @@ fn programs_are_known_by_what_stands_in_them() {
         ("usr/local/lib/libpython3.12.so.1.0", b"3.12.0rc1", "python", "3.12.0rc1"),
         ("usr/bin/openssl", b"OpenSSL 1.1.1w  11 Sep 2023", "openssl", "1.1.1w"),
         ("usr/lib/libcrypto.so.3", b"OpenSSL 3.0.11 19 Sep 2023", "openssl", "3.0.11"),
+        (
+            "lib/libc.so.6",
+            b"GNU C Library (Debian GLIBC 2.36-9+deb12u10) stable release version 2.36.\nCopyright",
+            "glibc",
+            "2.36",
+        ),
+        ("lib64/libc-2.28.so", b"GNU C Library (GNU libc) stable release version 2.28.", "glibc", "2.28"),
         ("usr/sbin/nginx", b"nginx version: nginx/1.25.3", "nginx", "1.25.3"),
         ("usr/bin/redis-server", b"7.0.14buildkitsandbox-1702957741000000000", "redis", "7.0.14"),
         ("usr/bin/redis-server", b"4.0.11841ce7054bd9-1542359302000000000", "redis", "4.0.11"),
