@@ -1,5 +1,6 @@
 //! `portcullis sbom`: what is in an image.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -68,12 +69,12 @@ pub(super) fn run(args: &SbomArgs, context: &Context, out: &mut dyn Write) -> Re
     let subjects: Vec<Subject<'_>> = subjects.collect::<Result<_, Failure>>()?;
     // A manifest alone is no index: it is its only platform.
     let is_index = many && platforms.iter().all(|platform| platform.digest != evidence.image.digest);
+    let names = names(platforms);
     for (format, file) in plan.iter() {
         let mut listed = Vec::with_capacity(subjects.len());
-        for subject in &subjects {
+        for (subject, name) in subjects.iter().zip(&names) {
             let document = format.render(subject).map_err(unwritable)?;
-            let file =
-                file.map(|file| place(file, &subject.platform.platform.to_string(), format)).transpose()?;
+            let file = file.map(|file| place(file, name, format)).transpose()?;
             if let Err(message) = output::write(&document, file.as_deref(), out) {
                 failed(&message);
             }
@@ -153,6 +154,25 @@ fn is_directory(path: &Path) -> bool {
     path.as_os_str().as_encoded_bytes().ends_with(b"/")
 }
 
+/// What the files of platforms are called. Attack: an index that lists a platform twice, so that the document of
+/// one image takes the place of the other's.
+fn names(platforms: &[PlatformEvidence]) -> Vec<String> {
+    // Parts of a platform come from the image; `Platform` holds them to plain characters.
+    let plain = |platform: &PlatformEvidence| platform.platform.to_string().replace('/', "-");
+    let mut times: BTreeMap<String, usize> = BTreeMap::new();
+    for platform in platforms {
+        *times.entry(plain(platform)).or_default() += 1;
+    }
+    let name = |platform: &PlatformEvidence| {
+        let name = plain(platform);
+        match (times.get(&name), &platform.digest) {
+            (Some(2..), Some(digest)) => format!("{name}-{}", digest.hex()),
+            (Some(_) | None, _) => name,
+        }
+    };
+    platforms.iter().map(name).collect()
+}
+
 /// The file that was named, or one in the directory that was named: a platform's, or the index's.
 fn place(path: &Path, what: &str, format: &dyn Format) -> Result<PathBuf, Failure> {
     if !is_directory(path) {
@@ -160,8 +180,7 @@ fn place(path: &Path, what: &str, format: &dyn Format) -> Result<PathBuf, Failur
     }
     std::fs::create_dir_all(path)
         .map_err(|error| Failure::undecided(format!("cannot make {}: {error}", path.display())))?;
-    // Parts of a platform come from the image; `Platform` holds them to plain characters.
-    Ok(path.join(format!("{}.{}", what.replace('/', "-"), format.extension())))
+    Ok(path.join(format!("{what}.{}", format.extension())))
 }
 
 /// `SOURCE_DATE_EPOCH`, where it is set: the time of the documents (reproducible-builds.org).

@@ -192,3 +192,29 @@ fn a_base_that_cannot_be_read_is_told_and_the_document_is_there() {
     assert!(run.err().contains("the base image oci:"), "{}", run.err());
     assert_eq!(run.json()["base"]["by"], "osRelease");
 }
+
+#[test]
+fn a_platform_that_is_listed_twice_has_two_documents() {
+    let place = tempfile::tempdir().unwrap();
+    let mut layout = layout();
+    let manifests = ["1", "2"].map(|version| {
+        let package = format!(r#"{{"name":"a","version":"{version}"}}"#);
+        layout.add(image("linux/amd64").layer(layer("COPY").file("node_modules/a/package.json", package)))
+    });
+    let index = layout.index(manifests.to_vec());
+    layout.tag("test", index);
+    layout.write(&place.path().join("image"));
+    let location = format!("oci:{}/image", place.path().display());
+    let output = format!("inventory={}/out/", place.path().display());
+    run(&["sbom", &location, "--platform", "all", "-o", &output]).ended(0);
+    let mut versions: Vec<String> = manifests
+        .iter()
+        .map(|manifest| {
+            let digest = manifest["digest"].as_str().unwrap().replace("sha256:", "");
+            let path = place.path().join(format!("out/linux-amd64-{digest}.inventory.json"));
+            json(&std::fs::read(path).unwrap())["packages"][0]["version"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    versions.sort();
+    assert_eq!(versions, ["1", "2"]);
+}
