@@ -209,12 +209,14 @@ impl<'a> Merged<'a> {
     /// owner.
     fn mark_owned(&self, packages: &mut [Package], states: &[State<'_, '_>]) {
         let is_system = |package: &Package| is_system(package.kind);
-        let wanted: HashSet<&ImagePath> = packages
+        // Attack: a hundred thousand files that are owned, each looked for among as many packages.
+        let names: HashSet<&[u8]> = packages
             .iter()
             .filter(|package| !is_system(package))
             .flat_map(|package| &package.locations)
+            .map(|path| path.file_name())
             .collect();
-        if wanted.is_empty() {
+        if names.is_empty() {
             return;
         }
         let mut owners: HashMap<ImagePath, (&str, Option<&str>)> = HashMap::new();
@@ -222,8 +224,7 @@ impl<'a> Merged<'a> {
         for owned in current.flat_map(|state| &state.facts.owned) {
             for path in &owned.paths {
                 // A database may name a file by a path that leads through a link (`/lib` → `/usr/lib`).
-                let names = path.file_name();
-                if !wanted.iter().any(|wanted| wanted.file_name() == names) {
+                if !names.contains(path.file_name()) {
                     continue;
                 }
                 let place = self.files.resolve(path).map_or_else(|| path.clone(), |(place, _)| place);
