@@ -1,6 +1,6 @@
 //! `portcullis sbom`: what is in an image.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -154,21 +154,16 @@ fn is_directory(path: &Path) -> bool {
     path.as_os_str().as_encoded_bytes().ends_with(b"/")
 }
 
-/// What the files of platforms are called. Attack: an index that lists a platform twice, so that the document of
-/// one image takes the place of the other's.
+/// What the files of platforms are called: with the digest where two would be called alike, by the case of their
+/// letters too. Attack: an index that lists a platform twice, so that the document of one image takes the place of
+/// the other's.
 fn names(platforms: &[PlatformEvidence]) -> Vec<String> {
     // Parts of a platform come from the image; `Platform` holds them to plain characters.
     let plain = |platform: &PlatformEvidence| platform.platform.to_string().replace('/', "-");
-    let mut times: BTreeMap<String, usize> = BTreeMap::new();
-    for platform in platforms {
-        *times.entry(plain(platform)).or_default() += 1;
-    }
-    let name = |platform: &PlatformEvidence| {
-        let name = plain(platform);
-        match (times.get(&name), &platform.digest) {
-            (Some(2..), Some(digest)) => format!("{name}-{}", digest.hex()),
-            (Some(_) | None, _) => name,
-        }
+    let distinct: BTreeSet<String> = platforms.iter().map(|it| plain(it).to_lowercase()).collect();
+    let name = |platform: &PlatformEvidence| match &platform.digest {
+        Some(digest) if distinct.len() < platforms.len() => format!("{}-{}", plain(platform), digest.hex()),
+        Some(_) | None => plain(platform),
     };
     platforms.iter().map(name).collect()
 }
