@@ -135,8 +135,7 @@ pub(super) fn package(
         Some((group, artifact, _)) => format!("{group}:{artifact}"),
         None => {
             let artifact = artifact(name, manifest)?;
-            let built = native.iter().find(|(_, of)| *of == artifact).map(|(group, _)| group.clone());
-            match built.or_else(|| group(manifest, &artifact)) {
+            match group(manifest, &artifact).or_else(|| built(native, &artifact)) {
                 Some(group) => format!("{group}:{artifact}"),
                 None => artifact,
             }
@@ -179,6 +178,12 @@ fn is_identifier(title: &str) -> bool {
 
 fn symbolic_name(manifest: &Manifest) -> Option<&str> {
     manifest.get("Bundle-SymbolicName")?.split(';').next().map(str::trim).filter(|name| !name.is_empty())
+}
+
+/// The group under which GraalVM is told of the artifact. Attack: several, of which one is that of another.
+fn built(native: &BTreeSet<(String, String)>, artifact: &str) -> Option<String> {
+    let mut groups = native.iter().filter(|(_, of)| of == artifact).map(|(group, _)| group);
+    groups.next().filter(|_| groups.next().is_none()).cloned()
 }
 
 /// The group, only where the manifest can hardly mean another: advisories are looked up by it, and a wrong

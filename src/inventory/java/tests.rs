@@ -86,6 +86,12 @@ fn the_group_stands_where_graalvm_is_told_of_the_archive() {
     assert_eq!(name("app-1.jar", member), "app");
     assert_eq!(name("reflect-1.jar", "META-INF/native-image/org.acme/reflect-1.jar"), "reflect");
     assert_eq!(name("a-1.jar", "META-INF/native-image/o r g/a/x"), "a");
+    let other = "META-INF/native-image/org.other/embed-core/x";
+    let two = parse("embed-core-9.jar", &zip(&[(member, ""), (other, ""), CLASS]));
+    assert_eq!(two.packages[0].name, "embed-core");
+    let manifest = "Implementation-Vendor-Id: org.acme.own\n";
+    let stated = parse("embed-core-9.jar", &zip(&[(member, ""), ("META-INF/MANIFEST.MF", manifest)]));
+    assert_eq!(stated.packages[0].name, "org.acme.own:embed-core");
 }
 
 #[test]
