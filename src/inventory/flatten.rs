@@ -41,13 +41,14 @@ impl<'a> Merged<'a> {
     pub fn new(layers: &'a [Arc<LayerInventory>]) -> Self {
         let files = FileSystem::merge(layers);
         let (mut sightings, link_gap) = links::sightings(&files);
-        // A program that was told under its own name is the same under another: no layer is read again for it.
+        // What was told under its own name is the same under another: no layer is read again for it. Hard links
+        // alone are several files.
         sightings.retain(|sighting| {
             let Content { layer, origin } = sighting.content;
             let key = (origin.clone(), sighting.cataloger);
             let told = layers.get(layer).and_then(|layer| layer.facts.get(&key));
             let is_told = told.is_some_and(|facts| !facts.packages.is_empty());
-            !(is_told && reads_programs(sighting.cataloger))
+            !(is_told && is_once(sighting))
         });
         Self { layers, files, sightings, link_gap }
     }
@@ -142,7 +143,10 @@ impl<'a> Merged<'a> {
                 });
             }
         }
-        states.retain(|state| state.cataloger != npm_root::ID || self.is_project(state.path));
+        states.retain(|state| {
+            state.cataloger != npm_root::ID
+                || npm_root::wanted(state.content.origin) && self.is_project(state.path)
+        });
         once(&mut states);
         states
     }
@@ -275,7 +279,10 @@ impl<'a> Merged<'a> {
         let mut warnings = Vec::new();
         for (index, layer) in self.layers.iter().enumerate() {
             let here = |gap: &Gap| Gap { layer: index, ..gap.clone() };
-            gaps.extend(layer.gaps.iter().filter(|gap| seen(index, &gap.path)).map(here));
+            let counts = |gap: &&Gap| {
+                seen(index, &gap.path) && (gap.cataloger != npm_root::ID || self.is_project(&gap.path))
+            };
+            gaps.extend(layer.gaps.iter().filter(counts).map(here));
             warnings.extend(layer.warnings.iter().map(here));
         }
         for state in self.current(states) {
@@ -344,33 +351,53 @@ fn gap(path: ImagePath, layer: usize, cataloger: &str, cause: String) -> Gap {
     Gap { path, layer, cataloger: cataloger.to_owned(), cause, platform: None }
 }
 
-/// Leaves out what a Java runtime's library says where its `release` says it.
+/// Leaves out what a Java runtime's library says where its `release` says it; the runtime is there since the first
+/// of them.
 fn once(states: &mut Vec<State<'_, '_>>) {
-    let mut releases: HashMap<&ImagePath, Vec<(usize, usize, &FoundPackage)>> = HashMap::new();
-    for state in states.iter().filter(|state| state.cataloger == "jdk") {
+    let mut releases: HashMap<&ImagePath, Vec<(usize, &FoundPackage)>> = HashMap::new();
+    for (at, state) in states.iter().enumerate().filter(|(_, state)| state.cataloger == "jdk") {
         for package in &state.facts.packages {
             let Some(root) = &package.location else { continue };
-            releases.entry(root).or_default().push((state.from, state.until, package));
+            releases.entry(root).or_default().push((at, package));
         }
     }
-    states.retain(|state| {
+    let mut told: HashMap<usize, usize> = HashMap::new();
+    for (at, state) in states.iter().enumerate() {
         if state.cataloger != "classify" || state.path.file_name() != jdk::LIBRARY {
-            return true;
+            continue;
         }
-        let is_told = |library: &FoundPackage| {
-            jdk::roots(library).iter().filter_map(|root| releases.get(root)).flatten().any(
-                |(from, until, release)| {
-                    *from < state.until && state.until <= *until && jdk::same(release, library)
-                },
-            )
+        let by = |library: &FoundPackage| {
+            let releases = jdk::roots(library).into_iter().filter_map(|root| releases.get(&root)).flatten();
+            let mut covering = releases.filter(|(release, _)| {
+                states.get(*release).is_some_and(|it| it.from < state.until && state.until <= it.until)
+            });
+            covering.find(|(_, release)| jdk::same(release, library)).map(|(release, _)| *release)
         };
-        !state.facts.packages.iter().any(is_told)
+        if let Some(release) = state.facts.packages.iter().find_map(by) {
+            told.insert(at, release);
+        }
+    }
+    for (library, release) in &told {
+        let since = states.get(*library).map_or(usize::MAX, |state| state.from);
+        if let Some(state) = states.get_mut(*release) {
+            state.from = state.from.min(since);
+        }
+    }
+    let mut at = 0;
+    states.retain(|_| {
+        at += 1;
+        !told.contains_key(&(at - 1))
     });
 }
 
-/// Whether a cataloger reads programs, which say the same under every name.
-fn reads_programs(id: &str) -> bool {
-    CATALOGERS.iter().any(|cataloger| cataloger.id() == id && cataloger.reads() == Reads::Program)
+/// Whether a file that has told its packages is not to be told once more by another name: programs say the same
+/// under every one, and so does what is read differently only where it says nothing.
+fn is_once(sighting: &Sighting<'_>) -> bool {
+    let cataloger = CATALOGERS.iter().find(|cataloger| cataloger.id() == sighting.cataloger);
+    cataloger.is_some_and(|cataloger| {
+        cataloger.reads() == Reads::Program
+            || !cataloger.reads_alike(sighting.content.origin, &sighting.seen_as)
+    })
 }
 
 /// Whether packages of that type are those of an operating system.

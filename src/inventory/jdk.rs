@@ -111,11 +111,13 @@ pub(super) fn roots(library: &FoundPackage) -> Vec<ImagePath> {
     root.into_iter().chain(above).collect()
 }
 
-/// Whether a library is of the version that a `release` names, or of a build of it. Attack: a `release` that
-/// names another.
+/// Whether a library is of the vendor and version that a `release` names, or of a build of it. Attack: a `release`
+/// that names another.
 pub(super) fn same(release: &FoundPackage, library: &FoundPackage) -> bool {
+    let vendor = |package: &FoundPackage| package.name.split('/').next().map(str::to_owned);
     let build = library.version.strip_prefix(release.version.as_str());
-    build.is_some_and(|build| build.is_empty() || build.starts_with(['+', '-']))
+    let is_version = build.is_some_and(|build| build.is_empty() || build.starts_with(['+', '-']));
+    is_version && vendor(release) == vendor(library)
 }
 
 /// `KEY="VALUE"`, or without quotes.

@@ -23,7 +23,7 @@ const AGAIN: usize = 4;
 /// Bytes of the names of what is found: 64 MiB. Attack: a thousand packages below a thousand links.
 const NAMES: usize = 64 << 20;
 
-/// A file that a cataloger wants under the name of a link and not under its own.
+/// A file that a cataloger wants under the name of a link and not under its own, or reads otherwise there.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Sighting<'a> {
     pub(super) content: Content<'a>,
@@ -189,7 +189,8 @@ impl<'a> Search<'_, 'a> {
 
     fn file(&mut self, seen_as: &ImagePath, real: &ImagePath, content: Content<'a>, layer: usize) {
         for cataloger in CATALOGERS {
-            if cataloger.wants(seen_as, &[]) && !cataloger.wants(real, &[]) {
+            let is_new = !cataloger.wants(real, &[]) || !cataloger.reads_alike(real, seen_as);
+            if is_new && cataloger.wants(seen_as, &[]) {
                 self.names = self.names.saturating_sub(seen_as.as_bytes().len() + 64);
                 if self.names == 0 {
                     return;

@@ -78,6 +78,12 @@ pub trait Cataloger: Sync {
     /// [`Unreadable`] where nothing of the file could be read; it becomes a gap.
     fn parse(&self, path: &ImagePath, bytes: &[u8]) -> Result<Facts, Unreadable>;
 
+    /// Whether a file that it wants under both paths says the same under both: what it reads must not depend on
+    /// more of a path than that. Attack: a package that is none by its own path, and one by that of a link.
+    fn reads_alike(&self, _: &ImagePath, _: &ImagePath) -> bool {
+        true
+    }
+
     /// How much of a file it takes.
     fn reads(&self) -> Reads {
         Reads::Whole

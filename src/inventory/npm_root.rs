@@ -1,10 +1,14 @@
 //! The project that node packages are installed for: the `package.json` beside a `node_modules`
 //! (docs.npmjs.com, "folders").
 
+use serde::Deserialize;
+use serde_json::Value;
+
 use crate::model::layer::{Facts, FoundPackage};
 use crate::model::path::ImagePath;
 
 use super::npm::Npm;
+use super::words::json;
 use super::{Cataloger, Unreadable};
 
 /// Catalogs `package.json` outside of any `node_modules`. Whether one is beside it is known when the layers
@@ -20,19 +24,36 @@ impl Cataloger for NpmRoot {
     }
 
     fn wants(&self, path: &ImagePath, _: &[u8]) -> bool {
-        path.file_name() == b"package.json" && !path.components().any(|part| part == b"node_modules")
+        wanted(path)
     }
 
     fn limit(&self) -> u64 {
         Npm.limit()
     }
 
-    /// No project need have a name or a version, and a file of that name may be anything.
+    /// No project need have a name or a version.
     fn parse(&self, path: &ImagePath, bytes: &[u8]) -> Result<Facts, Unreadable> {
-        let Ok(mut facts) = Npm.parse(path, bytes) else { return Ok(Facts::default()) };
+        let Named { name, version } = json("a package.json", bytes)?;
+        if !(name.is_string() && version.is_string()) {
+            return Ok(Facts::default());
+        }
+        let mut facts = Npm.parse(path, bytes)?;
         facts.packages.iter_mut().for_each(|package: &mut FoundPackage| package.application = true);
         Ok(facts)
     }
+}
+
+#[derive(Deserialize)]
+struct Named {
+    #[serde(default)]
+    name: Value,
+    #[serde(default)]
+    version: Value,
+}
+
+/// Whether a file may be a project's: what lies in a `node_modules` is a package of one.
+pub(super) fn wanted(path: &ImagePath) -> bool {
+    path.file_name() == b"package.json" && !path.components().any(|part| part == b"node_modules")
 }
 
 /// The directory that must be there for the file to be a project's.
@@ -60,8 +81,12 @@ mod tests {
 
     #[test]
     fn what_names_no_project_is_none() {
-        for text in [r#"{"type":"module"}"#, r#"{"name":"a"}"#, "", "[", r#"{"name":1,"version":"1"}"#] {
+        for text in [r#"{"type":"module"}"#, r#"{"name":"a"}"#, r#"{"name":1,"version":"1"}"#] {
             assert_eq!(parse(text.as_bytes()), Facts::default(), "{text}");
+        }
+        // That it is no project's gap is known where the layers are merged.
+        for text in ["", "{\"name\":\"a\",", r#"{"name":"a b","version":"1"}"#] {
+            assert!(NpmRoot.parse(&"srv/web/package.json".into(), text.as_bytes()).is_err(), "{text}");
         }
     }
 

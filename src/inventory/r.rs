@@ -19,6 +19,10 @@ impl Cataloger for R {
         path.file_name() == b"DESCRIPTION" && path.parent().is_some_and(|parent| !parent.is_root())
     }
 
+    fn reads_alike(&self, a: &ImagePath, b: &ImagePath) -> bool {
+        is_library(a) == is_library(b)
+    }
+
     /// 16 MiB; real ones have a few kilobytes.
     fn limit(&self) -> u64 {
         16 << 20
@@ -49,8 +53,9 @@ impl Cataloger for R {
         let folder = path.parent().unwrap_or_default();
         let mut facts = Facts::default();
         // R loads a package by its folder's name, and only where `Meta/package.rds`, or this file where there is
-        // none, has the same (`find.package`). Attack: a description that says it is another package.
-        if folder.file_name() != package.name.as_bytes() {
+        // none, has the same (`find.package`). Attack: a description that says it is another package. Elsewhere it
+        // may be a file that a package's tests read.
+        if is_library(path) && folder.file_name() != package.name.as_bytes() {
             let shown = escape(folder.file_name());
             facts.blame(format!("it says it is `{}` in a folder named `{shown}`", package.name));
         }
@@ -129,7 +134,7 @@ mod tests {
         assert_eq!(facts.packages[0].name, "other");
         assert_eq!(facts.unreadable, ["it says it is `other` in a folder named `demo`"]);
         let facts = parse("srv/demo/DESCRIPTION", b"Package: other\nVersion: 1\nBuilt: R 4.2\n").unwrap();
-        assert_eq!((facts.packages.len(), facts.unreadable.len()), (1, 1));
+        assert_eq!((facts.packages.len(), facts.unreadable.len()), (1, 0));
     }
 
     #[test]

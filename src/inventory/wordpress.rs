@@ -35,6 +35,10 @@ impl Cataloger for Wordpress {
         part(path).is_some()
     }
 
+    fn reads_alike(&self, a: &ImagePath, b: &ImagePath) -> bool {
+        is_own(a) == is_own(b)
+    }
+
     /// 64 MiB: of a file of a plugin only the front is read.
     fn limit(&self) -> u64 {
         64 << 20
