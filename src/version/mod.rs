@@ -4,6 +4,7 @@ mod apk;
 mod dpkg;
 mod natural;
 mod pep440;
+mod rpm;
 mod semver;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ use std::cmp::Ordering;
 pub use apk::Apk;
 pub use dpkg::Dpkg;
 pub use pep440::Pep440;
+pub use rpm::Rpm;
 pub use semver::SemVer;
 
 /// Orders the versions of one ecosystem.
@@ -42,6 +44,20 @@ pub static SCHEMES: &[(&dyn Scheme, &[&str])] = &[
     (&Apk, &["Alpaquita", "Alpine", "BellSoft Hardened Containers", "Chainguard", "MinimOS", "Wolfi"]),
     (&Dpkg, &["Debian", "Echo", "Ubuntu"]),
     (&Pep440, &["PyPI"]),
+    (
+        &Rpm,
+        &[
+            "AlmaLinux",
+            "Azure Linux",
+            "Mageia",
+            "Photon OS",
+            "Red Hat",
+            "Rocky Linux",
+            "SUSE",
+            "openEuler",
+            "openSUSE",
+        ],
+    ),
     (&SemVer, &["Bitnami", "Go", "Hex", "SwiftURL", "crates.io", "npm"]),
 ];
 

@@ -11,6 +11,7 @@ const TABLES: &[(&str, &str)] = &[
     ("apk", include_str!("../../testdata/version/apk.txt")),
     ("dpkg", include_str!("../../testdata/version/dpkg.txt")),
     ("pep440", include_str!("../../testdata/version/pep440.txt")),
+    ("rpm", include_str!("../../testdata/version/rpm.txt")),
     ("semver", include_str!("../../testdata/version/semver.txt")),
 ];
 
@@ -47,6 +48,7 @@ fn an_ecosystem_has_one_scheme_whatever_its_release() {
     assert_eq!(id("Ubuntu:Pro:18.04:LTS"), Some("dpkg"));
     assert_eq!(id("Root:Alpine:3.18"), Some("apk"));
     assert_eq!(id("Root:PyPI"), Some("pep440"));
+    assert_eq!(id("Red Hat:enterprise_linux:9::baseos"), Some("rpm"));
     for unknown in ["", "debian", "Root", "Root:Root:npm", "Hackage", "Debian 12"] {
         assert_eq!(id(unknown), None, "{unknown}");
     }
@@ -63,7 +65,7 @@ fn version_like() -> impl Strategy<Value = String> {
         "[0-9]{1,2}",
         "0{1,3}[0-9]?",
         "[a-c]",
-        "[.:~+_!-]",
+        "[.:~+_!^-]",
         "\\.[0-9]",
         "-r[0-9]",
         "_(alpha|beta|pre|rc|cvs|git|p)[0-9]?",
