@@ -2,6 +2,7 @@
 
 mod apk;
 mod dpkg;
+mod maven;
 mod natural;
 mod pep440;
 mod rpm;
@@ -13,6 +14,7 @@ use std::cmp::Ordering;
 
 pub use apk::Apk;
 pub use dpkg::Dpkg;
+pub use maven::Maven;
 pub use pep440::Pep440;
 pub use rpm::Rpm;
 pub use semver::SemVer;
@@ -43,6 +45,7 @@ pub struct Incomparable {
 pub static SCHEMES: &[(&dyn Scheme, &[&str])] = &[
     (&Apk, &["Alpaquita", "Alpine", "BellSoft Hardened Containers", "Chainguard", "MinimOS", "Wolfi"]),
     (&Dpkg, &["Debian", "Echo", "Ubuntu"]),
+    (&Maven, &["Maven"]),
     (&Pep440, &["PyPI"]),
     (
         &Rpm,

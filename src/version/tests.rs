@@ -10,6 +10,7 @@ use super::{SCHEMES, Scheme, scheme};
 const TABLES: &[(&str, &str)] = &[
     ("apk", include_str!("../../testdata/version/apk.txt")),
     ("dpkg", include_str!("../../testdata/version/dpkg.txt")),
+    ("maven", include_str!("../../testdata/version/maven.txt")),
     ("pep440", include_str!("../../testdata/version/pep440.txt")),
     ("rpm", include_str!("../../testdata/version/rpm.txt")),
     ("semver", include_str!("../../testdata/version/semver.txt")),
@@ -70,6 +71,7 @@ fn version_like() -> impl Strategy<Value = String> {
         "-r[0-9]",
         "_(alpha|beta|pre|rc|cvs|git|p)[0-9]?",
         "(a|b|rc|dev|post|\\.dev|\\.post|-final|-pre)[0-9]?",
+        "-(sp|ga|rc|SNAPSHOT|x|1|0)[0-2]?",
         Just("18446744073709551616".to_owned()),
     ];
     ("[0-9]{1,2}", proptest::collection::vec(piece, 0..6)).prop_map(|(first, rest)| first + &rest.concat())

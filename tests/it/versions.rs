@@ -17,6 +17,10 @@ const TABLES: &[(&str, &str, bool)] = &[
     ("dpkg__Dpkg_Version.txt", "Debian", true),
     ("scalibr__debian-versions-generated.txt", "Debian", false),
     ("scalibr__debian-versions.txt", "Debian", false),
+    ("maven__ComparableVersionTest.txt", "Maven", true),
+    ("scalibr__maven-versions-generated.txt", "Maven", false),
+    ("scalibr__maven-versions.txt", "Maven", false),
+    ("univers__maven_version_cmp.txt", "Maven", false),
     ("packaging__VERSIONS-ordered-pairs.txt", "PyPI", true),
     ("scalibr__pypi-versions-generated.txt", "PyPI", false),
     ("scalibr__pypi-versions.txt", "PyPI", false),
@@ -46,7 +50,22 @@ const REFUSED: &[(&str, &str, &str)] = &[
 
 /// Lines of other tools' tables that the ecosystem's own tool orders otherwise: the scheme, what marks the
 /// lines, and why.
-const DISPUTED: &[(&str, &str, &str)] = &[];
+const DISPUTED: &[(&str, &str, &str)] = &[
+    ("maven", "2-1 <= 2.0.a", "Maven's table has `2.0.a < 2-1`"),
+    ("maven", "2-1 <= 2.0.0.a", "Maven's table has `2.0.a < 2-1`"),
+    ("maven", "1-1 = 1-ga-1", "Maven 4 reads `ga-1` as one word, which is below a number"),
+    ("maven", "1-1.foo-bar-1-baz-0.1 =", "Maven 4 has `0.1` in a list of its own, `.1` in none"),
+    ("maven", "3.2.0rc2 < 3.2.0-rc.1", "Maven 4 has `rc2` above `rc`"),
+    ("maven", "1.0.0-beta11 < 1.0.0-beta.6", "Maven 4 has `beta11` above `beta`"),
+    ("maven", "1.0.0-RC16 < 1.0.0.RC8-beta", "Maven 4 has `.RC8` as `-RC8`"),
+    ("maven", "1.0.0-gradle-rework-beta3 < 1.0.0.RC7-3", "Maven 4 has `.RC7` as `-RC7`"),
+    ("maven", "2.9.0-1 < 2.9.0.RC1", "Maven 4 has `.RC1` as `-RC1`"),
+    ("maven", "6.1.12.rc5 < 6.1.12rc1", "Maven 4 has `.rc5` as `-rc5`"),
+    ("maven", "1.0.0rc0 < 1.0.beta8", "Maven 4 has `.beta8` as `-beta8`"),
+    ("maven", "3.5.0-CR-2 < 3.5.0.Beta-1", "Maven 4 has `.Beta-1` as `-Beta-1`"),
+    ("maven", "1.1.0-01-glassfish < 1.1.0.Beta1", "Maven 4 has `.Beta1` as `-Beta1`"),
+    ("maven", "_noneautotype", "Maven 4 has `.sec10` as `-sec10`"),
+];
 
 /// What became of the lines of one table.
 #[derive(Default)]
