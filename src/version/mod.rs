@@ -2,6 +2,7 @@
 
 mod apk;
 mod dpkg;
+mod gem;
 mod maven;
 mod natural;
 mod pep440;
@@ -14,6 +15,7 @@ use std::cmp::Ordering;
 
 pub use apk::Apk;
 pub use dpkg::Dpkg;
+pub use gem::Gem;
 pub use maven::Maven;
 pub use pep440::Pep440;
 pub use rpm::Rpm;
@@ -45,6 +47,7 @@ pub struct Incomparable {
 pub static SCHEMES: &[(&dyn Scheme, &[&str])] = &[
     (&Apk, &["Alpaquita", "Alpine", "BellSoft Hardened Containers", "Chainguard", "MinimOS", "Wolfi"]),
     (&Dpkg, &["Debian", "Echo", "Ubuntu"]),
+    (&Gem, &["RubyGems"]),
     (&Maven, &["Maven"]),
     (&Pep440, &["PyPI"]),
     (

@@ -10,6 +10,7 @@ use super::{SCHEMES, Scheme, scheme};
 const TABLES: &[(&str, &str)] = &[
     ("apk", include_str!("../../testdata/version/apk.txt")),
     ("dpkg", include_str!("../../testdata/version/dpkg.txt")),
+    ("gem", include_str!("../../testdata/version/gem.txt")),
     ("maven", include_str!("../../testdata/version/maven.txt")),
     ("pep440", include_str!("../../testdata/version/pep440.txt")),
     ("rpm", include_str!("../../testdata/version/rpm.txt")),

@@ -24,6 +24,8 @@ const TABLES: &[(&str, &str, bool)] = &[
     ("packaging__VERSIONS-ordered-pairs.txt", "PyPI", true),
     ("scalibr__pypi-versions-generated.txt", "PyPI", false),
     ("scalibr__pypi-versions.txt", "PyPI", false),
+    ("scalibr__rubygems-versions-generated.txt", "RubyGems", false),
+    ("scalibr__rubygems-versions.txt", "RubyGems", false),
     ("rpm__rpmvercmp.txt", "AlmaLinux", true),
     ("scalibr__redhat-versions.txt", "Red Hat", false),
     ("scalibr__semver-versions.txt", "npm", false),
@@ -45,6 +47,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("apk", "0D", "apk-tools knows small letters only"),
     ("apk", "_blah", "apk-tools knows no such suffix"),
     ("apk", "_csv", "apk-tools knows no such suffix"),
+    ("gem", "1gamma", "RubyGems wants `1.gamma`"),
     ("semver", "1.1.3.4.5", "node-semver refuses more than three numbers"),
 ];
 
