@@ -5,6 +5,7 @@ mod dpkg;
 mod gem;
 mod maven;
 mod natural;
+mod nuget;
 mod pep440;
 mod rpm;
 mod semver;
@@ -17,6 +18,7 @@ pub use apk::Apk;
 pub use dpkg::Dpkg;
 pub use gem::Gem;
 pub use maven::Maven;
+pub use nuget::NuGet;
 pub use pep440::Pep440;
 pub use rpm::Rpm;
 pub use semver::SemVer;
@@ -49,6 +51,7 @@ pub static SCHEMES: &[(&dyn Scheme, &[&str])] = &[
     (&Dpkg, &["Debian", "Echo", "Ubuntu"]),
     (&Gem, &["RubyGems"]),
     (&Maven, &["Maven"]),
+    (&NuGet, &["NuGet"]),
     (&Pep440, &["PyPI"]),
     (
         &Rpm,

@@ -12,6 +12,7 @@ const TABLES: &[(&str, &str)] = &[
     ("dpkg", include_str!("../../testdata/version/dpkg.txt")),
     ("gem", include_str!("../../testdata/version/gem.txt")),
     ("maven", include_str!("../../testdata/version/maven.txt")),
+    ("nuget", include_str!("../../testdata/version/nuget.txt")),
     ("pep440", include_str!("../../testdata/version/pep440.txt")),
     ("rpm", include_str!("../../testdata/version/rpm.txt")),
     ("semver", include_str!("../../testdata/version/semver.txt")),
@@ -72,6 +73,7 @@ fn version_like() -> impl Strategy<Value = String> {
         "-r[0-9]",
         "_(alpha|beta|pre|rc|cvs|git|p)[0-9]?",
         "(a|b|rc|dev|post|\\.dev|\\.post|-final|-pre)[0-9]?",
+        "[-.]?(RC|beta|pl|stable|dev|x-dev)[0-2]?",
         "-(sp|ga|rc|SNAPSHOT|x|1|0)[0-2]?",
         Just("18446744073709551616".to_owned()),
     ];

@@ -28,6 +28,8 @@ const TABLES: &[(&str, &str, bool)] = &[
     ("scalibr__rubygems-versions.txt", "RubyGems", false),
     ("rpm__rpmvercmp.txt", "AlmaLinux", true),
     ("scalibr__redhat-versions.txt", "Red Hat", false),
+    ("scalibr__nuget-versions.txt", "NuGet", false),
+    ("univers__nuget_version_cmp.txt", "NuGet", false),
     ("scalibr__semver-versions.txt", "npm", false),
 ];
 
