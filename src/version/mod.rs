@@ -1,6 +1,7 @@
 //! Version orders of the ecosystems: one scheme a file, one row a scheme.
 
 mod apk;
+mod composer;
 mod dpkg;
 mod gem;
 mod maven;
@@ -15,6 +16,7 @@ mod tests;
 use std::cmp::Ordering;
 
 pub use apk::Apk;
+pub use composer::Composer;
 pub use dpkg::Dpkg;
 pub use gem::Gem;
 pub use maven::Maven;
@@ -48,6 +50,7 @@ pub struct Incomparable {
 /// Every scheme and the OSV ecosystems (base names, without release suffix) that it orders.
 pub static SCHEMES: &[(&dyn Scheme, &[&str])] = &[
     (&Apk, &["Alpaquita", "Alpine", "BellSoft Hardened Containers", "Chainguard", "MinimOS", "Wolfi"]),
+    (&Composer, &["Packagist"]),
     (&Dpkg, &["Debian", "Echo", "Ubuntu"]),
     (&Gem, &["RubyGems"]),
     (&Maven, &["Maven"]),

@@ -9,6 +9,7 @@ use super::{SCHEMES, Scheme, scheme};
 /// One table for each scheme: `A < B` and `A = B` a line, `! A` for what has no order.
 const TABLES: &[(&str, &str)] = &[
     ("apk", include_str!("../../testdata/version/apk.txt")),
+    ("composer", include_str!("../../testdata/version/composer.txt")),
     ("dpkg", include_str!("../../testdata/version/dpkg.txt")),
     ("gem", include_str!("../../testdata/version/gem.txt")),
     ("maven", include_str!("../../testdata/version/maven.txt")),

@@ -30,6 +30,9 @@ const TABLES: &[(&str, &str, bool)] = &[
     ("scalibr__redhat-versions.txt", "Red Hat", false),
     ("scalibr__nuget-versions.txt", "NuGet", false),
     ("univers__nuget_version_cmp.txt", "NuGet", false),
+    ("osv.dev__packagist_test_cases.txt", "Packagist", false),
+    ("scalibr__packagist-versions-generated.txt", "Packagist", false),
+    ("scalibr__packagist-versions.txt", "Packagist", false),
     ("scalibr__semver-versions.txt", "npm", false),
 ];
 
@@ -49,6 +52,12 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("apk", "0D", "apk-tools knows small letters only"),
     ("apk", "_blah", "apk-tools knows no such suffix"),
     ("apk", "_csv", "apk-tools knows no such suffix"),
+    ("composer", ".#", "Composer knows no `#`"),
+    ("composer", ".post", "Composer knows no such stability"),
+    ("composer", "-test1", "Composer knows no such stability"),
+    ("composer", ".dev100", "Composer takes no number behind `dev`"),
+    ("composer", "4.3-2RC2", "Composer takes no number behind a hyphen"),
+    ("composer", "dev-foo", "Composer does not compare a branch"),
     ("gem", "1gamma", "RubyGems wants `1.gamma`"),
     ("semver", "1.1.3.4.5", "node-semver refuses more than three numbers"),
 ];
@@ -56,6 +65,11 @@ const REFUSED: &[(&str, &str, &str)] = &[
 /// Lines of other tools' tables that the ecosystem's own tool orders otherwise: the scheme, what marks the
 /// lines, and why.
 const DISPUTED: &[(&str, &str, &str)] = &[
+    ("composer", "1.0.0 > 1.0", "Composer fills up to four numbers"),
+    ("composer", "v3.0 < v3.0.0-beta", "Composer fills up to four numbers"),
+    ("composer", "v3.4 < v3.4.0-alpha", "Composer fills up to four numbers"),
+    ("composer", "v6.6 < v6.6.0-beta", "Composer fills up to four numbers"),
+    ("composer", "v1.9.0-BETA.1 < v1.9.0-ALPHA.2", "Composer knows no case"),
     ("maven", "2-1 <= 2.0.a", "Maven's table has `2.0.a < 2-1`"),
     ("maven", "2-1 <= 2.0.0.a", "Maven's table has `2.0.a < 2-1`"),
     ("maven", "1-1 = 1-ga-1", "Maven 4 reads `ga-1` as one word, which is below a number"),
