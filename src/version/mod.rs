@@ -8,6 +8,7 @@ mod maven;
 mod natural;
 mod nuget;
 mod pep440;
+mod r#pub;
 mod rpm;
 mod semver;
 #[cfg(test)]
@@ -22,6 +23,7 @@ pub use gem::Gem;
 pub use maven::Maven;
 pub use nuget::NuGet;
 pub use pep440::Pep440;
+pub use r#pub::Pub;
 pub use rpm::Rpm;
 pub use semver::SemVer;
 
@@ -56,6 +58,7 @@ pub static SCHEMES: &[(&dyn Scheme, &[&str])] = &[
     (&Maven, &["Maven"]),
     (&NuGet, &["NuGet"]),
     (&Pep440, &["PyPI"]),
+    (&Pub, &["Pub"]),
     (
         &Rpm,
         &[

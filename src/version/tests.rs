@@ -15,6 +15,7 @@ const TABLES: &[(&str, &str)] = &[
     ("maven", include_str!("../../testdata/version/maven.txt")),
     ("nuget", include_str!("../../testdata/version/nuget.txt")),
     ("pep440", include_str!("../../testdata/version/pep440.txt")),
+    ("pub", include_str!("../../testdata/version/pub.txt")),
     ("rpm", include_str!("../../testdata/version/rpm.txt")),
     ("semver", include_str!("../../testdata/version/semver.txt")),
 ];

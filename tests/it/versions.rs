@@ -33,6 +33,7 @@ const TABLES: &[(&str, &str, bool)] = &[
     ("osv.dev__packagist_test_cases.txt", "Packagist", false),
     ("scalibr__packagist-versions-generated.txt", "Packagist", false),
     ("scalibr__packagist-versions.txt", "Packagist", false),
+    ("scalibr__pub-versions.txt", "Pub", false),
     ("scalibr__semver-versions.txt", "npm", false),
 ];
 
