@@ -2,6 +2,7 @@
 
 mod apk;
 mod composer;
+mod cran;
 mod dpkg;
 mod gem;
 mod maven;
@@ -18,6 +19,7 @@ use std::cmp::Ordering;
 
 pub use apk::Apk;
 pub use composer::Composer;
+pub use cran::Cran;
 pub use dpkg::Dpkg;
 pub use gem::Gem;
 pub use maven::Maven;
@@ -53,6 +55,7 @@ pub struct Incomparable {
 pub static SCHEMES: &[(&dyn Scheme, &[&str])] = &[
     (&Apk, &["Alpaquita", "Alpine", "BellSoft Hardened Containers", "Chainguard", "MinimOS", "Wolfi"]),
     (&Composer, &["Packagist"]),
+    (&Cran, &["CRAN"]),
     (&Dpkg, &["Debian", "Echo", "Ubuntu"]),
     (&Gem, &["RubyGems"]),
     (&Maven, &["Maven"]),

@@ -10,6 +10,7 @@ use super::{SCHEMES, Scheme, scheme};
 const TABLES: &[(&str, &str)] = &[
     ("apk", include_str!("../../testdata/version/apk.txt")),
     ("composer", include_str!("../../testdata/version/composer.txt")),
+    ("cran", include_str!("../../testdata/version/cran.txt")),
     ("dpkg", include_str!("../../testdata/version/dpkg.txt")),
     ("gem", include_str!("../../testdata/version/gem.txt")),
     ("maven", include_str!("../../testdata/version/maven.txt")),

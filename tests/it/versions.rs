@@ -34,6 +34,8 @@ const TABLES: &[(&str, &str, bool)] = &[
     ("scalibr__packagist-versions-generated.txt", "Packagist", false),
     ("scalibr__packagist-versions.txt", "Packagist", false),
     ("scalibr__pub-versions.txt", "Pub", false),
+    ("scalibr__cran-versions-generated.txt", "CRAN", false),
+    ("scalibr__cran-versions.txt", "CRAN", false),
     ("scalibr__semver-versions.txt", "npm", false),
 ];
 
