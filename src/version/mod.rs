@@ -5,6 +5,7 @@ mod composer;
 mod cran;
 mod dpkg;
 mod gem;
+mod hackage;
 mod maven;
 mod natural;
 mod nuget;
@@ -22,6 +23,7 @@ pub use composer::Composer;
 pub use cran::Cran;
 pub use dpkg::Dpkg;
 pub use gem::Gem;
+pub use hackage::Hackage;
 pub use maven::Maven;
 pub use nuget::NuGet;
 pub use pep440::Pep440;
@@ -58,6 +60,7 @@ pub static SCHEMES: &[(&dyn Scheme, &[&str])] = &[
     (&Cran, &["CRAN"]),
     (&Dpkg, &["Debian", "Echo", "Ubuntu"]),
     (&Gem, &["RubyGems"]),
+    (&Hackage, &["Hackage"]),
     (&Maven, &["Maven"]),
     (&NuGet, &["NuGet"]),
     (&Pep440, &["PyPI"]),

@@ -13,6 +13,7 @@ const TABLES: &[(&str, &str)] = &[
     ("cran", include_str!("../../testdata/version/cran.txt")),
     ("dpkg", include_str!("../../testdata/version/dpkg.txt")),
     ("gem", include_str!("../../testdata/version/gem.txt")),
+    ("hackage", include_str!("../../testdata/version/hackage.txt")),
     ("maven", include_str!("../../testdata/version/maven.txt")),
     ("nuget", include_str!("../../testdata/version/nuget.txt")),
     ("pep440", include_str!("../../testdata/version/pep440.txt")),
@@ -55,7 +56,7 @@ fn an_ecosystem_has_one_scheme_whatever_its_release() {
     assert_eq!(id("Root:Alpine:3.18"), Some("apk"));
     assert_eq!(id("Root:PyPI"), Some("pep440"));
     assert_eq!(id("Red Hat:enterprise_linux:9::baseos"), Some("rpm"));
-    for unknown in ["", "debian", "Root", "Root:Root:npm", "Hackage", "Debian 12"] {
+    for unknown in ["", "debian", "Root", "Root:Root:npm", "hackage", "Debian 12"] {
         assert_eq!(id(unknown), None, "{unknown}");
     }
     let mut names: Vec<&str> = SCHEMES.iter().flat_map(|(_, names)| *names).copied().collect();

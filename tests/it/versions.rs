@@ -36,6 +36,7 @@ const TABLES: &[(&str, &str, bool)] = &[
     ("scalibr__pub-versions.txt", "Pub", false),
     ("scalibr__cran-versions-generated.txt", "CRAN", false),
     ("scalibr__cran-versions.txt", "CRAN", false),
+    ("scalibr__hackage-versions.txt", "Hackage", false),
     ("scalibr__semver-versions.txt", "npm", false),
 ];
 

@@ -105,7 +105,7 @@ fn a_version_that_cannot_be_compared_is_undetermined() {
     let one = range("ECOSYSTEM", r#"[{"introduced":"0"},{"fixed":"1.0-r1"}]"#);
     assert!(matches!(answer(&one, "not a version", "Alpine:v3.16"), Answer::Undetermined(_)));
     assert!(matches!(answer(&one, "", "Alpine:v3.16"), Answer::Undetermined(_)));
-    assert!(matches!(answer(&one, "1.0", "Hackage"), Answer::Undetermined(_)));
+    assert!(matches!(answer(&one, "1.0", "OSS-Fuzz"), Answer::Undetermined(_)));
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn a_range_without_introduced_or_an_unreadable_entry_is_undetermined() {
 #[test]
 fn what_affects_every_version_needs_no_order() {
     let all = range("ECOSYSTEM", r#"[{"introduced":"0"}]"#);
-    assert!(is_affected(&all, "whatever", "Hackage"));
+    assert!(is_affected(&all, "whatever", "OSS-Fuzz"));
 }
 
 #[test]
