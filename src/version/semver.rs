@@ -7,7 +7,10 @@ use crate::version::{Incomparable, Scheme};
 
 /// SemVer's order; build metadata does not count. Accepted beyond the letter of the specification: white
 /// space, `v` and `=` in front, left-out minor and patch numbers, zeros in front of numbers, a pre-release
-/// without its hyphen (`1.2.3beta`), and numbers of any length.
+/// without its hyphen (`1.2.3beta`), and numbers of any length. It is a total order of what it reads.
+///
+/// Bitnami's images put a revision behind a version (`1.2.3-4`). It is a pre-release here, as for osv.dev, and
+/// above `1.2.3` for Bitnami's own tool; advisories speak of `1.2.3`. Who matches them has to take it off.
 pub struct SemVer;
 
 impl Scheme for SemVer {

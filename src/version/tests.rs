@@ -66,6 +66,40 @@ fn an_ecosystem_has_one_scheme_whatever_its_release() {
     assert_eq!(names.len(), count, "an ecosystem stands in two rows");
 }
 
+/// `1` and `1.0.0`, and up to three or two pieces behind them.
+fn short_versions() -> Vec<String> {
+    const PIECES: [&str; 7] = ["0", "1", ".", "-", "a", "rc", "ga"];
+    let mut all = Vec::new();
+    for (first, count) in [("1", 3), ("1.0.0", 2)] {
+        let mut newest = vec![first.to_owned()];
+        for _ in 0..count {
+            all.extend(newest.iter().cloned());
+            newest = newest.iter().flat_map(|text| PIECES.map(|piece| format!("{text}{piece}"))).collect();
+        }
+        all.extend(newest);
+    }
+    all
+}
+
+/// An order in which three versions go round in a circle has no place for them in one line.
+#[test]
+fn short_versions_stand_in_one_line() {
+    let all = short_versions();
+    for (scheme, _) in SCHEMES {
+        let ordered: Vec<&String> = all.iter().filter(|text| scheme.compare(text, text).is_ok()).collect();
+        let row = |a: &String| ordered.iter().map(|b| scheme.compare(a, b).unwrap()).collect::<Vec<_>>();
+        let rows: Vec<Vec<Ordering>> = ordered.iter().map(|a| row(a)).collect();
+        let places: Vec<usize> =
+            rows.iter().map(|row| row.iter().filter(|order| order.is_gt()).count()).collect();
+        assert!(ordered.len() >= 10, "{}", scheme.id());
+        for ((a, row), place) in ordered.iter().zip(&rows).zip(&places) {
+            let expected: Vec<Ordering> = places.iter().map(|other| place.cmp(other)).collect();
+            let odd = ordered.iter().zip(row.iter().zip(&expected)).find(|(_, (x, y))| x != y);
+            assert!(odd.is_none(), "{}: {a} {odd:?}", scheme.id());
+        }
+    }
+}
+
 /// Short strings over the characters that mean something to one scheme or another.
 fn version_like() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
