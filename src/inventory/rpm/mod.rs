@@ -130,6 +130,14 @@ mod tests {
         Rpm.parse(&path.into(), bytes)
     }
 
+    /// No tool here writes these formats any more. They are seeds of the fuzzer.
+    #[test]
+    fn the_samples_in_testdata_are_what_the_writers_make() {
+        let [(_, bdb), (_, ndb), _, _] = testing::samples().try_into().unwrap();
+        assert!(bdb == include_bytes!("../../../testdata/inventory/rpm/Packages"));
+        assert!(ndb == include_bytes!("../../../testdata/inventory/rpm/Packages.db"));
+    }
+
     #[test]
     fn files_of_the_database_are_wanted_wherever_it_lies() {
         for path in [
