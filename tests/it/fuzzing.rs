@@ -1,7 +1,8 @@
-//! Every fuzz target over its seeds, as they are and mutated. Fuzzing proper is `cargo fuzz run TARGET`;
-//! this keeps what it found from coming back, and runs where no fuzzer is.
+//! Every fuzz target over its seeds, as they are and mutated, and over what fuzzing kept. Fuzzing proper is
+//! `python3 fuzz/fuzz.py`; this keeps what it found from coming back, and runs where no fuzzer is.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use portcullis::fuzzing::TARGETS;
@@ -32,20 +33,18 @@ fn read(paths: Vec<PathBuf>) -> Vec<Vec<u8>> {
     paths.into_iter().map(|path| std::fs::read(path).unwrap()).collect()
 }
 
-/// Seeds by target: what the project ships, and what a fuzzer once found.
-fn seeds() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
+/// Seeds by corpus: what the project ships, and what a fuzzer once found. A corpus is called as its target; a
+/// target with many parsers has one for each, `TARGET.PARSER`, since mutations do not lead from one to another.
+fn seeds() -> BTreeMap<String, Vec<Vec<u8>>> {
     let blobs = read(files("testdata/demo/image"));
-    let layers = blobs.iter().flat_map(|blob| (0..3).map(|choice| [&[choice][..], blob].concat()));
     let documents = blobs.iter().filter(|blob| blob.starts_with(b"{"));
     let checks = documents.flat_map(|blob| (0..3).map(|choice| [&[choice][..], blob].concat()));
     let folders = ["golang", "cargo", "classify"].map(|id| format!("testdata/inventory/{id}"));
     let programs = folders.iter().flat_map(|folder| read(files(folder)));
-    let mut seeds = BTreeMap::from([
+    let plain = BTreeMap::from([
         ("program", programs.map(|program| [&[0], program.as_slice()].concat()).collect()),
         ("document", blobs.iter().filter(|blob| blob.starts_with(b"{")).cloned().collect()),
         ("check", checks.collect()),
-        ("layer", layers.collect()),
-        ("cataloger", files("testdata/inventory").into_iter().map(cataloger).collect()),
         (
             "archive",
             ["egg", "java", "yarn"]
@@ -53,7 +52,6 @@ fn seeds() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
                 .flat_map(|id| read(files(&format!("testdata/inventory/{id}"))))
                 .collect(),
         ),
-        ("rpm", rpm()),
         ("table", tables()),
         ("cached", cached()),
         ("version", versions()),
@@ -74,10 +72,25 @@ fn seeds() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
         ("policy", read(files("policies"))),
         ("license", licenses()),
     ]);
+    let mut seeds: BTreeMap<String, Vec<Vec<u8>>> =
+        plain.into_iter().map(|(name, seeds)| (name.to_owned(), seeds)).collect();
+    let mut add = |corpus: String, seed| seeds.entry(corpus).or_default().push(seed);
+    for (choice, stored) in ["tar", "gzip", "zstd"].into_iter().enumerate() {
+        for bytes in layers(stored) {
+            add(format!("layer.{stored}"), [&[u8::try_from(choice).unwrap()][..], &bytes].concat());
+        }
+    }
+    for path in files("testdata/inventory") {
+        let id = path.parent().unwrap().file_name().unwrap().to_str().unwrap();
+        add(format!("cataloger.{id}"), cataloger(path.clone()));
+    }
+    for (choice, name) in RPM.iter().enumerate() {
+        let bytes = std::fs::read(Path::new("testdata/inventory/rpm").join(name)).unwrap();
+        add(format!("rpm.{name}"), [&[u8::try_from(choice).unwrap()][..], &bytes].concat());
+    }
     for path in files("fuzz/seeds") {
         let target = path.parent().unwrap().file_name().unwrap().to_str().unwrap();
-        let (_, known) = seeds.iter_mut().find(|(name, _)| **name == target).unwrap();
-        known.push(std::fs::read(&path).unwrap());
+        add(target.to_owned(), std::fs::read(&path).unwrap());
     }
     seeds
 }
@@ -102,6 +115,7 @@ fn cataloger(path: PathBuf) -> Vec<u8> {
         "gem" => "specifications/demo-1.2-x86_64-linux.gemspec".to_owned(),
         "jdk" => "opt/java/release".to_owned(),
         "nix" => "nix/var/nix/db/db.sqlite".to_owned(),
+        "npm-root" => "srv/web/package.json".to_owned(),
         "npm" => "node_modules/a/package.json".to_owned(),
         "nuget" => "app/demo.deps.json".to_owned(),
         "opkg" => "usr/lib/opkg/status".to_owned(),
@@ -150,12 +164,42 @@ fn tables() -> Vec<Vec<u8>> {
     vec![table.to_string().into(), serde_json::to_vec_pretty(&table).unwrap()]
 }
 
-/// The data of the cataloger, each after the byte that chooses its container.
-fn rpm() -> Vec<Vec<u8>> {
-    let folder = Path::new("testdata/inventory/rpm");
-    [(2, "rpmdb.sqlite"), (3, "container-manifest-2")]
-        .map(|(choice, name)| [&[choice][..], &std::fs::read(folder.join(name)).unwrap()].concat())
-        .to_vec()
+/// The containers of RPM's database, in the order of the byte that chooses them.
+const RPM: [&str; 4] = ["Packages", "Packages.db", "rpmdb.sqlite", "container-manifest-2"];
+
+/// Layers with everything that an archive may have, stored in one way.
+fn layers(stored: &str) -> Vec<Vec<u8>> {
+    let tars = read(files("testdata/demo/image")).into_iter().filter_map(|blob| {
+        let mut tar = Vec::new();
+        flate2::read::GzDecoder::new(blob.as_slice()).read_to_end(&mut tar).ok().map(|_| tar)
+    });
+    let gnu = crate::support::image::layer("seed")
+        .file("etc/os-release", "ID=alpine\nVERSION_ID=3.20\n")
+        .file(&"long/".repeat(40), "")
+        .directory("lib/apk")
+        .file("lib/apk/db/installed", "P:a\nV:1-r0\nA:x86_64\n\n")
+        .hard_link("srv/hard", "etc/os-release")
+        .symlink("usr/lib", "../lib")
+        .symlink("srv/far", &"../far/".repeat(40))
+        .whiteout("srv/gone")
+        .opaque("srv");
+    let pax = {
+        let mut tar = tar::Builder::new(Vec::new());
+        let records: [(&str, &[u8]); 4] =
+            [("path", b"srv/\xc3\xa9"), ("size", b"3"), ("mtime", b"1.5"), ("SCHILY.xattr.user.a", b"b")];
+        tar.append_pax_extensions(records).unwrap();
+        let mut header = tar::Header::new_ustar();
+        header.set_size(3);
+        tar.append_data(&mut header, "srv/e", &b"abc"[..]).unwrap();
+        tar.into_inner().unwrap()
+    };
+    let tars = tars.chain([gnu.tar(), pax]);
+    tars.map(|tar| match stored {
+        "gzip" => crate::support::image::gzip(&tar),
+        "zstd" => zstd::encode_all(tar.as_slice(), 3).unwrap(),
+        _ => tar,
+    })
+    .collect()
 }
 
 /// Licence texts as the ecosystems write them, alone and as a list.
@@ -235,15 +279,52 @@ fn no_target_panics_on_its_seeds_or_their_mutations() {
     let asked = std::env::var_os("PORTCULLIS_FUZZ_ROUNDS");
     let rounds = asked.map_or(ROUNDS, |rounds| rounds.to_str().unwrap().parse().unwrap());
     for (name, run) in TARGETS {
-        let seeds = &seeds[name];
-        assert!(!seeds.is_empty(), "{name} has no seeds");
         let mut random = Random(0x9E37_79B9_7F4A_7C15);
+        let corpora = seeds.iter().filter(|(corpus, _)| target_of(corpus) == *name);
+        let seeds: Vec<&Vec<u8>> = corpora.flat_map(|(_, seeds)| seeds).collect();
+        assert!(!seeds.is_empty(), "{name} has no seeds");
         for seed in seeds {
             let seed = &seed[..seed.len().min(LONGEST)];
             run(seed);
             for _ in 0..rounds {
                 run(&mutate(seed, &mut random));
             }
+        }
+    }
+}
+
+fn target_of(corpus: &str) -> &str {
+    corpus.split('.').next().unwrap()
+}
+
+/// What `fuzz/fuzz.py` kept: for each corpus an archive of the inputs that reach the most of the code.
+#[test]
+fn no_target_panics_on_what_fuzzing_kept() {
+    let mut replayed = 0;
+    for path in files("fuzz/kept") {
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let (_, run) = TARGETS.iter().find(|(target, _)| *target == target_of(&name)).unwrap();
+        let tar = zstd::decode_all(std::fs::File::open(&path).unwrap()).unwrap();
+        let mut archive = tar::Archive::new(tar.as_slice());
+        for entry in archive.entries().unwrap() {
+            let mut bytes = Vec::new();
+            entry.unwrap().read_to_end(&mut bytes).unwrap();
+            run(&bytes);
+            replayed += 1;
+        }
+    }
+    assert!(replayed > 1_000, "{replayed}");
+}
+
+/// Writes the seeds where `fuzz/fuzz.py` asks for them.
+#[test]
+fn seeds_are_written_where_they_are_asked_for() {
+    let Some(folder) = std::env::var_os("PORTCULLIS_FUZZ_SEEDS").map(PathBuf::from) else { return };
+    for (corpus, seeds) in seeds() {
+        let folder = folder.join(corpus);
+        std::fs::create_dir_all(&folder).unwrap();
+        for (number, seed) in seeds.into_iter().enumerate() {
+            std::fs::write(folder.join(format!("seed-{number}")), seed).unwrap();
         }
     }
 }

@@ -77,6 +77,11 @@ impl Layer {
         self
     }
 
+    /// The archive, not stored in any way yet.
+    pub fn tar(self) -> Vec<u8> {
+        self.tar.into_inner().unwrap()
+    }
+
     fn finish(self) -> Stored {
         let tar = self.tar.into_inner().unwrap();
         let (blob, media_type) = match self.packing {
