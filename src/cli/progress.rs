@@ -2,14 +2,15 @@
 
 use std::io::{IsTerminal as _, Write as _};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::gate;
 use crate::model::path::escape;
 
-/// A bar over the stored bytes of the layers.
+/// A bar over the stored bytes of all layers, and one for each that is being read.
 #[derive(Debug)]
 pub(super) struct Bar {
+    bars: MultiProgress,
     bar: ProgressBar,
     /// Whether to say in the end what each cataloger did.
     verbose: bool,
@@ -19,23 +20,45 @@ impl Bar {
     /// A bar, hidden where it was not wanted or nobody would see it.
     pub(super) fn new(wanted: bool, verbose: bool) -> Self {
         let seen = wanted && std::io::stderr().is_terminal();
-        Self { bar: if seen { ProgressBar::no_length() } else { ProgressBar::hidden() }, verbose }
+        let target = if seen { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bars = MultiProgress::with_draw_target(target);
+        let bar = bars.add(ProgressBar::no_length());
+        Self { bars, bar, verbose }
     }
 
     /// Says a line on standard error. Where even that cannot be said, no answer changes.
     fn say(&self, line: &str) {
-        self.bar.suspend(|| drop(writeln!(std::io::stderr().lock(), "{line}")));
+        self.bars.suspend(|| drop(writeln!(std::io::stderr().lock(), "{line}")));
     }
 }
 
 const LAYERS: &str =
     "{msg:30!} {bar:30} {binary_bytes:>12} / {binary_total_bytes} {binary_bytes_per_sec:>14}";
+const LAYER: &str = "  {msg:28!} {bar:30} {binary_bytes:>12} / {binary_total_bytes}";
+
+/// A constant of ours; were it wrong, the default bar would do.
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+/// The bar of one layer, which is gone when it was read.
+struct LayerBar(ProgressBar);
+
+impl gate::LayerProgress for LayerBar {
+    fn advance(&self, bytes: u64) {
+        self.0.inc(bytes);
+    }
+}
+
+impl Drop for LayerBar {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
 
 impl gate::Progress for Bar {
     fn begin(&self, layers: usize, bytes: u64) {
-        // The template is a constant of ours; were it wrong, the default bar would do.
-        let style = ProgressStyle::with_template(LAYERS).unwrap_or_else(|_| ProgressStyle::default_bar());
-        self.bar.set_style(style);
+        self.bar.set_style(style(LAYERS));
         self.bar.set_length(bytes);
         self.bar.set_position(0);
         self.bar.set_message(format!("reading {layers} layers"));
@@ -43,6 +66,15 @@ impl gate::Progress for Bar {
 
     fn advance(&self, bytes: u64) {
         self.bar.inc(bytes);
+    }
+
+    fn layer(&self, number: usize, bytes: u64) -> Option<Box<dyn gate::LayerProgress>> {
+        if self.bars.is_hidden() {
+            return None;
+        }
+        let bar = self.bars.add(ProgressBar::new(bytes).with_style(style(LAYER)));
+        bar.set_message(format!("layer {number}"));
+        Some(Box::new(LayerBar(bar)))
     }
 
     fn finish(&self) {

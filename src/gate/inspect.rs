@@ -35,6 +35,11 @@ pub trait Progress: Sync {
     fn begin(&self, layers: usize, bytes: u64);
     /// So many more stored bytes were read.
     fn advance(&self, bytes: u64);
+    /// One layer is about to be read: its number in its image, base 0, and its stored bytes, 0 where they are not
+    /// known. What is answered is dropped when it was.
+    fn layer(&self, _number: usize, _bytes: u64) -> Option<Box<dyn LayerProgress>> {
+        None
+    }
     /// All were read.
     fn finish(&self);
     /// The advisories of an ecosystem are about to be opened, which takes seconds where they must be
@@ -48,6 +53,12 @@ pub trait Progress: Sync {
     }
     /// All layers were read: what it took, where it was measured.
     fn took(&self, _: &Took) {}
+}
+
+/// Is told how far the reading of one layer has come.
+pub trait LayerProgress {
+    /// So many more of its stored bytes were read.
+    fn advance(&self, bytes: u64);
 }
 
 /// Why there is nothing to judge: the user must say something else.
@@ -243,10 +254,6 @@ impl Reading<'_> {
 
     /// Reads layers on all cores; the answers are in order.
     fn read(&self, work: &[(usize, &LayerBlob)]) -> Vec<LayerRead> {
-        let stored = |layer: &LayerBlob| match &layer.blob {
-            BlobName::Descriptor(descriptor) => descriptor.size,
-            BlobName::Member(_) => 0,
-        };
         self.progress.begin(work.len(), work.iter().map(|(_, layer)| stored(layer)).sum());
         // The largest first: read last, it would keep one core waiting for the other.
         let mut order: Vec<(usize, &(usize, &LayerBlob))> = work.iter().enumerate().collect();
@@ -339,7 +346,7 @@ impl Reading<'_> {
         // Of the reader that was opened last: the others were read to their end.
         let lie = RefCell::new(Lie::default());
         let open = || {
-            let reader = self.open(&at, layer)?;
+            let reader = self.open(index, &at, layer)?;
             *lie.borrow_mut() = reader.lie();
             Ok(reader)
         };
@@ -352,8 +359,9 @@ impl Reading<'_> {
         Ok((Arc::new(inventory), verified))
     }
 
-    fn open(&self, at: &str, layer: &LayerBlob) -> Result<Counted<'_>, Fault> {
-        Ok(Counted { inner: self.source.blob(&layer.blob, at)?, progress: self.progress })
+    fn open(&self, index: usize, at: &str, layer: &LayerBlob) -> Result<Counted<'_>, Fault> {
+        let inner = self.source.blob(&layer.blob, at)?;
+        Ok(Counted { inner, progress: self.progress, layer: self.progress.layer(index, stored(layer)) })
     }
 
     fn platform(
@@ -423,7 +431,7 @@ impl Reading<'_> {
                 continue;
             };
             let at = name(*index, layer);
-            let reader = self.open(&at, layer)?;
+            let reader = self.open(*index, &at, layer)?;
             let lie = reader.lie();
             catalog_aliases(reader, layer, &at, self.limits, aliases, Arc::make_mut(inventory))
                 .map_err(|fault| lie.explain(fault))?;
@@ -476,10 +484,19 @@ fn name(index: usize, layer: &LayerBlob) -> String {
     }
 }
 
+/// Stored bytes of a layer; 0 where they are not known.
+fn stored(layer: &LayerBlob) -> u64 {
+    match &layer.blob {
+        BlobName::Descriptor(descriptor) => descriptor.size,
+        BlobName::Member(_) => 0,
+    }
+}
+
 /// A blob whose bytes are reported to the progress as they are read.
 struct Counted<'a> {
     inner: Blob,
     progress: &'a dyn Progress,
+    layer: Option<Box<dyn LayerProgress>>,
 }
 
 impl Counted<'_> {
@@ -492,6 +509,9 @@ impl Read for Counted<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
         self.progress.advance(read as u64);
+        if let Some(layer) = &self.layer {
+            layer.advance(read as u64);
+        }
         Ok(read)
     }
 }

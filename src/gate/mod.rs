@@ -20,7 +20,7 @@ mod tree;
 
 pub use bases::known_bases;
 pub use copy::{Copied, CopyError, CopyRequest, copy};
-pub use inspect::{Error, Inspected, Opened, Progress, open};
+pub use inspect::{Error, Inspected, LayerProgress, Opened, Progress, open};
 pub use judge::{Request, gather, judge};
 pub use snapshot::{EcosystemStatus, open_snapshot, status};
 pub use stopwatch::{Tally, Took};
