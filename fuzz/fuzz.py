@@ -23,7 +23,9 @@ from pathlib import Path
 FUZZ = Path(__file__).resolve().parent
 WORK = FUZZ / "target/corpora"
 KEPT = FUZZ / "kept"
-LIMITS = ["-timeout=10", "-malloc_limit_mb=256", "-rss_limit_mb=1024", "-verbosity=1", "-print_final_stats=1"]
+LIMITS = ["-timeout=10", "-malloc_limit_mb=256", "-rss_limit_mb=1024", "-print_final_stats=1"]
+# Naming each function that is new takes most of the first minute.
+LIMITS += ["-print_funcs=0"]
 # What is kept of a corpus: so many inputs, each of so many bytes at most. The test replays them in no time, and
 # the repository stays small.
 MOST_INPUTS, MOST_BYTES = 200, 8192
