@@ -241,10 +241,11 @@ fn no_manifest_takes_64_mebibytes() {
             let line = said.split(';').find_map(|line| line.strip_prefix(field));
             line.unwrap_or_else(|| panic!("{output}")).trim().trim_end_matches(" kB").parse().unwrap()
         };
-        // Pages of the program's own file are the page cache's, and the tests' has debug information.
+        // Pages of the program's own file are the page cache's, and the tests' has debug information: 8 MiB of the
+        // 64 are left for those of the real one.
         let peak = kib("VmHWM:") - kib("RssFile:");
         println!("{name}: {peak} KiB, {:?} {:?}", told(&output, "manifest"), told(&output, "image"));
-        assert!(peak < 64 << 10, "{name}: {peak} KiB");
+        assert!(peak < 56 << 10, "{name}: {peak} KiB");
         if !faults.is_empty() {
             assert_eq!(told(&output, "manifest"), ["too large"], "{name}");
         }
