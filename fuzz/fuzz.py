@@ -6,8 +6,9 @@
 CORPUS is a target of fuzz/fuzz_targets/, or TARGET.PARSER for one of its parsers; all where none is named. As many
 at a time as there are cores are fuzzed for so many seconds each, from their seeds (tests/it/fuzzing.rs) and from what
 was kept before. Then the smallest inputs that together reach as much of the code are packed into
-fuzz/kept/CORPUS.tar.zst, which an ordinary test replays. Needs cargo-fuzz, a nightly toolchain and zstd. Exit code 1 where anything crashed, hung for ten seconds, or
-took 256 MiB in one allocation or 1 GiB in all: the input lies in fuzz/artifacts/.
+fuzz/kept/CORPUS.tar.zst, which an ordinary test replays. Needs cargo-fuzz, a nightly toolchain and zstd. Exit code 1
+where anything crashed, hung for ten seconds, or took 256 MiB in one allocation or 1 GiB in all: the input lies in
+fuzz/artifacts/.
 """
 
 import io
