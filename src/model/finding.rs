@@ -40,6 +40,9 @@ pub struct Finding {
     pub cvss: Vec<Cvss>,
     /// Versions that fix it, the proposed one first: the smallest above the installed one.
     pub fixed: Vec<String>,
+    /// What the fix takes besides an upgrade, such as a subscription, in the words of the record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fix_note: Option<String>,
     /// Whether there is a fix.
     pub state: FixState,
     /// One line on what it is.

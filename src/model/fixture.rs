@@ -171,6 +171,7 @@ pub(crate) fn finding(id: &str) -> Finding {
         severity_source: None,
         cvss: Vec::new(),
         fixed: vec!["3.0.12-1".into()],
+        fix_note: None,
         state: FixState::Fixed,
         summary: None,
         published: Some("2026-10-25T12:00:00Z".parse().unwrap()),

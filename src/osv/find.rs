@@ -1,6 +1,7 @@
 //! From packages to findings: every advisory that applies, every package of which it cannot be said.
 
 mod group;
+mod narrow;
 mod suppress;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,8 +14,9 @@ use crate::model::platform::Platform;
 use crate::version::scheme;
 
 use super::affected::{Answer, Match, evaluate};
+use super::distro::Release;
 use super::names::base;
-use super::query::Query;
+use super::query::{Query, has_advisories};
 use super::record::{Affected, Head};
 use super::segment::{Posting, Segment};
 
@@ -41,10 +43,17 @@ pub fn find(platform: &Platform, inventory: &Inventory, advisories: &Advisories<
 struct Hit {
     head: Head,
     affected: Affected,
-    /// Exact ecosystem string and name that matched.
+    /// Exact ecosystem string, name and version that matched.
     ecosystem: String,
     name: String,
+    version: String,
     matched: Match,
+}
+
+/// The questions about a package, and the ecosystem strings of the snapshot that can answer them.
+struct Asked {
+    query: Query,
+    ecosystems: Vec<String>,
 }
 
 struct Matching<'a> {
@@ -60,8 +69,9 @@ impl Matching<'_> {
             return;
         }
         // A program that was recognised by its text, in a file of an operating system package, is that
-        // package under another name; and no ecosystem has advisories for it.
-        if package.kind == "generic" && package.owned_by.is_some() {
+        // package under another name, as is a library of a kind that OSV has no advisories for: the owner
+        // answers for it.
+        if package.owned_by.is_some() && !has_advisories(package.kind) {
             return;
         }
         let mut doubts: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -70,12 +80,15 @@ impl Matching<'_> {
             doubts.entry(doubt.clone()).or_default();
         }
         match self.query(package) {
-            Ok(query) => {
-                if let Err(cause) = self.match_package(&query, &mut hits, &mut doubts) {
+            Ok(asked) => {
+                if let Some(doubt) = &asked.query.doubt {
+                    doubts.entry(doubt.clone()).or_default();
+                }
+                if let Err(cause) = self.match_package(package, &asked, &mut hits, &mut doubts) {
                     doubts.entry(cause).or_default();
                 }
-                for mut finding in self.group(package, &query, hits) {
-                    finding.doubt(package.doubt.as_deref());
+                for mut finding in self.group(package, hits) {
+                    finding.doubt(package.doubt.as_deref().or(asked.query.doubt.as_deref()));
                     self.sort_out(package, finding, findings);
                 }
             }
@@ -92,25 +105,37 @@ impl Matching<'_> {
     }
 
     /// The questions about a package, where the snapshot can answer them.
-    fn query(&self, package: &Package) -> Result<Query, String> {
+    fn query(&self, package: &Package) -> Result<Asked, String> {
         let query = Query::about(package, self.inventory.distro.as_ref())?;
-        self.check_covered(&query)?;
-        Ok(query)
+        let ecosystems = self.covered(&query)?;
+        Ok(Asked { query, ecosystems })
     }
 
-    /// Whether the snapshot speaks of the ecosystems at all. One that has no record for a release does
-    /// not say that the release has no vulnerability.
-    fn check_covered(&self, query: &Query) -> Result<(), String> {
-        let bases: BTreeSet<&str> = query.ecosystems.iter().map(|ecosystem| base(ecosystem)).collect();
+    /// The ecosystem strings of the snapshot that stand for what is asked. One that has no record for a release
+    /// does not say that the release has no vulnerability.
+    fn covered(&self, query: &Query) -> Result<Vec<String>, String> {
+        let bases: BTreeSet<&str> = query.releases.iter().map(Release::base).collect();
+        let mut found = Vec::new();
         for wanted in bases {
-            let segment = self.segment(wanted)?;
-            let mut exact = query.ecosystems.iter().filter(|ecosystem| base(ecosystem) == wanted);
-            if !exact.clone().any(|ecosystem| segment.meta().releases.contains_key(ecosystem)) {
-                let release = exact.next().map_or(wanted, String::as_str);
+            let releases = &self.segment(wanted)?.meta().releases;
+            let asked = query.releases.iter().filter(|release| release.base() == wanted);
+            let before = found.len();
+            for release in asked.clone() {
+                match release {
+                    Release::Exact(exact) => {
+                        found.extend(releases.get_key_value(exact).map(|(key, _)| key.clone()))
+                    }
+                    Release::EnterpriseLinux(_) | Release::SuseEnterprise(_) => {
+                        found.extend(releases.keys().filter(|key| release.covers(key)).cloned());
+                    }
+                }
+            }
+            if found.len() == before {
+                let release = asked.clone().next().map_or_else(|| wanted.to_owned(), Release::to_string);
                 return Err(format!("the snapshot has no advisories for {release}"));
             }
         }
-        Ok(())
+        Ok(found)
     }
 
     fn segment(&self, base: &str) -> Result<&Segment<'_>, String> {
@@ -131,18 +156,37 @@ impl Matching<'_> {
 
     fn match_package(
         &self,
-        query: &Query,
+        package: &Package,
+        asked: &Asked,
         hits: &mut Vec<Hit>,
         doubts: &mut BTreeMap<String, BTreeSet<String>>,
     ) -> Result<(), String> {
-        for ecosystem in &query.ecosystems {
+        // Records that say of the package as everybody is given it that it is not affected.
+        let mut cleared = BTreeSet::new();
+        for ecosystem in &asked.ecosystems {
             let scheme = scheme(ecosystem);
-            for name in &query.names {
-                for Posting { head, affected } in self.postings(ecosystem, name)? {
-                    match evaluate(&affected, &query.version, scheme) {
-                        Answer::Affected(matched) => {
-                            let (ecosystem, name) = (ecosystem.clone(), name.clone());
-                            hits.push(Hit { head, affected, ecosystem, name, matched });
+            for named in &asked.query.names {
+                for Posting { head, mut affected } in self.postings(ecosystem, &named.name)? {
+                    if narrow::is_no_vulnerability(&head) {
+                        continue;
+                    }
+                    if named.epoch_lost {
+                        drop_epochs(&mut affected);
+                    }
+                    match evaluate(&affected, &named.version, scheme) {
+                        Answer::Affected(mut matched) => {
+                            if named.epoch_lost {
+                                matched.low_confidence.get_or_insert_with(|| EPOCH_LOST.to_owned());
+                            }
+                            let (ecosystem, name) = (ecosystem.clone(), named.name.clone());
+                            let version = named.version.clone();
+                            let mut hit = Hit { head, affected, ecosystem, name, version, matched };
+                            let doubt = narrow::stream_doubt(&hit, package);
+                            hit.matched.low_confidence = hit.matched.low_confidence.or(doubt);
+                            hits.push(hit);
+                        }
+                        Answer::NotAffected if !is_for_subscribers(ecosystem) => {
+                            cleared.insert(head.id);
                         }
                         Answer::NotAffected => {}
                         Answer::Undetermined(cause) => {
@@ -152,7 +196,43 @@ impl Matching<'_> {
                 }
             }
         }
+        let free: BTreeSet<String> = hits
+            .iter()
+            .filter(|hit| !is_for_subscribers(&hit.ecosystem))
+            .map(|hit| hit.head.id.clone())
+            .collect();
+        cleared.extend(free);
+        hits.retain(|hit| !is_for_subscribers(&hit.ecosystem) || !cleared.contains(&hit.head.id));
         Ok(())
+    }
+}
+
+/// Whether records of an ecosystem name the fixes that only subscribers are given. Where the same record speaks of
+/// everybody's fix as well, that one decides.
+fn is_for_subscribers(ecosystem: &str) -> bool {
+    ecosystem.starts_with("Ubuntu:Pro:")
+}
+
+/// What is said of a match that was made without the epoch.
+const EPOCH_LOST: &str = "the epoch of its version is not known: that of the advisory is assumed";
+
+/// Takes the epochs off an entry of an RPM ecosystem, for a version that has lost its own. Attack: a missing
+/// epoch that counts as 0 makes every fix with an epoch look newer, and the true finding drowns.
+fn drop_epochs(affected: &mut Affected) {
+    let drop = |version: &mut String| {
+        if let Some((epoch, rest)) = version.split_once(':')
+            && epoch.bytes().all(|b| b.is_ascii_digit())
+        {
+            *version = rest.to_owned();
+        }
+    };
+    affected.versions.iter_mut().for_each(drop);
+    let events = affected.ranges.iter_mut().flat_map(|range| &mut range.events);
+    for event in events {
+        [&mut event.introduced, &mut event.fixed, &mut event.last_affected, &mut event.limit]
+            .into_iter()
+            .flatten()
+            .for_each(drop);
     }
 }
 

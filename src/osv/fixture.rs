@@ -9,7 +9,7 @@ use crate::model::fact::Fact;
 use crate::model::finding::Findings;
 use crate::model::inventory::{Inventory, LayerRef, Package, SourcePackage};
 use crate::model::layer::Distro;
-use crate::model::purl::Purl;
+use crate::model::purl::{Purl, TYPES};
 
 use super::names::base;
 use super::segment::Segment;
@@ -29,8 +29,7 @@ pub(super) fn segment(ecosystem: &str, records: &[Value]) -> Vec<u8> {
 /// An installed package of `TYPE NAME VERSION`.
 pub(super) fn package(text: &str) -> Package {
     let parts: Vec<&str> = text.split(' ').collect();
-    let kind =
-        ["apk", "deb", "npm", "pypi", "gem", "generic"].into_iter().find(|kind| *kind == parts[0]).unwrap();
+    let kind = TYPES.iter().find(|kind| **kind == parts[0]).unwrap();
     let layer = Digest::sha256(b"layer");
     let layer =
         LayerRef { index: Some(0), digest: Some(layer.clone()), diff_id: Some(layer), created_by: None };

@@ -5,21 +5,76 @@ use std::collections::BTreeSet;
 use crate::model::inventory::{Inventory, Package};
 use crate::model::layer::Distro;
 
-use super::distro::{self, NamedBy};
-use super::names::{base, normalise};
+use super::distro::{self, Feed, NamedBy, Release};
+use super::names::{normalise, rebuilt};
 
-/// Language packages: purl type and ecosystem.
-const LANGUAGES: &[(&str, &str)] = &[("npm", "npm"), ("pypi", "PyPI")];
+/// How the packages of a language are asked about.
+struct Language {
+    /// purl type.
+    kind: &'static str,
+    /// OSV ecosystem.
+    ecosystem: &'static str,
+    /// A repository of its own records, beside the usual one, and the front of the names of its packages.
+    repository: Option<(&'static str, &'static str)>,
+    /// The version as the ecosystem's records write it.
+    version: fn(&Package) -> String,
+}
+
+const fn language(kind: &'static str, ecosystem: &'static str) -> Language {
+    Language { kind, ecosystem, repository: None, version: |package| package.version.clone() }
+}
+
+/// Language packages.
+static LANGUAGES: &[Language] = &[
+    Language { version: bitnami_version, ..language("bitnami", "Bitnami") },
+    language("cargo", "crates.io"),
+    Language {
+        repository: Some(("Packagist:https://packages.drupal.org/8", "drupal/")),
+        ..language("composer", "Packagist")
+    },
+    language("cran", "CRAN"),
+    language("gem", "RubyGems"),
+    Language { version: go_version, ..language("golang", "Go") },
+    language("hackage", "Hackage"),
+    language("hex", "Hex"),
+    language("maven", "Maven"),
+    language("npm", "npm"),
+    language("nuget", "NuGet"),
+    language("pub", "Pub"),
+    language("pypi", "PyPI"),
+    language("swift", "SwiftURL"),
+];
 
 /// How the advisories are asked about one package.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Query {
-    /// Exact ecosystem strings. Records of any of them count.
-    pub(super) ecosystems: Vec<String>,
-    /// Names, normalised; the first is the one that reports show.
-    pub(super) names: Vec<String>,
-    /// The version that the records speak of: the source package's where they go by source.
+    /// Records of any of these ecosystems count.
+    pub(super) releases: Vec<Release>,
+    /// What the package is called there.
+    pub(super) names: Vec<Named>,
+    /// Why neither a match nor silence is certain: a lowercase fragment.
+    pub(super) doubt: Option<String>,
+}
+
+/// A name under which records may speak of a package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Named {
+    /// The name, normalised.
+    pub(super) name: String,
+    /// The version that goes with it: the source package's with the name of the source.
     pub(super) version: String,
+    /// Whether the version has lost its epoch, so that it must be compared without.
+    pub(super) epoch_lost: bool,
+}
+
+/// Whether packages of a purl type belong to an operating system: its distribution answers for them.
+fn is_of_system(kind: &str) -> bool {
+    matches!(kind, "apk" | "deb" | "rpm")
+}
+
+/// Whether OSV has an ecosystem for packages of a purl type.
+pub(super) fn has_advisories(kind: &str) -> bool {
+    is_of_system(kind) || LANGUAGES.iter().any(|language| language.kind == kind)
 }
 
 impl Query {
@@ -28,29 +83,70 @@ impl Query {
     /// # Errors
     /// Why none can be put: a lowercase fragment, the same words for the same cause.
     pub(super) fn about(package: &Package, distro: Option<&Distro>) -> Result<Self, String> {
-        if let Some((_, ecosystem)) = LANGUAGES.iter().find(|(kind, _)| *kind == package.kind) {
-            return Ok(Self {
-                ecosystems: vec![(*ecosystem).to_owned()],
-                names: vec![normalise(ecosystem, &package.name).into_owned()],
-                version: package.version.clone(),
-            });
+        if let Some(language) = LANGUAGES.iter().find(|language| language.kind == package.kind) {
+            return Self::of_language(package, language);
         }
-        if !matches!(package.kind, "apk" | "deb") {
+        if !is_of_system(package.kind) {
             return Err(format!(
                 "this version of portcullis knows no advisories for packages of type {}",
                 package.kind
             ));
         }
-        let feed = distro::feed(distro, package.kind)?;
-        let (source, version) = match &package.source {
-            Some(source) => (&source.name, &source.version),
-            None => (&package.name, &package.version),
-        };
-        let mut names = vec![source.clone()];
-        if feed.by == NamedBy::SourceAndBinary && package.name != *source {
-            names.push(package.name.clone());
+        let mut feed = distro::feed(distro, package.kind)?;
+        if let Some(vendor) = rebuilt(&package.name) {
+            let rebuilt: Vec<Release> = feed.releases.iter().flat_map(|own| own.rebuilt_by(vendor)).collect();
+            feed.releases.extend(rebuilt);
         }
-        Ok(Self { ecosystems: feed.ecosystems, names, version: version.clone() })
+        Ok(Self::of_system(package, feed))
+    }
+
+    fn of_language(package: &Package, language: &Language) -> Result<Self, String> {
+        let Language { ecosystem, repository, version, .. } = language;
+        // A jar without a pom tells its artifact at best. Nothing is filed under that alone.
+        if *ecosystem == "Maven" && !package.name.contains(':') {
+            return Err("which group of Maven artifacts it is of is not known".into());
+        }
+        let mut releases = vec![Release::exact(*ecosystem)];
+        let own = repository.filter(|(_, front)| package.name.to_lowercase().starts_with(front));
+        releases.extend(own.map(|(repository, _)| Release::exact(repository)));
+        // The name alone does not tell: anybody may call a package `seal-…`.
+        releases.extend(rebuilt(&package.name).map(|vendor| Release::Exact(format!("{vendor}:{ecosystem}"))));
+        let named = Named {
+            name: normalise(ecosystem, &package.name).into_owned(),
+            version: version(package),
+            epoch_lost: false,
+        };
+        // Where an operating system package owns it, that one answers for it under a name that is certain.
+        let guessed = package.guessed && package.owned_by.is_none();
+        let doubt =
+            guessed.then(|| "its name or version is a guess: no package manager states it".to_owned());
+        Ok(Self { releases, names: vec![named], doubt })
+    }
+
+    fn of_system(package: &Package, feed: Feed) -> Self {
+        let own = Named { name: package.name.clone(), version: package.version.clone(), epoch_lost: false };
+        let source = match &package.source {
+            Some(source) => {
+                let (version, epoch_lost) = match package.kind {
+                    "rpm" => rpm_source_version(&package.version, &source.version),
+                    _ => (source.version.clone(), false),
+                };
+                Named { name: source.name.clone(), version, epoch_lost }
+            }
+            None => own.clone(),
+        };
+        let mut doubt = None;
+        // dpkg and apk leave the source out where it has the name of the binary; rpm states it always.
+        if package.kind == "rpm" && package.source.is_none() && feed.by == NamedBy::Source {
+            doubt = Some("its source package is not stated, which the advisories go by".to_owned());
+        }
+        let mut names = match feed.by {
+            NamedBy::Source => vec![source],
+            NamedBy::Binary => vec![own],
+            NamedBy::SourceAndBinary => vec![own, source],
+        };
+        names.dedup_by(|second, first| second.name == first.name);
+        Self { releases: feed.releases, names, doubt }
     }
 }
 
@@ -59,5 +155,54 @@ impl Query {
 pub fn ecosystems(inventory: &Inventory) -> BTreeSet<String> {
     let queries =
         inventory.packages.iter().filter_map(|package| Query::about(package, inventory.distro.as_ref()).ok());
-    queries.flat_map(|query| query.ecosystems).map(|ecosystem| base(&ecosystem).to_owned()).collect()
+    queries
+        .flat_map(|query| query.releases.iter().map(|release| release.base().to_owned()).collect::<Vec<_>>())
+        .collect()
 }
+
+/// The version of an RPM's source, with the epoch of the binary where both have the same version and release: they
+/// come from one spec file. `SOURCERPM` states no epoch, so that of another one is lost.
+fn rpm_source_version(binary: &str, source: &str) -> (String, bool) {
+    let without_epoch = binary.split_once(':').map_or(binary, |(_, rest)| rest);
+    if source.contains(':') {
+        (source.to_owned(), false)
+    } else if without_epoch == source {
+        (binary.to_owned(), false)
+    } else {
+        (source.to_owned(), true)
+    }
+}
+
+/// Bitnami's own revision taken off: `1.2.3` of `1.2.3-4`, which its advisories do not count.
+fn bitnami_version(package: &Package) -> String {
+    let version = package.version.as_str();
+    match version.rsplit_once('-') {
+        Some((upstream, revision)) if revision.bytes().all(|b| b.is_ascii_digit()) => upstream.to_owned(),
+        Some(_) | None => version.to_owned(),
+    }
+}
+
+/// The toolchain's versions as Go's database writes them (`1.22.0-rc.1` of `1.22rc1`); those of modules as they are.
+fn go_version(package: &Package) -> String {
+    let version = package.version.as_str();
+    // A main module is given a version since Go 1.24, which is a guess where the clone had no tags: every release
+    // would look newer than it.
+    if package.application && version.trim_start_matches('v').starts_with("0.0.0-") {
+        return format!("(devel) {version}");
+    }
+    if !matches!(package.name.as_str(), "stdlib" | "toolchain") {
+        return version.to_owned();
+    }
+    let digit_end = |text: &str| text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (release, rest) = version.split_at(digit_end(version));
+    let dots = release.matches('.').count();
+    let release = format!("{release}{}", ".0".repeat(2usize.saturating_sub(dots)));
+    let number = rest.trim_start_matches(|c: char| c.is_ascii_alphabetic());
+    match rest.strip_suffix(number) {
+        Some(word @ ("rc" | "beta" | "alpha")) => format!("{release}-{word}.{number}"),
+        _ => format!("{release}{rest}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

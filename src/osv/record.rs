@@ -1,6 +1,8 @@
 //! OSV records as matching and display need them (osv-schema 1.7). Lenient where the schema's sources
 //! are: unknown fields are ignored, absent and null lists are empty, dates are text.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
@@ -132,12 +134,15 @@ pub struct EcosystemSpecific {
     /// Some sources state a severity word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub severity: Option<serde_json::Value>,
-    /// Ubuntu: the binary packages that are affected.
+    /// Ubuntu: for whom the fix is, such as `No subscription required`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub availability: Option<serde_json::Value>,
+    /// Ubuntu and SUSE: the binary packages that are affected.
     #[serde(default, deserialize_with = "lenient_binaries", skip_serializing_if = "Vec::is_empty")]
     pub binaries: Vec<Binary>,
 }
 
-/// A binary package of an Ubuntu record.
+/// A binary package of a record.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Binary {
     /// Its name.
@@ -221,10 +226,22 @@ fn affected_entries<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Af
     entries.unwrap_or_default().into_iter().map(read).collect()
 }
 
-/// Other ecosystems use the name `binaries` for other things; only Ubuntu's form narrows a match.
+/// Ubuntu lists `{"binary_name": …, "binary_version": …}`, SUSE maps from names to versions; other ecosystems use
+/// the name `binaries` for other things. A list of which one element is neither narrows nothing.
 fn lenient_binaries<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Binary>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Listed {
+        Ubuntu(Binary),
+        Suse(BTreeMap<String, String>),
+    }
     let value = serde_json::Value::deserialize(deserializer)?;
-    Ok(serde_json::from_value(value).unwrap_or_default())
+    let listed: Vec<Listed> = serde_json::from_value(value).unwrap_or_default();
+    let names = listed.into_iter().flat_map(|listed| match listed {
+        Listed::Ubuntu(binary) => vec![binary],
+        Listed::Suse(names) => names.into_keys().map(|binary_name| Binary { binary_name }).collect(),
+    });
+    Ok(names.collect())
 }
 
 #[cfg(test)]

@@ -86,14 +86,20 @@ pub static SCHEMES: &[(&dyn Scheme, &[&str])] = &[
 /// `Root:Alpine:3.18`, `Seal:PyPI`.
 const REBUILDERS: &[&str] = &["Root", "Seal"];
 
+/// The ecosystem whose packages an ecosystem holds: `Alpine:3.18` of `Root:Alpine:3.18`, else itself.
+#[must_use]
+pub fn inner(ecosystem: &str) -> &str {
+    match ecosystem.split_once(':') {
+        Some((vendor, inner)) if REBUILDERS.contains(&vendor) => inner,
+        Some(_) | None => ecosystem,
+    }
+}
+
 /// The scheme of an OSV ecosystem; a release suffix (`Debian:12`) does not matter. `None` where
 /// portcullis has no order for it: its packages are undetermined.
 #[must_use]
 pub fn scheme(ecosystem: &str) -> Option<&'static dyn Scheme> {
-    let inner = match ecosystem.split_once(':') {
-        Some((vendor, inner)) if REBUILDERS.contains(&vendor) => inner,
-        Some(_) | None => ecosystem,
-    };
+    let inner = inner(ecosystem);
     let base = inner.split_once(':').map_or(inner, |(base, _)| base);
     SCHEMES.iter().find(|(_, ecosystems)| ecosystems.contains(&base)).map(|(scheme, _)| *scheme)
 }

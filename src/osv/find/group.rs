@@ -1,14 +1,16 @@
 //! Grouping: the advisories that speak of one vulnerability make one finding of a package.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::model::finding::{Cvss, Finding, FixState, MatchEvidence};
 use crate::model::inventory::Package;
 use crate::model::severity::Severity;
-use crate::osv::query::Query;
 use crate::osv::record::Head;
 use crate::osv::severity::{self, Stated};
+use crate::version::scheme;
 
+use super::narrow::{Reason, leaves_out};
 use super::{Hit, Matching, reference};
 
 /// One vulnerability of one package: the ids that mean it, and the advisories that match.
@@ -26,8 +28,8 @@ pub(super) struct Grouped {
     pub(super) finding: Finding,
     /// Ids of the vulnerability.
     pub(super) ids: BTreeSet<String>,
-    /// Whether every record lists the binary packages that are affected, and not this one.
-    pub(super) binary_not_listed: bool,
+    /// Why every record means other builds of the package than this one, where that is so.
+    pub(super) left_out: Option<Reason>,
 }
 
 impl Grouped {
@@ -44,13 +46,16 @@ pub(super) fn order(finding: &Finding) -> impl Ord + use<'_> {
     (&finding.package.purl, &finding.locations, &finding.id)
 }
 
+/// Errata that name their CVEs as `related`: those of AlmaLinux and Rocky Linux, and bug fixes that have one.
+const ERRATA: [&str; 6] = ["ALBA-", "ALEA-", "ALSA-", "RHSA-", "RLSA-", "RXSA-"];
+
 /// Ids of the vulnerabilities that a record speaks of, one set each.
 ///
 /// Aliases mean the same vulnerability. `upstream` is one-way: a distribution's record is about those,
 /// and one about several CVEs makes a finding of each, so that a waiver for one leaves the others.
 pub(super) fn vulnerabilities(head: &Head) -> Vec<BTreeSet<String>> {
     let own = || [std::slice::from_ref(&head.id), &head.aliases].concat().into_iter().collect();
-    let errata = ["ALSA-", "RLSA-", "RXSA-", "RHSA-"].iter().any(|prefix| head.id.starts_with(prefix));
+    let errata = ERRATA.iter().any(|prefix| head.id.starts_with(prefix));
     let about: BTreeSet<String> = if head.upstream.is_empty() && errata {
         head.related.iter().filter(|id| id.starts_with("CVE-")).cloned().collect()
     } else {
@@ -121,19 +126,21 @@ impl Sets {
 
 impl Matching<'_> {
     /// The findings of a package.
-    pub(super) fn group(&self, package: &Package, query: &Query, hits: Vec<Hit>) -> Vec<Grouped> {
-        groups(&hits).iter().filter_map(|group| self.assemble(package, query, group)).collect()
+    pub(super) fn group(&self, package: &Package, hits: Vec<Hit>) -> Vec<Grouped> {
+        groups(&hits).iter().filter_map(|group| self.assemble(package, group)).collect()
     }
 
-    fn assemble(&self, package: &Package, query: &Query, group: &Group<'_>) -> Option<Grouped> {
-        let listed = |hit: &&&Hit| !leaves_out(hit, package);
-        let binary_not_listed = !group.hits.iter().any(|hit| listed(&hit));
+    fn assemble(&self, package: &Package, group: &Group<'_>) -> Option<Grouped> {
         let mut hits: Vec<&Hit> =
-            group.hits.iter().filter(|hit| binary_not_listed || listed(hit)).copied().collect();
-        // The record that gives the evidence: the surest, with a fix if any has one, then by id.
-        hits.sort_by_key(|hit| {
-            (hit.matched.low_confidence.is_some(), hit.matched.fixed.is_empty(), hit.head.id.clone())
-        });
+            group.hits.iter().filter(|hit| leaves_out(hit, package).is_none()).copied().collect();
+        let left_out = match hits.as_slice() {
+            [] => group.hits.iter().find_map(|hit| leaves_out(hit, package)),
+            [..] => None,
+        };
+        if hits.is_empty() {
+            hits.clone_from(&group.hits);
+        }
+        hits.sort_by(|a, b| surer(a, b));
         let first = hits.first()?;
         let mut names: BTreeSet<&String> = group.ids.union(&group.labels).collect();
         let id = display(&names).to_owned();
@@ -164,17 +171,18 @@ impl Matching<'_> {
             severity_source: stated.map(|stated| stated.source),
             cvss,
             state: state(&hits, &fixed),
+            fix_note: fix_note(&hits),
             fixed,
             summary: hits.iter().find_map(|hit| hit.head.summary.clone()),
             published: hits.iter().filter_map(|hit| hit.head.published.as_deref()?.parse().ok()).min(),
             layer: package.layer.clone(),
             locations: package.locations.clone(),
             vendored_in: package.vendored_in.clone(),
-            evidence: evidence(first, query),
+            evidence: evidence(first),
             kev: None,
             epss: None,
         };
-        Some(Grouped { finding, ids: group.ids.clone(), binary_not_listed })
+        Some(Grouped { finding, ids: group.ids.clone(), left_out })
     }
 
     /// The worst that a matching record says of itself, else the worst that a record of one of the
@@ -201,16 +209,18 @@ impl Matching<'_> {
     }
 }
 
-/// Whether an Ubuntu record lists the affected binary packages and leaves this one out. Other
-/// distributions use the field for other things.
-fn leaves_out(hit: &Hit, package: &Package) -> bool {
-    let binaries = hit.affected.ecosystem_specific.as_ref().map(|fields| fields.binaries.as_slice());
-    match binaries {
-        Some(binaries @ [_, ..]) if hit.ecosystem.starts_with("Ubuntu:") => {
-            !binaries.iter().any(|binary| binary.binary_name == package.name)
-        }
-        Some(_) | None => false,
-    }
+/// The record that gives the evidence: the surest, with a fix if any has one, then the one with the smallest fix, then
+/// by id.
+fn surer(a: &Hit, b: &Hit) -> Ordering {
+    let rank = |hit: &Hit| (hit.matched.low_confidence.is_some(), hit.matched.fixed.is_empty());
+    let by_fix = || {
+        let (scheme, fix) = (scheme(&a.ecosystem)?, b.matched.fixed.first()?);
+        scheme.compare(a.matched.fixed.first()?, fix).ok()
+    };
+    rank(a)
+        .cmp(&rank(b))
+        .then_with(|| by_fix().unwrap_or(Ordering::Equal))
+        .then_with(|| a.head.id.cmp(&b.head.id))
 }
 
 /// The id that reports show: a CVE, else a GHSA, else the first.
@@ -218,6 +228,16 @@ fn display<'n>(names: &BTreeSet<&'n String>) -> &'n str {
     let preferred =
         ["CVE-", "GHSA-"].iter().find_map(|prefix| names.iter().find(|name| name.starts_with(prefix)));
     preferred.or_else(|| names.first()).map_or("", |name| name.as_str())
+}
+
+/// What a fix takes besides an upgrade, where every record with a fix says so: Ubuntu Pro.
+fn fix_note(hits: &[&Hit]) -> Option<String> {
+    let mut fixes = hits.iter().filter(|hit| !hit.matched.fixed.is_empty()).map(|hit| {
+        let specific = hit.affected.ecosystem_specific.as_ref()?;
+        specific.availability.as_ref()?.as_str().filter(|text| *text != "No subscription required")
+    });
+    let first = fixes.next().flatten()?;
+    fixes.all(|note| note.is_some()).then(|| first.to_owned())
 }
 
 fn state(hits: &[&Hit], fixed: &[String]) -> FixState {
@@ -236,12 +256,12 @@ fn state(hits: &[&Hit], fixed: &[String]) -> FixState {
     }
 }
 
-fn evidence(hit: &Hit, query: &Query) -> MatchEvidence {
+fn evidence(hit: &Hit) -> MatchEvidence {
     MatchEvidence {
         record: hit.head.id.clone(),
         ecosystem: hit.ecosystem.clone(),
         name: hit.name.clone(),
-        version: query.version.clone(),
+        version: hit.version.clone(),
         range: hit.matched.range.clone(),
         event: hit.matched.event.clone(),
         low_confidence: hit.matched.low_confidence.clone(),

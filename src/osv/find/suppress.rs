@@ -5,27 +5,22 @@ use std::collections::BTreeSet;
 use crate::model::finding::{Finding, Findings, Suppressed};
 use crate::model::inventory::Package;
 use crate::model::purl::Purl;
-use crate::osv::query::Query;
 
-use super::Matching;
 use super::group::{Grouped, vulnerabilities};
+use super::{Asked, Matching};
 
 impl Matching<'_> {
     /// Puts a finding where it belongs. A malicious package is never set aside.
     pub(super) fn sort_out(&self, package: &Package, grouped: Grouped, findings: &mut Findings) {
-        let Grouped { mut finding, ids, binary_not_listed } = grouped;
+        let Grouped { mut finding, ids, left_out } = grouped;
         let reason = if finding.malicious {
             None
         } else if is_kernel_interface(package) {
             let detail =
                 format!("{} holds the kernel's interface; the kernel itself is the host's", package.name);
             Some(("kernel-not-in-container", detail))
-        } else if binary_not_listed {
-            let detail = format!(
-                "{} lists the affected binary packages, without {}",
-                finding.evidence.record, package.name
-            );
-            Some(("binary-not-listed", detail))
+        } else if left_out.is_some() {
+            left_out
         } else {
             package.owned_by.as_ref().and_then(|owner| self.owner_answers(owner, &ids, &mut finding))
         };
@@ -46,14 +41,14 @@ impl Matching<'_> {
         finding: &mut Finding,
     ) -> Option<(&'static str, String)> {
         let package = self.inventory.packages.iter().find(|package| package.purl == *owner)?;
-        let query = self.query(package).ok()?;
+        let asked = self.query(package).ok()?;
         let named = format!("{} {}", package.name, package.version);
-        match self.statement(&query, ids) {
+        match self.statement(&asked, ids) {
             Some(record) => {
                 Some(("owned-by", format!("its files belong to {named}, of which {record} speaks")))
             }
             None => {
-                let of = query.ecosystems.first().map_or("its distribution", String::as_str);
+                let of = asked.ecosystems.first().map_or("its distribution", String::as_str);
                 let doubt =
                     format!("its files belong to {named}, and the advisories for {of} do not speak of it");
                 finding.evidence.low_confidence.get_or_insert(doubt);
@@ -63,10 +58,11 @@ impl Matching<'_> {
     }
 
     /// A record of the owner's distribution about one of the ids.
-    fn statement(&self, query: &Query, ids: &BTreeSet<String>) -> Option<String> {
-        let keys = query.ecosystems.iter().flat_map(|e| query.names.iter().map(move |name| (e, name)));
+    fn statement(&self, asked: &Asked, ids: &BTreeSet<String>) -> Option<String> {
+        let keys =
+            asked.ecosystems.iter().flat_map(|e| asked.query.names.iter().map(move |named| (e, named)));
         let mut postings =
-            keys.flat_map(|(ecosystem, name)| self.postings(ecosystem, name).unwrap_or_default());
+            keys.flat_map(|(ecosystem, named)| self.postings(ecosystem, &named.name).unwrap_or_default());
         let speaks = postings.find(|posting| {
             posting.affected.unreadable.is_none()
                 && vulnerabilities(&posting.head).iter().any(|about| !about.is_disjoint(ids))
@@ -85,6 +81,10 @@ fn is_kernel_interface(package: &Package) -> bool {
                 || (name.starts_with("linux-") && name.contains("headers-"))
         }
         "apk" => name == "linux-headers",
+        "rpm" => {
+            matches!(name, "kernel-headers" | "linux-glibc-devel")
+                || (name.starts_with("kernel-") && (name.ends_with("-headers") || name.ends_with("-devel")))
+        }
         _ => false,
     }
 }

@@ -97,13 +97,13 @@ fn a_release_without_records_is_undetermined_and_not_clean() {
 
 #[test]
 fn a_package_that_nothing_is_known_of_is_undetermined() {
-    let found = find_in("debian 11", vec![package("gem rails 7"), package("apk zlib 1")], &[]);
+    let found = find_in("debian 11", vec![package("conda numpy 1"), package("apk zlib 1")], &[]);
     let causes: Vec<&str> = found.undetermined.iter().map(|one| one.cause.as_str()).collect();
     assert_eq!(
         causes,
         [
             "apk packages do not belong to debian 11",
-            "this version of portcullis knows no advisories for packages of type gem",
+            "this version of portcullis knows no advisories for packages of type conda",
         ]
     );
 }
@@ -276,4 +276,163 @@ fn a_package_in_doubt_is_undetermined_whatever_else_is_found() {
     for found in [affected, in_doubt("3.1.6")] {
         assert_eq!(found.undetermined[0].cause, cause);
     }
+}
+
+/// A package of an RPM database with the label of its module.
+fn of_module(text: &str, label: &str) -> Package {
+    let package = package(text);
+    Package { purl: package.purl.clone().with("rpmmod", label), ..package }
+}
+
+#[test]
+fn the_fix_of_one_module_stream_says_nothing_of_another() {
+    let fixed = "1:12.21.0-1.module_el8.3.0+2165+af250afe";
+    let summary = json!({"summary": "Important: nodejs:12 security update", "related": ["CVE-2021-1"]});
+    let alma = segment("AlmaLinux", &[record("ALSA-2021:1", "AlmaLinux:8", "nodejs", fixed, summary)]);
+    let version = "1:10.24.0-1.module_el8.3.0+2047+b07ac28e";
+    let found = |package| find_in("almalinux 8.5", vec![package], &[&alma]);
+    let text = format!("rpm nodejs {version}");
+    let own = found(of_module(&text, "nodejs:12:8030020210304194546:229f0a1c"));
+    assert_eq!((ids(&own), own.suppressed.len()), (vec!["CVE-2021-1"], 0));
+    assert_eq!(own.findings[0].evidence.low_confidence, None);
+    let other = found(of_module(&text, "nodejs:10:8030020210304194546:229f0a1c"));
+    assert_eq!((ids(&other).len(), other.suppressed[0].reason), (0, "other-module-stream"));
+    let outside = found(package("rpm nodejs 1:10.24.0-1.el8"));
+    assert_eq!((ids(&outside).len(), outside.suppressed[0].reason), (0, "other-module-stream"));
+    // The label is lost: the match stays, and says so.
+    let unlabelled = found(package(&text));
+    assert_eq!(ids(&unlabelled), ["CVE-2021-1"]);
+    assert!(unlabelled.findings[0].evidence.low_confidence.as_ref().unwrap().contains("stream"));
+}
+
+#[test]
+fn an_erratum_without_a_vulnerability_is_none() {
+    let entry = |id: &str, related: Value| record(id, "AlmaLinux:9", "bash", "5.1.8-9.el9", related);
+    let alma = segment(
+        "AlmaLinux",
+        &[entry("ALBA-2023:1", json!({})), entry("ALEA-2023:2", json!({"related": ["CVE-2023-7"]}))],
+    );
+    let found = find_in("almalinux 9.3", vec![package("rpm bash 5.1.8-6.el9")], &[&alma]);
+    assert_eq!(ids(&found), ["CVE-2023-7"]);
+}
+
+#[test]
+fn a_lost_epoch_is_taken_to_be_that_of_the_advisory() {
+    let rocky = segment(
+        "Rocky Linux",
+        &[
+            record("RLSA-1", "Rocky Linux:9", "openssl", "1:3.0.7-25.el9", json!({"related": ["CVE-1"]})),
+            record("RLSA-2", "Rocky Linux:9", "openssl", "1:3.0.1-1.el9", json!({"related": ["CVE-2"]})),
+        ],
+    );
+    let libs = from_source(package("rpm openssl-libs 9-1"), "openssl", "3.0.7-24.el9");
+    let found = find_in("rocky 9.3", vec![libs], &[&rocky]);
+    assert_eq!(ids(&found), ["CVE-1"]);
+    assert!(found.findings[0].evidence.low_confidence.as_ref().unwrap().contains("epoch"));
+}
+
+#[test]
+fn red_hats_repositories_count_together_and_those_of_other_streams_do_not() {
+    let red_hat = segment(
+        "Red Hat",
+        &[
+            record(
+                "RHSA-1",
+                "Red Hat:enterprise_linux:8::appstream",
+                "git",
+                "2-1",
+                json!({"upstream": ["CVE-1"]}),
+            ),
+            record(
+                "RHSA-2",
+                "Red Hat:enterprise_linux:8::baseos",
+                "git",
+                "2-1",
+                json!({"upstream": ["CVE-2"]}),
+            ),
+            record("RHSA-3", "Red Hat:rhel_aus:8.6::appstream", "git", "2-1", json!({"upstream": ["CVE-3"]})),
+        ],
+    );
+    let found = find_in("rhel 8.9", vec![package("rpm git 1-1")], &[&red_hat]);
+    assert_eq!(ids(&found), ["CVE-1", "CVE-2"]);
+    let none = find_in("rhel 9.2", vec![package("rpm git 1-1")], &[&red_hat]);
+    assert_eq!(none.undetermined[0].cause, "the snapshot has no advisories for Red Hat:enterprise_linux:9");
+}
+
+#[test]
+fn a_fix_for_subscribers_counts_where_there_is_no_other() {
+    let entry = |ecosystem: &str, fixed: &str, availability: &str| {
+        json!({
+            "package": {"ecosystem": ecosystem, "name": "x"},
+            "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": fixed}]}],
+            "ecosystem_specific": {"availability": availability},
+        })
+    };
+    let (pro, free) = ("Available with Ubuntu Pro: https://ubuntu.com/pro", "No subscription required");
+    let ubuntu = segment(
+        "Ubuntu",
+        &[
+            json!({"id": "UBUNTU-CVE-1", "upstream": ["CVE-1"], "affected": [
+                entry("Ubuntu:22.04:LTS", "2", free), entry("Ubuntu:Pro:22.04:LTS", "3+esm1", pro)]}),
+            json!({"id": "UBUNTU-CVE-2", "upstream": ["CVE-2"], "affected": [entry("Ubuntu:Pro:22.04:LTS", "3+esm1", pro)]}),
+        ],
+    );
+    let found = |version: &str| {
+        let found = find_in("ubuntu 22.04", vec![package(&format!("deb x {version}"))], &[&ubuntu]);
+        found.findings.into_iter().map(|one| (one.id, one.fixed, one.fix_note)).collect::<Vec<_>>()
+    };
+    let subscribers = ("CVE-2".to_owned(), vec!["3+esm1".to_owned()], Some(pro.to_owned()));
+    assert_eq!(found("1"), [("CVE-1".to_owned(), vec!["2".to_owned()], None), subscribers.clone()]);
+    assert_eq!(found("2"), [subscribers]);
+    assert_eq!(found("3+esm1"), []);
+}
+
+#[test]
+fn a_suse_record_that_lists_binaries_is_about_those_only() {
+    let suse = "SUSE:Linux Enterprise Module for Basesystem 15 SP3";
+    let affected = json!([{
+        "package": {"ecosystem": suse, "name": "openssl"},
+        "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "2-1"}]}],
+        "ecosystem_specific": {"binaries": [{"libopenssl1_1": "2-1"}]},
+    }]);
+    let suse = segment("SUSE", &[json!({"id": "SUSE-SU-1", "affected": affected})]);
+    let of = |name: &str| from_source(package(&format!("rpm {name} 1-1")), "openssl", "1-1");
+    let found = find_in("sles 15.3", vec![of("libopenssl1_1"), of("openssl-doc")], &[&suse]);
+    assert_eq!((ids(&found), found.findings[0].package.name.as_str()), (vec!["SUSE-SU-1"], "libopenssl1_1"));
+    assert_eq!(found.suppressed[0].reason, "binary-not-listed");
+}
+
+#[test]
+fn languages_are_compared_in_the_order_of_their_own_tools() {
+    for (ecosystem, fixed, affected, fine) in [
+        ("crates.io", "0.2.0", "cargo x 0.2.0-rc.1", "cargo x 0.2.0"),
+        ("Go", "1.22.0-rc.2", "golang x 1.22.0-rc.1", "golang x v1.22.0"),
+        ("Go", "1.22.0-rc.2", "golang stdlib 1.22rc1", "golang stdlib 1.22"),
+        ("Maven", "24.1", "maven g:x 24.1-rc1", "maven g:x 24.1-jre"),
+        ("NuGet", "1.0.0.1", "nuget X 1.0", "nuget X 1.0.0.1"),
+        ("RubyGems", "2.0.0.rc2", "gem x 2.0.0.rc1", "gem x 2.0.0"),
+        ("Packagist", "5.4.0", "composer v/x v5.4.0-beta1", "composer v/x v5.4.0"),
+        ("Hex", "1.2.0", "hex x 1.1.9", "hex x 1.2.0"),
+        ("Pub", "1.2.0", "pub x 1.1.9", "pub x 1.2.0"),
+        ("CRAN", "1.2-1", "cran x 1.2.0", "cran x 1.2.1"),
+        ("Hackage", "1.10", "hackage x 1.9", "hackage x 1.10.0"),
+        ("Bitnami", "7.2.3", "bitnami x 7.2.2-9", "bitnami x 7.2.3-1"),
+    ] {
+        let name = affected.split(' ').nth(1).unwrap();
+        let bytes = segment(ecosystem, &[record("X-1", ecosystem, name, fixed, json!({}))]);
+        let found = find_in("debian 12", vec![package(affected), package(fine)], &[&bytes]);
+        let versions: Vec<&str> = found.findings.iter().map(|one| one.package.version.as_str()).collect();
+        assert_eq!(versions, [affected.split(' ').nth(2).unwrap()], "{ecosystem}");
+        assert_eq!(found.undetermined, [], "{ecosystem}");
+    }
+}
+
+#[test]
+fn a_guess_is_undetermined_and_still_matched() {
+    let maven = segment("Maven", &[record("X-1", "Maven", "g:x", "2", json!({}))]);
+    let guessed = |version: &str| Package { guessed: true, ..package(&format!("maven g:x {version}")) };
+    let found = find_in("debian 12", vec![guessed("1")], &[&maven]);
+    assert_eq!(ids(&found), ["X-1"]);
+    assert!(found.findings[0].evidence.low_confidence.is_some());
+    assert_eq!(find_in("debian 12", vec![guessed("3")], &[&maven]).undetermined.len(), 1);
 }
