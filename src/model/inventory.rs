@@ -126,6 +126,9 @@ impl Package {
     }
 }
 
+/// The doubt of an RPM package whose version may have lost its epoch: `1:3.0-1` and `3.0-1` are far apart.
+pub const EPOCH_UNSTATED: &str = "the SBOM document does not state whether its version has an epoch";
+
 /// The source package that a binary package was built from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct SourcePackage {

@@ -16,7 +16,7 @@ use crate::version::scheme;
 use super::affected::{Answer, Match, evaluate};
 use super::distro::Release;
 use super::names::base;
-use super::query::{Query, has_advisories};
+use super::query::{Named, Query, has_advisories};
 use super::record::{Affected, Head};
 use super::segment::{Posting, Segment};
 
@@ -54,6 +54,15 @@ struct Hit {
 struct Asked {
     query: Query,
     ecosystems: Vec<String>,
+}
+
+impl Asked {
+    fn questions(&self) -> impl Iterator<Item = (&str, &Named)> {
+        let names = &self.query.names;
+        self.ecosystems
+            .iter()
+            .flat_map(move |ecosystem| names.iter().map(move |named| (ecosystem.as_str(), named)))
+    }
 }
 
 struct Matching<'a> {
@@ -161,49 +170,59 @@ impl Matching<'_> {
         hits: &mut Vec<Hit>,
         doubts: &mut BTreeMap<String, BTreeSet<String>>,
     ) -> Result<(), String> {
-        // Records that say of the package as everybody is given it that it is not affected.
-        let mut cleared = BTreeSet::new();
-        for ecosystem in &asked.ecosystems {
-            let scheme = scheme(ecosystem);
-            for named in &asked.query.names {
-                for Posting { head, mut affected } in self.postings(ecosystem, &named.name)? {
-                    if narrow::is_no_vulnerability(&head) {
-                        continue;
+        // Records that speak of the package as everybody is given it.
+        let mut free = BTreeSet::new();
+        for (ecosystem, named) in asked.questions() {
+            for Posting { head, affected } in self.postings(ecosystem, &named.name)? {
+                if narrow::is_no_vulnerability(&head) {
+                    continue;
+                }
+                let answer = answer(&affected, named, ecosystem);
+                if !is_for_subscribers(ecosystem) && !matches!(answer, Answer::Undetermined(_)) {
+                    free.insert(head.id.clone());
+                }
+                match answer {
+                    Answer::Affected(matched) => {
+                        let (ecosystem, name) = (ecosystem.to_owned(), named.name.clone());
+                        let version = named.version.clone();
+                        let mut hit = Hit { head, affected, ecosystem, name, version, matched };
+                        let doubt = narrow::stream_doubt(&hit, package);
+                        hit.matched.low_confidence = hit.matched.low_confidence.or(doubt);
+                        hits.push(hit);
                     }
-                    if named.epoch_lost {
-                        drop_epochs(&mut affected);
-                    }
-                    match evaluate(&affected, &named.version, scheme) {
-                        Answer::Affected(mut matched) => {
-                            if named.epoch_lost {
-                                matched.low_confidence.get_or_insert_with(|| EPOCH_LOST.to_owned());
-                            }
-                            let (ecosystem, name) = (ecosystem.clone(), named.name.clone());
-                            let version = named.version.clone();
-                            let mut hit = Hit { head, affected, ecosystem, name, version, matched };
-                            let doubt = narrow::stream_doubt(&hit, package);
-                            hit.matched.low_confidence = hit.matched.low_confidence.or(doubt);
-                            hits.push(hit);
-                        }
-                        Answer::NotAffected if !is_for_subscribers(ecosystem) => {
-                            cleared.insert(head.id);
-                        }
-                        Answer::NotAffected => {}
-                        Answer::Undetermined(cause) => {
-                            doubts.entry(cause).or_default().insert(head.id);
-                        }
+                    Answer::NotAffected => {}
+                    Answer::Undetermined(cause) => {
+                        doubts.entry(cause).or_default().insert(head.id);
                     }
                 }
             }
         }
-        let free: BTreeSet<String> = hits
-            .iter()
-            .filter(|hit| !is_for_subscribers(&hit.ecosystem))
-            .map(|hit| hit.head.id.clone())
-            .collect();
-        cleared.extend(free);
-        hits.retain(|hit| !is_for_subscribers(&hit.ecosystem) || !cleared.contains(&hit.head.id));
+        hits.retain(|hit| !is_for_subscribers(&hit.ecosystem) || !free.contains(&hit.head.id));
         Ok(())
+    }
+}
+
+/// What an entry says of a package under one of its names.
+fn answer(affected: &Affected, named: &Named, ecosystem: &str) -> Answer {
+    let scheme = scheme(ecosystem);
+    if let Some(cause) = named.no_version() {
+        return Answer::Undetermined(cause);
+    }
+    let stated = evaluate(affected, &named.version, scheme);
+    if !named.epoch_lost {
+        return stated;
+    }
+    match (evaluate(&without_epochs(affected), &named.version, scheme), stated) {
+        (Answer::Affected(mut matched), _) => {
+            let assumed = "the epoch of its version is not known: that of the advisory is assumed";
+            matched.low_confidence.get_or_insert_with(|| assumed.to_owned());
+            Answer::Affected(matched)
+        }
+        // Without an epoch it would be affected: it is not known that it has one.
+        (Answer::NotAffected, Answer::Affected(_)) => {
+            Answer::Undetermined("the epoch of its version is not known".into())
+        }
+        (other, _) => other,
     }
 }
 
@@ -213,12 +232,10 @@ fn is_for_subscribers(ecosystem: &str) -> bool {
     ecosystem.starts_with("Ubuntu:Pro:")
 }
 
-/// What is said of a match that was made without the epoch.
-const EPOCH_LOST: &str = "the epoch of its version is not known: that of the advisory is assumed";
-
-/// Takes the epochs off an entry of an RPM ecosystem, for a version that has lost its own. Attack: a missing
-/// epoch that counts as 0 makes every fix with an epoch look newer, and the true finding drowns.
-fn drop_epochs(affected: &mut Affected) {
+/// An entry of an RPM ecosystem without epochs, for a version that has lost its own. Attack: a missing epoch that
+/// counts as 0 makes every fix with an epoch look newer, and the true finding drowns.
+fn without_epochs(affected: &Affected) -> Affected {
+    let mut affected = affected.clone();
     let drop = |version: &mut String| {
         if let Some((epoch, rest)) = version.split_once(':')
             && epoch.bytes().all(|b| b.is_ascii_digit())
@@ -227,13 +244,11 @@ fn drop_epochs(affected: &mut Affected) {
         }
     };
     affected.versions.iter_mut().for_each(drop);
-    let events = affected.ranges.iter_mut().flat_map(|range| &mut range.events);
-    for event in events {
-        [&mut event.introduced, &mut event.fixed, &mut event.last_affected, &mut event.limit]
-            .into_iter()
-            .flatten()
-            .for_each(drop);
+    for event in affected.ranges.iter_mut().flat_map(|range| &mut range.events) {
+        let points = [&mut event.introduced, &mut event.fixed, &mut event.last_affected, &mut event.limit];
+        points.into_iter().flatten().for_each(drop);
     }
+    affected
 }
 
 /// A package as findings name it.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::inventory::{Inventory, Package};
+use crate::model::inventory::{EPOCH_UNSTATED, Inventory, Package};
 use crate::model::layer::Distro;
 
 use super::distro::{self, Feed, NamedBy, Release};
@@ -67,6 +67,16 @@ pub(super) struct Named {
     pub(super) epoch_lost: bool,
 }
 
+impl Named {
+    /// Why the version cannot be compared whatever the order. Attack: `UNKNOWN` or `${project.version}` in place of a
+    /// version: the orders of Maven and RPM take any word and put it below every number, so that no range would
+    /// begin early enough.
+    pub(super) fn no_version(&self) -> Option<String> {
+        let is_word = !self.version.is_empty() && !self.version.bytes().any(|b| b.is_ascii_digit());
+        is_word.then(|| format!("`{}` is no version", self.version))
+    }
+}
+
 /// Whether packages of a purl type belong to an operating system: its distribution answers for them.
 fn is_of_system(kind: &str) -> bool {
     matches!(kind, "apk" | "deb" | "rpm")
@@ -124,14 +134,15 @@ impl Query {
     }
 
     fn of_system(package: &Package, feed: Feed) -> Self {
-        let own = Named { name: package.name.clone(), version: package.version.clone(), epoch_lost: false };
+        let epoch_lost = package.doubt.as_deref() == Some(EPOCH_UNSTATED);
+        let own = Named { name: package.name.clone(), version: package.version.clone(), epoch_lost };
         let source = match &package.source {
             Some(source) => {
-                let (version, epoch_lost) = match package.kind {
+                let (version, lost) = match package.kind {
                     "rpm" => rpm_source_version(&package.version, &source.version),
                     _ => (source.version.clone(), false),
                 };
-                Named { name: source.name.clone(), version, epoch_lost }
+                Named { name: source.name.clone(), version, epoch_lost: lost || epoch_lost }
             }
             None => own.clone(),
         };

@@ -59,10 +59,9 @@ impl Matching<'_> {
 
     /// A record of the owner's distribution about one of the ids.
     fn statement(&self, asked: &Asked, ids: &BTreeSet<String>) -> Option<String> {
-        let keys =
-            asked.ecosystems.iter().flat_map(|e| asked.query.names.iter().map(move |named| (e, named)));
-        let mut postings =
-            keys.flat_map(|(ecosystem, named)| self.postings(ecosystem, &named.name).unwrap_or_default());
+        let mut postings = asked
+            .questions()
+            .flat_map(|(ecosystem, named)| self.postings(ecosystem, &named.name).unwrap_or_default());
         let speaks = postings.find(|posting| {
             posting.affected.unreadable.is_none()
                 && vulnerabilities(&posting.head).iter().any(|about| !about.is_disjoint(ids))

@@ -111,9 +111,11 @@ fn a_package_that_nothing_is_known_of_is_undetermined() {
 #[test]
 fn a_version_that_cannot_be_compared_names_the_advisories_that_might_apply() {
     let alpine = segment("Alpine", &[record("A-1", "Alpine:v3.16", "zlib", "1.2.12-r2", json!({}))]);
+    let found = find_in("alpine 3.16.0", vec![package("apk zlib 1.a.b")], &[&alpine]);
+    assert_eq!(found.undetermined[0].cause, "`1.a.b` is no apk version");
     let found = find_in("alpine 3.16.0", vec![package("apk zlib not-a-version")], &[&alpine]);
     assert_eq!(found.undetermined[0].advisories, ["A-1"]);
-    assert_eq!(found.undetermined[0].cause, "`not-a-version` is no apk version");
+    assert_eq!(found.undetermined[0].cause, "`not-a-version` is no version");
 }
 
 #[test]
@@ -435,4 +437,30 @@ fn a_guess_is_undetermined_and_still_matched() {
     assert_eq!(ids(&found), ["X-1"]);
     assert!(found.findings[0].evidence.low_confidence.is_some());
     assert_eq!(find_in("debian 12", vec![guessed("3")], &[&maven]).undetermined.len(), 1);
+}
+
+#[test]
+fn a_word_is_no_version() {
+    let maven = segment("Maven", &[record("X-1", "Maven", "g:x", "2", json!({}))]);
+    for word in ["UNKNOWN", "${project.version}", "*"] {
+        let found = find_in("debian 12", vec![package(&format!("maven g:x {word}"))], &[&maven]);
+        assert_eq!((found.findings.len(), found.undetermined.len()), (0, 1), "{word}");
+    }
+}
+
+#[test]
+fn what_only_an_epoch_could_clear_is_undetermined() {
+    let alma = segment(
+        "AlmaLinux",
+        &[
+            record("ALSA-1", "AlmaLinux:9", "openssl", "1:3.0.7-25.el9", json!({"related": ["CVE-1"]})),
+            record("ALSA-2", "AlmaLinux:9", "openssl", "1:3.0.1-1.el9", json!({"related": ["CVE-2"]})),
+        ],
+    );
+    let lost = crate::model::inventory::EPOCH_UNSTATED.to_owned();
+    let openssl = Package { doubt: Some(lost), ..package("rpm openssl 3.0.7-24.el9") };
+    let found = find_in("almalinux 9.3", vec![openssl], &[&alma]);
+    assert_eq!(ids(&found), ["CVE-1"]);
+    let named = found.undetermined.iter().find(|one| !one.advisories.is_empty()).unwrap();
+    assert_eq!(named.advisories, ["ALSA-2"]);
 }

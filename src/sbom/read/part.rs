@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::digest::Digest;
-use crate::model::inventory::{LayerRef, Package, SourcePackage};
+use crate::model::inventory::{EPOCH_UNSTATED, LayerRef, Package, SourcePackage};
 use crate::model::layer::Scope;
 use crate::model::license::{Join, License};
 use crate::model::path::{ImagePath, escape, unescape};
@@ -196,9 +196,7 @@ fn source_of(part: &Part, tool: Tool, package: &mut Package) {
     }
     let epoch_said = package.purl.qualifiers.contains_key("epoch") || package.version.contains(':');
     if package.kind == "rpm" && tool == Tool::Other && !epoch_said {
-        package.doubt.get_or_insert_with(|| {
-            "the SBOM document does not state whether its version has an epoch".to_owned()
-        });
+        package.doubt.get_or_insert_with(|| EPOCH_UNSTATED.to_owned());
     }
 }
 

@@ -39,8 +39,10 @@ pub(super) fn name_and_version(kind: &'static str, purl: &Purl, stated: &Stated,
     } else {
         None
     };
-    // A purl's Python name is normalised, and the metadata's is what people know.
-    let keeps_own = ours || (kind == "pypi" && name_agrees);
+    // A purl's Python name is normalised, and the metadata's is what people know. Purls of npm and Go are written in
+    // lower case by tools that follow older rules: under that name no record would be found.
+    let same_letters = kind == "pypi" || own.to_lowercase() == theirs.to_lowercase();
+    let keeps_own = ours || (name_agrees && same_letters);
     let version = version.unwrap_or_else(|()| stated.version.clone());
     Named { name: if keeps_own { own } else { theirs }, version, contradiction }
 }
