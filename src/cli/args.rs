@@ -110,12 +110,8 @@ pub(super) enum Command {
     Scan(ScanArgs),
     /// Check manifests, indexes, configurations and layers, without a policy
     Validate(ValidateArgs),
-    /// Say what a check or a rule is about, and how to fix what it finds; without an id, list all
-    Explain {
-        /// The id, such as MAN-004
-        #[arg(value_name = "ID")]
-        id: Option<String>,
-    },
+    /// Say what a check, a rule or an advisory is about; without an id, list all checks and rules
+    Explain(ExplainArgs),
     /// Copy an image with everything that hangs on it: platforms, attestations, signatures
     Copy(CopyArgs),
     /// Show what hangs on an image: platforms, attestations, signatures, and who is said to have signed
@@ -282,6 +278,25 @@ pub(super) struct ValidateArgs {
     #[arg(long, env = "PORTCULLIS_AT", value_name = "TIME")]
     pub(super) at: Option<Timestamp>,
     /// A report: text, json, sarif; repeatable, =FILE writes it there [default: text]
+    #[arg(short, long = "output", env = "PORTCULLIS_OUTPUT", value_name = "FORMAT[=FILE]", action = ArgAction::Append)]
+    pub(super) output: Vec<Output>,
+}
+
+/// Options of `explain`.
+#[derive(Debug, Args)]
+pub(super) struct ExplainArgs {
+    /// The id: of a check, such as MAN-004; of a rule; with --image of an advisory, such as CVE-2024-3094
+    #[arg(value_name = "ID")]
+    pub(super) id: Option<String>,
+    /// Why the advisory applies to this image, or does not: every record, range and comparison
+    #[arg(long, env = "PORTCULLIS_IMAGE", value_name = "IMAGE", requires = "id")]
+    pub(super) image: Option<Location>,
+    /// One platform, such as linux/amd64, or all
+    #[arg(long, env = "PORTCULLIS_PLATFORM", value_name = "PLATFORM", default_value = "all")]
+    pub(super) platform: PlatformChoice,
+    #[command(flatten)]
+    pub(super) snapshot: SnapshotArgs,
+    /// With --image, a report: text, json; repeatable, =FILE writes it there [default: text]
     #[arg(short, long = "output", env = "PORTCULLIS_OUTPUT", value_name = "FORMAT[=FILE]", action = ArgAction::Append)]
     pub(super) output: Vec<Output>,
 }

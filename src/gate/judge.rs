@@ -48,7 +48,7 @@ pub fn gather(request: &Request<'_>, progress: &dyn Progress) -> Result<Evidence
     Ok(evidence)
 }
 
-fn inspect(request: &Request<'_>, progress: &dyn Progress) -> Result<Inspected, Error> {
+pub(super) fn inspect(request: &Request<'_>, progress: &dyn Progress) -> Result<Inspected, Error> {
     let opened = open(request.location, request.platform, request.registry, request.limits)?;
     let mut inspected = opened.inspect(request.limits, request.cache, progress);
     let evidence = &mut inspected.evidence;

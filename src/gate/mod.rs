@@ -7,6 +7,7 @@ mod check;
 mod copy;
 mod digesting;
 mod document;
+mod explain;
 mod hanging;
 mod inspect;
 mod judge;
@@ -20,6 +21,7 @@ mod tree;
 
 pub use bases::known_bases;
 pub use copy::{Copied, CopyError, CopyRequest, copy};
+pub use explain::explain;
 pub use inspect::{Error, Inspected, LayerProgress, Opened, Progress, open};
 pub use judge::{Request, gather, judge};
 pub use snapshot::{EcosystemStatus, open_snapshot, status};

@@ -23,22 +23,8 @@ pub fn open_snapshot(directory: &Path, cache: &Path) -> Fact<Store> {
 
 /// Compares the packages with the advisories of a snapshot.
 pub(super) fn compare(evidence: &mut Evidence, store: &Store, progress: &dyn Progress) {
-    let platforms = evidence.platforms.known().into_iter().flatten();
-    let needed: BTreeSet<String> =
-        platforms.filter_map(|platform| platform.inventory.known()).flat_map(osv::ecosystems).collect();
-    let mapped: BTreeMap<String, Fact<Mapped>> = needed
-        .into_iter()
-        .map(|ecosystem| {
-            progress.advisories(&ecosystem);
-            let segment = match store.segment(&ecosystem) {
-                Ok(Some(mapped)) => Fact::Known(mapped),
-                Ok(None) => Fact::Absent,
-                Err(error) => Fact::Unknown(error.to_string()),
-            };
-            (ecosystem, segment)
-        })
-        .collect();
-    let advisories = Advisories(mapped.iter().map(|(name, mapped)| (name.clone(), open(mapped))).collect());
+    let mapped = segments(evidence, store, progress);
+    let advisories = advisories(&mapped);
     evidence.snapshot = describe(&advisories);
     for platform in evidence.platforms.known_mut().into_iter().flatten() {
         platform.findings = match &platform.inventory {
@@ -47,6 +33,32 @@ pub(super) fn compare(evidence: &mut Evidence, store: &Store, progress: &dyn Pro
             Fact::Unknown(cause) => Fact::Unknown(cause.clone()),
         };
     }
+}
+
+/// The segments that the packages need, by base ecosystem.
+pub(super) fn segments(
+    evidence: &Evidence,
+    store: &Store,
+    progress: &dyn Progress,
+) -> BTreeMap<String, Fact<Mapped>> {
+    let platforms = evidence.platforms.known().into_iter().flatten();
+    let needed: BTreeSet<String> =
+        platforms.filter_map(|platform| platform.inventory.known()).flat_map(osv::ecosystems).collect();
+    let open = |ecosystem: String| {
+        progress.advisories(&ecosystem);
+        let segment = match store.segment(&ecosystem) {
+            Ok(Some(mapped)) => Fact::Known(mapped),
+            Ok(None) => Fact::Absent,
+            Err(error) => Fact::Unknown(error.to_string()),
+        };
+        (ecosystem, segment)
+    };
+    needed.into_iter().map(open).collect()
+}
+
+/// The same, opened.
+pub(super) fn advisories(mapped: &BTreeMap<String, Fact<Mapped>>) -> Advisories<'_> {
+    Advisories(mapped.iter().map(|(name, mapped)| (name.clone(), open(mapped))).collect())
 }
 
 fn open(mapped: &Fact<Mapped>) -> Fact<Segment<'_>> {
@@ -62,7 +74,7 @@ fn open(mapped: &Fact<Mapped>) -> Fact<Segment<'_>> {
 
 /// Which advisories were consulted. One that could not be read leaves the whole unknown: a verdict must
 /// not name a snapshot that it saw a part of.
-fn describe(advisories: &Advisories<'_>) -> Fact<SnapshotInfo> {
+pub(super) fn describe(advisories: &Advisories<'_>) -> Fact<SnapshotInfo> {
     let mut ecosystems = BTreeMap::new();
     let mut hasher = Hasher::new(Algorithm::Sha256);
     for (ecosystem, segment) in &advisories.0 {

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::digest::Digest;
 use super::inventory::{LayerRef, SourcePackage};
 use super::path::ImagePath;
 use super::platform::Platform;
@@ -111,6 +112,9 @@ pub enum FixState {
 pub struct MatchEvidence {
     /// Id of the record.
     pub record: String,
+    /// Digest of the advisory segment that holds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub segment: Option<Digest>,
     /// Ecosystem string that the record's entry has, such as `Debian:11`.
     pub ecosystem: String,
     /// Name that matched.

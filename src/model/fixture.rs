@@ -181,6 +181,7 @@ pub(crate) fn finding(id: &str) -> Finding {
         vendored_in: None,
         evidence: MatchEvidence {
             record: id.to_owned(),
+            segment: None,
             ecosystem: "Debian:12".into(),
             name: "openssl".into(),
             version: "3.0.11-1".into(),

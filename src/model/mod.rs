@@ -5,6 +5,7 @@ pub mod config;
 pub mod descriptor;
 pub mod digest;
 pub mod evidence;
+pub mod explanation;
 pub mod fact;
 pub mod fault;
 pub mod finding;

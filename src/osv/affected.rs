@@ -250,7 +250,7 @@ fn fixes(ranges: &[Range], version: &str, scheme: Option<&dyn Scheme>) -> Vec<St
     fixed.into_iter().filter(|fix| *fix != "0").map(str::to_owned).collect()
 }
 
-fn describe(range: &Range) -> String {
+pub(super) fn describe(range: &Range) -> String {
     let event = |event: &Event| {
         let part = |word: &str, text: &Option<String>| text.as_ref().map(|text| format!("{word}={text}"));
         [

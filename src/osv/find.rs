@@ -1,5 +1,6 @@
 //! From packages to findings: every advisory that applies, every package of which it cannot be said.
 
+mod explain;
 mod group;
 mod narrow;
 mod suppress;
@@ -19,6 +20,8 @@ use super::names::base;
 use super::query::{Named, Query, has_advisories};
 use super::record::{Affected, Head};
 use super::segment::{Posting, Segment};
+
+pub use explain::explain;
 
 /// The advisories at hand: a segment by base ecosystem. Absent where the snapshot has none of it.
 #[derive(Debug, Default)]

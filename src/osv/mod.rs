@@ -12,5 +12,5 @@ pub mod record;
 pub mod segment;
 mod severity;
 
-pub use find::{Advisories, find};
+pub use find::{Advisories, explain, find};
 pub use query::ecosystems;

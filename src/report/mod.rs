@@ -4,12 +4,14 @@
 //! policy is foreign: no format lets a control character or a bidirectional override through, and no
 //! format shows a fact that is unknown as an empty list.
 
+mod explain;
 mod json;
 mod text;
 mod tree;
 mod unknown;
 mod validate;
 
+pub use explain::{EXPLAIN_FORMATS, ExplainFormat};
 pub use tree::{TREE_FORMATS, TreeFormat};
 pub use validate::{VALIDATE_FORMATS, ValidateFormat, Validated};
 

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crate::model::finding::{Cvss, Finding, FixState, MatchEvidence};
 use crate::model::inventory::Package;
 use crate::model::severity::Severity;
+use crate::osv::names::base;
 use crate::osv::record::Head;
 use crate::osv::severity::{self, Stated};
 use crate::version::scheme;
@@ -178,11 +179,25 @@ impl Matching<'_> {
             layer: package.layer.clone(),
             locations: package.locations.clone(),
             vendored_in: package.vendored_in.clone(),
-            evidence: evidence(first),
+            evidence: self.evidence(first),
             kev: None,
             epss: None,
         };
         Some(Grouped { finding, ids: group.ids.clone(), left_out })
+    }
+
+    fn evidence(&self, hit: &Hit) -> MatchEvidence {
+        let segment = self.segment(base(&hit.ecosystem)).ok();
+        MatchEvidence {
+            record: hit.head.id.clone(),
+            segment: segment.and_then(|segment| segment.id().ok()),
+            ecosystem: hit.ecosystem.clone(),
+            name: hit.name.clone(),
+            version: hit.version.clone(),
+            range: hit.matched.range.clone(),
+            event: hit.matched.event.clone(),
+            low_confidence: hit.matched.low_confidence.clone(),
+        }
     }
 
     /// The worst that a matching record says of itself, else the worst that a record of one of the
@@ -253,17 +268,5 @@ fn state(hits: &[&Hit], fixed: &[String]) -> FixState {
         FixState::Unknown
     } else {
         FixState::NotFixed
-    }
-}
-
-fn evidence(hit: &Hit) -> MatchEvidence {
-    MatchEvidence {
-        record: hit.head.id.clone(),
-        ecosystem: hit.ecosystem.clone(),
-        name: hit.name.clone(),
-        version: hit.version.clone(),
-        range: hit.matched.range.clone(),
-        event: hit.matched.event.clone(),
-        low_confidence: hit.matched.low_confidence.clone(),
     }
 }

@@ -1,0 +1,60 @@
+//! Why a vulnerability is found in an image, or is not.
+
+use crate::model::evidence::Evidence;
+use crate::model::explanation::Explanation;
+use crate::model::fact::Fact;
+use crate::osv;
+
+use super::inspect::{Error, Progress};
+use super::judge::{Request, inspect};
+use super::snapshot;
+
+/// Reads an image and says what the advisories have on one vulnerability and its packages.
+///
+/// # Errors
+/// As [`super::gather`]; what could not be read stands in the explanation.
+pub fn explain(request: &Request<'_>, id: &str, progress: &dyn Progress) -> Result<Explanation, Error> {
+    let evidence = inspect(request, progress)?.evidence;
+    let mut explanation = Explanation {
+        id: id.to_owned(),
+        image: evidence.image.clone(),
+        snapshot: None,
+        platforms: Vec::new(),
+        unread: unread(&evidence),
+    };
+    match request.snapshot {
+        Fact::Known(store) => {
+            let mapped = snapshot::segments(&evidence, store, progress);
+            let advisories = snapshot::advisories(&mapped);
+            match snapshot::describe(&advisories) {
+                Fact::Known(info) => explanation.snapshot = Some(info),
+                Fact::Absent => {}
+                Fact::Unknown(cause) => explanation.unread.push(cause),
+            }
+            let platforms = evidence.platforms.known().into_iter().flatten();
+            explanation.platforms = platforms
+                .filter_map(|of| Some(osv::explain(&of.platform, of.inventory.known()?, &advisories, id)))
+                .collect();
+        }
+        Fact::Absent => explanation.unread.push("there is no advisory snapshot".into()),
+        Fact::Unknown(cause) => explanation.unread.push(cause.clone()),
+    }
+    Ok(explanation)
+}
+
+/// What could not be read of the image.
+fn unread(evidence: &Evidence) -> Vec<String> {
+    let mut unread: Vec<String> =
+        evidence.faults.iter().map(|fault| format!("{}: {}", fault.at, fault.message)).collect();
+    match &evidence.platforms {
+        Fact::Known(platforms) => {
+            unread.extend(platforms.iter().filter_map(|platform| match &platform.inventory {
+                Fact::Unknown(cause) => Some(format!("{}: {cause}", platform.platform)),
+                Fact::Known(_) | Fact::Absent => None,
+            }))
+        }
+        Fact::Absent => {}
+        Fact::Unknown(cause) => unread.push(cause.clone()),
+    }
+    unread
+}
