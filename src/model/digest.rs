@@ -62,6 +62,11 @@ impl Digest {
         Self::from_raw(Algorithm::Sha256, &sha2::Sha256::digest(bytes))
     }
 
+    /// The digest with these bytes.
+    pub(crate) fn from_sha256(raw: &[u8; 32]) -> Self {
+        Self::from_raw(Algorithm::Sha256, raw)
+    }
+
     fn from_raw(algorithm: Algorithm, raw: &[u8]) -> Self {
         Self { algorithm, hex: to_hex(raw) }
     }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
@@ -32,6 +33,12 @@ pub struct Record {
     /// One line.
     #[serde(default)]
     pub summary: Option<String>,
+    /// The long text, Markdown. For people alone: one that is no text is none, and the record is sound.
+    #[serde(default, deserialize_with = "lenient")]
+    pub details: Option<String>,
+    /// Where to read more; lenient like `details`.
+    #[serde(default, deserialize_with = "lenient")]
+    pub references: Vec<Reference>,
     /// Scores.
     #[serde(default, deserialize_with = "or_empty")]
     pub severity: Vec<Score>,
@@ -41,6 +48,17 @@ pub struct Record {
     /// The source's own fields.
     #[serde(default)]
     pub database_specific: Option<DatabaseSpecific>,
+}
+
+/// Where to read more.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+pub struct Reference {
+    /// `ADVISORY`, `FIX`, `WEB`, …
+    #[serde(rename = "type", default)]
+    pub kind: String,
+    /// The address.
+    #[serde(default)]
+    pub url: String,
 }
 
 /// A score: a CVSS vector, or a word for the type `Ubuntu`.
@@ -208,6 +226,12 @@ fn or_empty<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> 
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
+/// A field that decides nothing: where it is something else it is as good as absent.
+fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(deserializer: D) -> Result<T, D::Error> {
+    let raw = Box::<RawValue>::deserialize(deserializer)?;
+    Ok(serde_json::from_str(raw.get()).unwrap_or_default())
+}
+
 /// Reads the entries one by one: one that is malformed behind its package must not hide the others, nor
 /// make the package look unaffected.
 fn affected_entries<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Affected>, D::Error> {
@@ -265,6 +289,16 @@ mod tests {
         assert!(record.affected[0].unreadable.is_some());
         assert_eq!(record.affected[1].versions, ["1"]);
         assert!(Record::parse(br#"{"id":"X-1","affected":[{"package":"a"}]}"#).is_err());
+    }
+
+    #[test]
+    fn what_only_people_read_makes_no_record_unreadable() {
+        let sound = br#"{"id":"X","details":"d\u00e9","references":[{"type":"WEB","url":"u"}]}"#;
+        let record = Record::parse(sound).unwrap();
+        assert_eq!(record.details.as_deref(), Some("d\u{e9}"));
+        assert_eq!(record.references, [Reference { kind: "WEB".into(), url: "u".into() }]);
+        let odd = Record::parse(br#"{"id":"X","details":7,"references":"u"}"#).unwrap();
+        assert_eq!((odd.details, odd.references), (None, Vec::new()));
     }
 
     #[test]

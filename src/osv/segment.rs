@@ -5,27 +5,41 @@
 //! and never a panic. That the bytes are those that were written is the store's business (`feed`).
 
 pub mod build;
+mod codec;
+mod records;
+mod strings;
 mod table;
+mod texts;
+mod wire;
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::model::digest::Digest;
 
-use super::record::{Affected, Head};
-use table::Table;
+use super::record::{Affected, Head, Reference};
+use records::{Row, Rows};
+use strings::Strings;
+use table::{Hash, Table};
+use texts::Texts;
+use wire::Cursor;
 
 /// First bytes of a segment.
 const MAGIC: &[u8; 8] = b"PORTCSEG";
 
 /// Version of the format. Another one is refused and compiled anew.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
-/// Length of the header: magic, format version, and the ends of the five sections.
+/// Length of the header: magic, format version, and the ends of the sections.
 const HEADER: usize = 8 + 4 + SECTIONS * 8;
 
-const SECTIONS: usize = 5;
+const SECTIONS: usize = 9;
+
+/// Bytes of strings that the answer to one look-up may have (256 MiB). The package with the most advisories
+/// has a few megabytes of them. Attack: entries that name one long string over and over.
+const MAX_ANSWER: usize = 256 << 20;
 
 /// What a segment says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,16 +65,34 @@ pub struct Meta {
 #[derive(Debug, Clone)]
 pub struct Segment<'a> {
     meta: Meta,
+    unreadable: &'a [u8],
+    strings: Strings<'a>,
     keys: Table<'a>,
-    ids: Table<'a>,
     postings: &'a [u8],
-    heads: &'a [u8],
+    ids: Table<'a>,
+    rows: Rows<'a>,
+    texts: Texts<'a>,
 }
 
-/// A segment whose bytes are not what a writer makes.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the advisory segment is damaged: {0}")]
-pub struct Damaged(&'static str);
+/// Why the bytes of a segment cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Damaged {
+    /// They are not what a writer makes.
+    #[error("the advisory segment is damaged: {0}")]
+    Bytes(&'static str),
+    /// A later portcullis wrote them.
+    #[error(
+        "the advisory segment is of format {0}, which is newer than this portcullis, which reads format {FORMAT}: \
+         update portcullis"
+    )]
+    Newer(u32),
+    /// An earlier portcullis wrote them.
+    #[error(
+        "the advisory segment is of format {0}, which is older than what this portcullis reads, format {FORMAT}: \
+         fetch or compile the advisories anew"
+    )]
+    Older(u32),
+}
 
 /// An advisory that says something of a package.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,31 +103,64 @@ pub struct Posting {
     pub affected: Affected,
 }
 
+/// A record of the segment, withdrawn or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// Digest of the record's bytes.
+    pub digest: Digest,
+    /// Its `modified`; none where it states none or no date.
+    pub modified: Option<Timestamp>,
+    /// Whether it was withdrawn: it then matches nothing.
+    pub withdrawn: bool,
+}
+
+/// What only people read of an advisory.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Display {
+    /// The long text, Markdown.
+    pub details: Option<String>,
+    /// Where to read more.
+    pub references: Vec<Reference>,
+}
+
 impl<'a> Segment<'a> {
     /// Reads the header of a segment.
     ///
     /// # Errors
     /// [`Damaged`], also for another version of the format.
     pub fn open(bytes: &'a [u8]) -> Result<Self, Damaged> {
-        let (header, body) = bytes.split_at_checked(HEADER).ok_or(Damaged("it is cut short"))?;
-        let (magic, rest) = header.split_at_checked(MAGIC.len()).ok_or(Damaged("it is cut short"))?;
-        let (format, mut ends) = rest.split_at_checked(4).ok_or(Damaged("it is cut short"))?;
-        if magic != MAGIC || format != FORMAT.to_le_bytes() {
-            return Err(Damaged("it is of another format"));
+        let mut header = Cursor(bytes);
+        if header.array()? != *MAGIC {
+            return Err(Damaged::Bytes("it does not begin as one"));
         }
+        match header.u32()? {
+            FORMAT => {}
+            other if other > FORMAT => return Err(Damaged::Newer(other)),
+            other => return Err(Damaged::Older(other)),
+        }
+        let body = bytes.get(HEADER..).ok_or(Damaged::Bytes("it is cut short"))?;
         let mut start = 0;
         let mut section = || {
-            let (end, more) = ends.split_first_chunk().ok_or(Damaged("it is cut short"))?;
-            ends = more;
-            let end =
-                usize::try_from(u64::from_le_bytes(*end)).map_err(|_| Damaged("a section is too long"))?;
-            let section = body.get(start..end).ok_or(Damaged("a section lies outside"))?;
+            let end = usize::try_from(u64::from_le_bytes(header.array()?))
+                .map_err(|_| Damaged::Bytes("a section is too long"))?;
+            let section = body.get(start..end).ok_or(Damaged::Bytes("a section lies outside"))?;
             start = end;
             Ok(section)
         };
-        let meta: Meta = serde_json::from_slice(section()?).map_err(|_| Damaged("its description"))?;
-        let (keys, ids) = (Table::open(section()?)?, Table::open(section()?)?);
-        Ok(Self { meta, keys, ids, postings: section()?, heads: section()? })
+        let meta: Meta = serde_json::from_slice(section()?).map_err(|_| Damaged::Bytes("its description"))?;
+        let segment = Self {
+            meta,
+            unreadable: section()?,
+            strings: Strings::open(section()?)?,
+            keys: Table::open(section()?)?,
+            postings: section()?,
+            ids: Table::open(section()?)?,
+            rows: Rows::open(section()?, section()?)?,
+            texts: Texts::open(section()?)?,
+        };
+        if start == body.len() { Ok(segment) } else { Err(Damaged::Bytes("there are bytes behind its end")) }
     }
 
     /// What it says of itself.
@@ -109,7 +174,7 @@ impl<'a> Segment<'a> {
     /// # Errors
     /// [`Damaged`] where it is none.
     pub fn id(&self) -> Result<Digest, Damaged> {
-        self.meta.id.parse().map_err(|_| Damaged("its id"))
+        self.meta.id.parse().map_err(|_| Damaged::Bytes("its id"))
     }
 
     /// The advisories with an entry for exactly this ecosystem string and name, in the order of their
@@ -118,8 +183,18 @@ impl<'a> Segment<'a> {
     /// # Errors
     /// [`Damaged`]: nothing is then known of the package.
     pub fn affecting(&self, ecosystem: &str, name: &str) -> Result<Vec<Posting>, Damaged> {
-        let offsets = self.keys.get(&key(ecosystem, name))?;
-        offsets.into_iter().map(|offset| self.posting(offset)).collect()
+        let Some(mut entries) = self.entries(ecosystem, name)? else { return Ok(Vec::new()) };
+        let count = entries.count()?;
+        let mut budget = MAX_ANSWER;
+        (0..count)
+            .map(|_| {
+                let (row, reading) = self.entry(Cursor(entries.block()?), budget)?;
+                let (affected, left) = reading.affected(ecosystem, name)?;
+                budget = left;
+                let head = self.rows.get(row)?.head()?.ok_or(Damaged::Bytes("an entry was withdrawn"))?;
+                Ok(Posting { head, affected })
+            })
+            .collect()
     }
 
     /// The advisory of an id, withdrawn ones left out.
@@ -127,54 +202,80 @@ impl<'a> Segment<'a> {
     /// # Errors
     /// [`Damaged`].
     pub fn head(&self, id: &str) -> Result<Option<Head>, Damaged> {
-        match self.ids.get(id.as_bytes())?.first() {
-            Some(offset) => self.head_at(*offset).map(Some),
+        match self.row(id)? {
+            Some(row) => row.head(),
             None => Ok(None),
         }
     }
 
-    fn posting(&self, offset: u32) -> Result<Posting, Damaged> {
-        let mut bytes = from(self.postings, offset)?;
-        let head = take_u32(&mut bytes)?;
-        let unreadable = take_block(&mut bytes)?;
-        let affected = take_block(&mut bytes)?;
-        let mut affected: Affected = serde_json::from_slice(affected).map_err(|_| Damaged("an entry"))?;
-        if !unreadable.is_empty() {
-            affected.unreadable = Some(String::from_utf8_lossy(unreadable).into_owned());
-        }
-        Ok(Posting { head: self.head_at(head)?, affected })
+    /// What only people read of the advisory of an id; none where there is no such advisory, it was
+    /// withdrawn, or it has nothing of the kind. Unpacks up to 16 MiB.
+    ///
+    /// # Errors
+    /// [`Damaged`].
+    pub fn display(&self, id: &str) -> Result<Option<Display>, Damaged> {
+        let Some(place) = self.row(id)?.and_then(|row| row.text) else { return Ok(None) };
+        codec::display(Cursor(&self.texts.read(place)?)).map(Some)
     }
 
-    fn head_at(&self, offset: u32) -> Result<Head, Damaged> {
-        let mut bytes = from(self.heads, offset)?;
-        serde_json::from_slice(take_block(&mut bytes)?).map_err(|_| Damaged("an advisory"))
+    /// Every record, sorted by id: also withdrawn ones and those without an entry.
+    pub fn records(&self) -> impl Iterator<Item = Result<Listed<'a>, Damaged>> + use<'a> {
+        self.rows.iter().map(|row| {
+            let row = row?;
+            Ok(Listed {
+                id: row.id,
+                digest: Digest::from_sha256(&row.digest),
+                modified: row.modified,
+                withdrawn: row.withdrawn,
+            })
+        })
+    }
+
+    /// Every file that could not be read, sorted: its name and the cause. Where several files hold
+    /// different records of one id, that stands under the name that the record should have.
+    pub fn unreadable(&self) -> impl Iterator<Item = Result<(&'a str, &'a str), Damaged>> + use<'a> {
+        let mut left = Cursor(self.unreadable);
+        std::iter::from_fn(move || {
+            if left.is_empty() {
+                return None;
+            }
+            let pair = left.text().and_then(|name| Ok((name, left.text()?)));
+            if pair.is_err() {
+                left = Cursor(&[]);
+            }
+            Some(pair)
+        })
+    }
+
+    /// The entries of a key, from their number on.
+    fn entries(&self, ecosystem: &str, name: &str) -> Result<Option<Cursor<'a>>, Damaged> {
+        let parts = [ecosystem.as_bytes(), b"\0", name.as_bytes()];
+        self.keys.find(Hash::of(&parts), |place| {
+            let mut item = Cursor::at(self.postings, place)?;
+            let key = item.block()?;
+            let rest = key.strip_prefix(ecosystem.as_bytes()).and_then(|rest| rest.strip_prefix(b"\0"));
+            Ok((rest == Some(name.as_bytes())).then_some(item))
+        })
+    }
+
+    /// The row of an entry's record, and the rest of the entry.
+    fn entry(&self, mut entry: Cursor<'a>, budget: usize) -> Result<(u32, codec::Reading<'a>), Damaged> {
+        let row = entry.varint()?;
+        let numbers = Cursor(entry.block()?);
+        Ok((row, codec::Reading { strings: self.strings, numbers, shape: entry, budget }))
+    }
+
+    fn row(&self, id: &str) -> Result<Option<Row<'a>>, Damaged> {
+        self.ids.find(Hash::of(&[id.as_bytes()]), |place| {
+            let row = self.rows.get(place)?;
+            Ok((row.id == id).then_some(row))
+        })
     }
 }
 
 /// Key of the postings: a NUL stands in neither part of a sound record, and two keys never look alike.
-fn key(ecosystem: &str, name: &str) -> Vec<u8> {
-    [ecosystem.as_bytes(), b"\0", name.as_bytes()].concat()
-}
-
-fn from(section: &[u8], offset: u32) -> Result<&[u8], Damaged> {
-    usize::try_from(offset)
-        .ok()
-        .and_then(|offset| section.get(offset..))
-        .ok_or(Damaged("an offset lies outside"))
-}
-
-fn take_u32(bytes: &mut &[u8]) -> Result<u32, Damaged> {
-    let (number, rest) = bytes.split_first_chunk().ok_or(Damaged("it is cut short"))?;
-    *bytes = rest;
-    Ok(u32::from_le_bytes(*number))
-}
-
-/// A block: its length, then its bytes.
-fn take_block<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], Damaged> {
-    let length = usize::try_from(take_u32(bytes)?).map_err(|_| Damaged("a block is too long"))?;
-    let (block, rest) = bytes.split_at_checked(length).ok_or(Damaged("a block lies outside"))?;
-    *bytes = rest;
-    Ok(block)
+fn key(ecosystem: &str, name: &str) -> String {
+    [ecosystem, "\0", name].concat()
 }
 
 #[cfg(test)]

@@ -1,32 +1,60 @@
-//! Writing a segment.
+//! Writing a segment: from records, or from another segment and what has changed.
 
-use std::collections::BTreeMap;
+mod write;
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
 
-use crate::model::digest::{Algorithm, Digest, Hasher};
 use crate::model::path::escape;
 
-use super::{FORMAT, MAGIC, Meta, key, table};
+use super::codec::{self, Shaped};
+use super::strings::Interner;
+use super::texts::{MAX_TEXT, Text, Texts};
+use super::wire::{Cursor, short, size};
+use super::{Damaged, Segment, key};
 use crate::osv::names::{base, normalise};
 use crate::osv::record::{AffectedPackage, Record};
 
-/// How many unreadable records are named; the rest is counted.
+/// How many unreadable records the description names. All of them stand in a section of their own.
 const NAMED: usize = 20;
 
+/// Bytes of a cause: what a record says of itself may be in it.
+const MAX_CAUSE: usize = 500;
+
 /// Gathers the records of one ecosystem.
+///
+/// A segment that is made of another one and what has changed since is byte for byte the one that all the
+/// records give at once, provided that files have the names of the bucket, `ID.json`.
 #[derive(Debug)]
-pub struct Builder {
+pub struct Builder<'a> {
     ecosystem: String,
-    records: BTreeMap<String, Compiled>,
-    unreadable: Vec<String>,
+    /// Number of each id's record in `slots`.
+    records: BTreeMap<Cow<'a, str>, u32>,
+    slots: Vec<Slot<'a>>,
+    entries: Vec<Entry<'a>>,
+    /// Strings of the entries, by number; an entry has a range of them.
+    numbers: Vec<u32>,
+    strings: Interner<'a>,
+    keys: Interner<'a>,
+    /// Display texts that slots refer to.
+    texts: Option<Texts<'a>>,
+    /// Causes by file name.
+    unreadable: BTreeMap<String, BTreeSet<String>>,
+    /// Ids of which there were several records.
+    disputed: BTreeSet<String>,
+    /// What went wrong while records were added.
+    failed: Option<NotBuilt>,
 }
 
 /// One record, read and ready to be written. Made apart from the builder, so that many threads can.
 #[derive(Debug)]
 pub struct Compiled {
     id: String,
-    digest: Digest,
+    digest: [u8; 32],
     modified: Option<Timestamp>,
     /// None where the record was withdrawn.
     body: Option<Body>,
@@ -35,21 +63,39 @@ pub struct Compiled {
 #[derive(Debug)]
 struct Body {
     head: Vec<u8>,
-    entries: Vec<Entry>,
+    text: Vec<u8>,
+    entries: Vec<(String, Shaped)>,
 }
 
+/// A record while a segment is built.
 #[derive(Debug)]
-struct Entry {
-    ecosystem: String,
-    key: Vec<u8>,
-    unreadable: Vec<u8>,
-    affected: Vec<u8>,
+struct Slot<'a> {
+    digest: [u8; 32],
+    modified: Option<Timestamp>,
+    /// None where the record was withdrawn.
+    head: Option<Cow<'a, [u8]>>,
+    text: Option<Text>,
 }
 
-/// The segment would outgrow its offsets (4 GiB a section).
+/// An entry while a segment is built. That of a record which was replaced stays and is not written.
+#[derive(Debug)]
+struct Entry<'a> {
+    key: u32,
+    slot: u32,
+    numbers: Range<usize>,
+    shape: Cow<'a, [u8]>,
+}
+
+/// Why there is no segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the advisories are too many for one segment")]
-pub struct TooLarge;
+pub enum NotBuilt {
+    /// It would outgrow its offsets (4 GiB a section).
+    #[error("the advisories are too many for one segment")]
+    TooLarge,
+    /// The one to start from is damaged.
+    #[error(transparent)]
+    Damaged(#[from] Damaged),
+}
 
 impl Compiled {
     /// Reads a record and takes what a segment of the base ecosystem has of it.
@@ -66,17 +112,29 @@ impl Compiled {
             Some(Err(_)) => return Err("its `withdrawn` is no date".into()),
         };
         Ok(Self {
-            digest: Digest::sha256(bytes),
+            digest: Sha256::digest(bytes).into(),
             modified: record.modified.as_deref().and_then(|text| text.parse().ok()),
             id: record.id,
             body,
         })
     }
+
+    /// The record's id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Its `modified`; none where it states none or no date.
+    #[must_use]
+    pub fn modified(&self) -> Option<Timestamp> {
+        self.modified
+    }
 }
 
 impl Body {
     fn of(ecosystem: &str, record: &Record) -> Result<Self, String> {
-        let failed = |error: serde_json::Error| error.to_string();
+        let failed = |error: NotBuilt| error.to_string();
         let mut entries = Vec::new();
         for affected in &record.affected {
             // Records about commits alone name no package.
@@ -85,14 +143,17 @@ impl Body {
             if base(&package.ecosystem) != ecosystem {
                 continue;
             }
-            entries.push(Entry {
-                ecosystem: package.ecosystem.clone(),
-                key: key(&package.ecosystem, &normalise(&package.ecosystem, &package.name)),
-                unreadable: affected.unreadable.clone().unwrap_or_default().into_bytes(),
-                affected: serde_json::to_vec(affected).map_err(failed)?,
-            });
+            let name = normalise(&package.ecosystem, &package.name);
+            let shaped = Shaped::of(affected, &name).map_err(failed)?;
+            entries.push((key(&package.ecosystem, &name), shaped));
         }
-        Ok(Self { head: serde_json::to_vec(&record.head()).map_err(failed)?, entries })
+        let text = codec::put_display(record.details.as_deref(), &record.references).map_err(failed)?;
+        if text.len() > MAX_TEXT {
+            return Err(format!("its text is longer than the limit of {MAX_TEXT} bytes"));
+        }
+        let mut head = Vec::new();
+        codec::put_head(&mut head, &record.head()).map_err(failed)?;
+        Ok(Self { head, text, entries })
     }
 }
 
@@ -121,105 +182,156 @@ fn check_names(ecosystem: &str, package: &AffectedPackage) -> Result<(), String>
     Ok(())
 }
 
-impl Builder {
+impl<'a> Builder<'a> {
     /// An empty segment of a base ecosystem.
     #[must_use]
     pub fn new(ecosystem: &str) -> Self {
-        Self { ecosystem: ecosystem.to_owned(), records: BTreeMap::new(), unreadable: Vec::new() }
-    }
-
-    /// Adds what one file of the source says: a record, or why there is none. `name` is the file's, for
-    /// the report. Of two records of one id neither is known to be the right one: that is unreadable.
-    pub fn add(&mut self, name: &str, record: Result<Compiled, String>) {
-        match record {
-            Ok(record) => match self.records.get(&record.id) {
-                Some(known) if known.digest != record.digest => {
-                    self.unreadable.push(format!("{name}: another record with the id {}", record.id));
-                }
-                Some(_) => {}
-                None => {
-                    self.records.insert(record.id.clone(), record);
-                }
-            },
-            Err(cause) => self.unreadable.push(format!("{name}: {cause}")),
+        Self {
+            ecosystem: ecosystem.to_owned(),
+            records: BTreeMap::new(),
+            slots: Vec::new(),
+            entries: Vec::new(),
+            numbers: Vec::new(),
+            strings: Interner::default(),
+            keys: Interner::default(),
+            texts: None,
+            unreadable: BTreeMap::new(),
+            disputed: BTreeSet::new(),
+            failed: None,
         }
     }
 
-    /// The bytes of the segment. The order in which records were added does not matter.
+    /// Everything that a segment has, to be changed. Nothing of it is parsed: records that stay are copied.
     ///
     /// # Errors
-    /// [`TooLarge`].
-    pub fn finish(self) -> Result<Vec<u8>, TooLarge> {
-        let mut sections = Sections::default();
-        let mut hasher = Hasher::new(Algorithm::Sha256);
-        let mut generated: Option<Timestamp> = None;
-        for (id, record) in &self.records {
-            hasher.update(format!("{id}\0{}\n", record.digest).as_bytes());
-            generated = generated.max(record.modified);
-            if let Some(body) = &record.body {
-                sections.add(id, body)?;
+    /// [`Damaged`].
+    pub fn from_segment(segment: &Segment<'a>) -> Result<Self, Damaged> {
+        let mut builder = Self::new(&segment.meta.ecosystem);
+        builder.strings = Interner::of(&segment.strings)?;
+        builder.texts = Some(segment.texts);
+        let mut ids: Vec<(Cow<'a, str>, u32)> = Vec::new();
+        for (number, row) in (0u32..).zip(segment.rows.iter()) {
+            let row = row?;
+            if ids.last().is_some_and(|(last, _)| last.as_ref() >= row.id) {
+                return Err(Damaged::Bytes("the records are in no order"));
+            }
+            ids.push((Cow::Borrowed(row.id), number));
+            builder.slots.push(Slot {
+                digest: row.digest,
+                modified: row.modified,
+                head: (!row.withdrawn).then_some(Cow::Borrowed(row.body)),
+                text: row.text.map(Text::Old),
+            });
+        }
+        builder.records = ids.into_iter().collect();
+        let mut left = Cursor(segment.postings);
+        while !left.is_empty() {
+            let key = str::from_utf8(left.block()?).map_err(|_| Damaged::Bytes("a key is no UTF-8"))?;
+            let key = builder.keys.number(Cow::Borrowed(key)).map_err(|_| Damaged::Bytes("its keys"))?;
+            for _ in 0..left.count()? {
+                builder.take_entry(segment, key, Cursor(left.block()?))?;
             }
         }
-        let mut unreadable = self.unreadable;
-        unreadable.sort();
-        let meta = Meta {
-            ecosystem: self.ecosystem,
-            id: hasher.finish().to_string(),
-            records: self.records.len() as u64,
-            generated: generated.map(|time| time.to_string()),
-            unreadable: unreadable.len() as u64,
-            unreadable_names: unreadable.into_iter().take(NAMED).collect(),
-            releases: sections.releases,
-        };
-        let meta = serde_json::to_vec(&meta).map_err(|_| TooLarge)?;
-        let (keys, ids) = (table::write(&sections.keys)?, table::write(&sections.ids)?);
-        let sections = [meta, keys, ids, sections.postings, sections.heads];
-        let mut bytes = MAGIC.to_vec();
-        bytes.extend(FORMAT.to_le_bytes());
-        let mut end = 0u64;
-        for section in &sections {
-            end += section.len() as u64;
-            bytes.extend(end.to_le_bytes());
+        for unreadable in segment.unreadable() {
+            let (name, cause) = unreadable?;
+            builder.list(name.to_owned(), cause);
         }
-        for section in &sections {
-            bytes.extend_from_slice(section);
-        }
-        Ok(bytes)
+        Ok(builder)
     }
-}
 
-#[derive(Default)]
-struct Sections {
-    keys: BTreeMap<Vec<u8>, Vec<u32>>,
-    ids: BTreeMap<Vec<u8>, Vec<u32>>,
-    releases: BTreeMap<String, u64>,
-    postings: Vec<u8>,
-    heads: Vec<u8>,
-}
-
-impl Sections {
-    fn add(&mut self, id: &str, body: &Body) -> Result<(), TooLarge> {
-        let head = offset(&self.heads)?;
-        push_block(&mut self.heads, &body.head)?;
-        self.ids.insert(id.as_bytes().to_vec(), vec![head]);
-        for entry in &body.entries {
-            let posting = offset(&self.postings)?;
-            self.postings.extend(head.to_le_bytes());
-            push_block(&mut self.postings, &entry.unreadable)?;
-            push_block(&mut self.postings, &entry.affected)?;
-            self.keys.entry(entry.key.clone()).or_default().push(posting);
-            *self.releases.entry(entry.ecosystem.clone()).or_default() += 1;
+    fn take_entry(&mut self, segment: &Segment<'a>, key: u32, entry: Cursor<'a>) -> Result<(), Damaged> {
+        let (slot, reading) = segment.entry(entry, 0)?;
+        let (mut numbers, start) = (reading.numbers, self.numbers.len());
+        while !numbers.is_empty() {
+            let number = numbers.varint()?;
+            if size(number) >= self.strings.len() {
+                return Err(Damaged::Bytes("a string lies outside"));
+            }
+            self.numbers.push(number);
         }
+        if size(slot) >= self.slots.len() {
+            return Err(Damaged::Bytes("a record lies outside"));
+        }
+        let numbers = start..self.numbers.len();
+        self.entries.push(Entry { key, slot, numbers, shape: Cow::Borrowed(reading.shape.0) });
         Ok(())
     }
-}
 
-fn offset(section: &[u8]) -> Result<u32, TooLarge> {
-    u32::try_from(section.len()).map_err(|_| TooLarge)
-}
+    /// Adds what one file of a source says: a record, or why there is none. `name` is the file's, for the
+    /// report. Of two records of one id neither is known to be the right one: both are unreadable, under
+    /// the name that the id's file should have. The order in which files are added does not matter.
+    pub fn add(&mut self, name: &str, record: Result<Compiled, String>) {
+        let record = match record {
+            Ok(record) => record,
+            Err(cause) => return self.list(name.to_owned(), &cause),
+        };
+        let known = self.records.get(record.id.as_str()).and_then(|slot| self.slots.get(size(*slot)));
+        if known.is_some_and(|known| known.digest != record.digest) {
+            self.records.remove(record.id.as_str());
+            let cause = "several files hold different records of this id";
+            self.list(escape(format!("{}.json", record.id).as_bytes()), cause);
+            self.disputed.insert(record.id);
+        } else if known.is_none() && !self.disputed.contains(&record.id) {
+            self.insert(record);
+        }
+    }
 
-fn push_block(section: &mut Vec<u8>, block: &[u8]) -> Result<(), TooLarge> {
-    section.extend(u32::try_from(block.len()).map_err(|_| TooLarge)?.to_le_bytes());
-    section.extend(block);
-    Ok(())
+    /// What the file `name` (`ID.json`) of the source says now, in place of what it said before. A new
+    /// version that cannot be read does not leave the old one believed: the file is listed as unreadable.
+    pub fn put(&mut self, name: &str, record: Result<Compiled, String>) {
+        let id = name.strip_suffix(".json").unwrap_or(name);
+        self.remove(id);
+        let record = record.and_then(|record| match record.id == id {
+            true => Ok(record),
+            // Attack: a file that takes the place of another one's record.
+            false => Err(format!("it holds the record {}", escape(record.id.as_bytes()))),
+        });
+        match record {
+            Ok(record) => self.insert(record),
+            Err(cause) => self.list(escape(name.as_bytes()), &cause),
+        }
+    }
+
+    /// The source has no record of this id any more.
+    pub fn remove(&mut self, id: &str) {
+        self.records.remove(id);
+        self.disputed.remove(id);
+        self.unreadable.remove(&escape(format!("{id}.json").as_bytes()));
+    }
+
+    fn list(&mut self, name: String, cause: &str) {
+        let cause = cause
+            .char_indices()
+            .find(|(at, _)| *at >= MAX_CAUSE)
+            .map_or(cause, |(at, _)| cause.get(..at).unwrap_or_default());
+        self.unreadable.entry(name).or_default().insert(cause.to_owned());
+    }
+
+    fn insert(&mut self, record: Compiled) {
+        if let Err(error) = self.try_insert(record) {
+            self.failed = Some(error);
+        }
+    }
+
+    fn try_insert(&mut self, record: Compiled) -> Result<(), NotBuilt> {
+        let Compiled { id, digest, modified, body } = record;
+        let slot = short(self.slots.len())?;
+        let (mut head, mut text) = (None, None);
+        if let Some(body) = body {
+            for (key, Shaped { shape, strings }) in body.entries {
+                let (key, start) = (self.keys.number(Cow::Owned(key))?, self.numbers.len());
+                for string in strings {
+                    let number = self.strings.number(Cow::Owned(string))?;
+                    self.numbers.push(number);
+                }
+                let numbers = start..self.numbers.len();
+                self.entries.push(Entry { key, slot, numbers, shape: Cow::Owned(shape) });
+            }
+            head = Some(Cow::Owned(body.head));
+            text = Some(body.text).filter(|text| !text.is_empty()).map(Text::New);
+        }
+        self.slots.push(Slot { digest, modified, head, text });
+        self.records.insert(Cow::Owned(id), slot);
+        Ok(())
+    }
 }

@@ -1,6 +1,9 @@
+mod delta;
+
 use proptest::prelude::*;
 use serde_json::json;
 
+use super::build::Builder;
 use super::*;
 use crate::osv::fixture::segment;
 
@@ -9,7 +12,7 @@ fn sample() -> Vec<u8> {
     segment(
         "PyPI",
         &[
-            json!({"id": "A", "modified": "2026-01-02T00:00:00Z", "affected": [entry("PyPI", "Foo.Bar"), entry("npm", "foo")]}),
+            json!({"id": "A", "modified": "2026-01-02T00:00:00Z", "details": "long", "affected": [entry("PyPI", "Foo.Bar"), entry("npm", "foo")]}),
             json!({"id": "B", "modified": "2026-01-01T00:00:00Z", "summary": "b", "affected": [entry("PyPI", "foo-bar")]}),
             json!({"id": "C", "withdrawn": "2026-01-01T00:00:00Z", "affected": [entry("PyPI", "foo-bar")]}),
         ],
@@ -91,13 +94,16 @@ fn only_a_date_withdraws_a_record() {
 }
 
 #[test]
-fn another_format_is_refused() {
+fn another_format_is_refused_and_says_which_way_to_go() {
     let mut bytes = sample();
     bytes[8] = 99;
-    assert_eq!(
-        Segment::open(&bytes).unwrap_err().to_string(),
-        "the advisory segment is damaged: it is of another format"
+    let newer = Segment::open(&bytes).unwrap_err();
+    assert_eq!(newer, Damaged::Newer(99));
+    assert!(
+        newer.to_string().ends_with("newer than this portcullis, which reads format 2: update portcullis")
     );
+    bytes[8] = 1;
+    assert_eq!(Segment::open(&bytes).unwrap_err(), Damaged::Older(1));
 }
 
 #[test]
@@ -118,6 +124,11 @@ proptest! {
         bytes[place] = value;
         if let Ok(segment) = Segment::open(&bytes) {
             let _ = (segment.affecting("PyPI", "foo-bar"), segment.head("A"), segment.id());
+            let _ = (segment.display("A"), segment.records().count(), segment.unreadable().count());
+            if let Ok(mut builder) = Builder::from_segment(&segment) {
+                builder.remove("A");
+                let _ = builder.finish();
+            }
         }
     }
 }
