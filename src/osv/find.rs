@@ -175,8 +175,10 @@ impl Matching<'_> {
     ) -> Result<(), String> {
         // Records that speak of the package as everybody is given it.
         let mut free = BTreeSet::new();
+        let mut silent = true;
         for (ecosystem, named) in asked.questions() {
             for Posting { head, affected } in self.postings(ecosystem, &named.name)? {
+                silent = false;
                 if narrow::is_no_vulnerability(&head) {
                     continue;
                 }
@@ -201,6 +203,9 @@ impl Matching<'_> {
             }
         }
         hits.retain(|hit| !is_for_subscribers(&hit.ecosystem) || !free.contains(&hit.head.id));
+        if let Some(doubt) = asked.query.doubt_of_silence.as_ref().filter(|_| silent) {
+            doubts.entry(doubt.clone()).or_default();
+        }
         Ok(())
     }
 }

@@ -54,6 +54,8 @@ pub(super) struct Query {
     pub(super) names: Vec<Named>,
     /// Why neither a match nor silence is certain: a lowercase fragment.
     pub(super) doubt: Option<String>,
+    /// Why silence is not certain, while a record under the name would tell that the name is one.
+    pub(super) doubt_of_silence: Option<String>,
 }
 
 /// A name under which records may speak of a package.
@@ -128,9 +130,13 @@ impl Query {
         };
         // Where an operating system package owns it, that one answers for it under a name that is certain.
         let guessed = package.guessed && package.owned_by.is_none();
-        let doubt =
+        let cause =
             guessed.then(|| "its name or version is a guess: no package manager states it".to_owned());
-        Ok(Self { releases, names: vec![named], doubt })
+        // What an SBOM tool writes where it knows no group: `guava:guava`. There are artifacts named so.
+        let doubled = language.kind == "maven"
+            && package.name.split_once(':').is_some_and(|(group, artifact)| group == artifact);
+        let (doubt, doubt_of_silence) = if doubled { (None, cause) } else { (cause, None) };
+        Ok(Self { releases, names: vec![named], doubt, doubt_of_silence })
     }
 
     fn of_system(package: &Package, feed: Feed) -> Self {
@@ -157,7 +163,7 @@ impl Query {
             NamedBy::SourceAndBinary => vec![own, source],
         };
         names.dedup_by(|second, first| second.name == first.name);
-        Self { releases: feed.releases, names, doubt }
+        Self { releases: feed.releases, names, doubt, doubt_of_silence: None }
     }
 }
 

@@ -12,6 +12,7 @@ mod broken;
 mod copying;
 mod demo;
 mod documents;
+mod explain;
 mod fuzzing;
 mod gate;
 mod hanging;

@@ -464,3 +464,16 @@ fn what_only_an_epoch_could_clear_is_undetermined() {
     let named = found.undetermined.iter().find(|one| !one.advisories.is_empty()).unwrap();
     assert_eq!(named.advisories, ["ALSA-2"]);
 }
+
+#[test]
+fn a_group_that_a_tool_may_have_made_up_is_in_doubt_where_no_record_confirms_it() {
+    let maven = segment("Maven", &[record("X-1", "Maven", "junit:junit", "2", json!({}))]);
+    let guessed = |text: &str| Package { guessed: true, ..package(text) };
+    let found = find_in(
+        "debian 12",
+        vec![guessed("maven junit:junit 3"), guessed("maven guava:guava 20")],
+        &[&maven],
+    );
+    let names: Vec<&str> = found.undetermined.iter().map(|one| one.package.name.as_str()).collect();
+    assert_eq!(names, ["guava:guava"]);
+}

@@ -106,6 +106,9 @@ pub(super) fn package(
         marks(part, &mut package);
     } else {
         source_of(part, tool, &mut package);
+        // Syft puts an artifact's own name, or a word of its manifest, where it knows no group.
+        package.guessed =
+            kind == "maven" && named.name.split_once(':').is_none_or(|(group, artifact)| group == artifact);
     }
     Ok(package)
 }
