@@ -12,8 +12,10 @@ struct Row {
     kind: &'static str,
     /// Which names of a package its records have.
     by: NamedBy,
+    /// How the vendor of its own RPM packages begins; empty for other kinds, whose databases name none.
+    vendors: &'static [&'static str],
     /// The ecosystems that stand for a release, or why there are none.
-    releases: fn(&Distro) -> Result<Vec<Release>, String>,
+    releases: Releases,
 }
 
 /// Which names of a package a distribution's records have.
@@ -27,44 +29,41 @@ pub(super) enum NamedBy {
     SourceAndBinary,
 }
 
+const SUSE: &[&str] = &["SUSE", "openSUSE"];
+
+type Releases = fn(&Distro) -> Result<Vec<Release>, String>;
+
+const fn row(id: &'static str, kind: &'static str, by: NamedBy, releases: Releases) -> Row {
+    Row { id, kind, by, vendors: &[], releases }
+}
+
+const fn rpm(id: &'static str, by: NamedBy, vendors: &'static [&'static str], releases: Releases) -> Row {
+    Row { id, kind: "rpm", by, vendors, releases }
+}
+
 static ROWS: &[Row] = &[
-    Row { id: "almalinux", kind: "rpm", by: NamedBy::Binary, releases: |d| major("AlmaLinux", d) },
-    Row { id: "alpaquita", kind: "apk", by: NamedBy::Source, releases: alpaquita },
-    Row { id: "alpine", kind: "apk", by: NamedBy::Source, releases: alpine },
-    Row {
-        id: "azurelinux",
-        kind: "rpm",
-        by: NamedBy::SourceAndBinary,
-        releases: |d| major("Azure Linux", d),
-    },
-    Row { id: "chainguard", kind: "apk", by: NamedBy::SourceAndBinary, releases: chainguard },
-    Row { id: "debian", kind: "deb", by: NamedBy::Source, releases: debian },
-    Row { id: "echo", kind: "deb", by: NamedBy::Source, releases: |_| Ok(vec![Release::exact("Echo")]) },
-    Row { id: "mageia", kind: "rpm", by: NamedBy::Source, releases: |d| major("Mageia", d) },
-    Row { id: "mariner", kind: "rpm", by: NamedBy::SourceAndBinary, releases: |d| major("Azure Linux", d) },
-    Row {
-        id: "minimos",
-        kind: "apk",
-        by: NamedBy::SourceAndBinary,
-        releases: |_| Ok(vec![Release::exact("MinimOS")]),
-    },
-    Row { id: "openeuler", kind: "rpm", by: NamedBy::SourceAndBinary, releases: open_euler },
-    Row { id: "opensuse-leap", kind: "rpm", by: NamedBy::Source, releases: leap },
-    Row { id: "opensuse-tumbleweed", kind: "rpm", by: NamedBy::Source, releases: tumbleweed },
-    Row { id: "photon", kind: "rpm", by: NamedBy::SourceAndBinary, releases: photon },
-    Row { id: "rhel", kind: "rpm", by: NamedBy::SourceAndBinary, releases: red_hat },
-    Row { id: "rocky", kind: "rpm", by: NamedBy::SourceAndBinary, releases: |d| major("Rocky Linux", d) },
-    Row { id: "sle-micro", kind: "rpm", by: NamedBy::Source, releases: suse_micro },
-    Row { id: "sled", kind: "rpm", by: NamedBy::Source, releases: suse },
-    Row { id: "sles", kind: "rpm", by: NamedBy::Source, releases: suse },
-    Row { id: "sles_sap", kind: "rpm", by: NamedBy::Source, releases: suse },
-    Row { id: "ubuntu", kind: "deb", by: NamedBy::Source, releases: ubuntu },
-    Row {
-        id: "wolfi",
-        kind: "apk",
-        by: NamedBy::SourceAndBinary,
-        releases: |_| Ok(vec![Release::exact("Wolfi")]),
-    },
+    rpm("almalinux", NamedBy::Binary, &["AlmaLinux"], |d| major("AlmaLinux", d)),
+    row("alpaquita", "apk", NamedBy::Source, alpaquita),
+    row("alpine", "apk", NamedBy::Source, alpine),
+    rpm("azurelinux", NamedBy::SourceAndBinary, &["Microsoft"], |d| major("Azure Linux", d)),
+    row("chainguard", "apk", NamedBy::SourceAndBinary, chainguard),
+    row("debian", "deb", NamedBy::Source, debian),
+    row("echo", "deb", NamedBy::Source, |_| Ok(vec![Release::exact("Echo")])),
+    rpm("mageia", NamedBy::Source, &["Mageia"], |d| major("Mageia", d)),
+    rpm("mariner", NamedBy::SourceAndBinary, &["Microsoft"], |d| major("Azure Linux", d)),
+    row("minimos", "apk", NamedBy::SourceAndBinary, |_| Ok(vec![Release::exact("MinimOS")])),
+    rpm("openeuler", NamedBy::SourceAndBinary, &["http://openeuler", "openEuler"], open_euler),
+    rpm("opensuse-leap", NamedBy::Source, SUSE, leap),
+    rpm("opensuse-tumbleweed", NamedBy::Source, SUSE, tumbleweed),
+    rpm("photon", NamedBy::SourceAndBinary, &["VMware", "Broadcom"], photon),
+    rpm("rhel", NamedBy::SourceAndBinary, &["Red Hat"], red_hat),
+    rpm("rocky", NamedBy::SourceAndBinary, &["Rocky"], |d| major("Rocky Linux", d)),
+    rpm("sle-micro", NamedBy::Source, SUSE, suse_micro),
+    rpm("sled", NamedBy::Source, SUSE, suse),
+    rpm("sles", NamedBy::Source, SUSE, suse),
+    rpm("sles_sap", NamedBy::Source, SUSE, suse),
+    row("ubuntu", "deb", NamedBy::Source, ubuntu),
+    row("wolfi", "apk", NamedBy::SourceAndBinary, |_| Ok(vec![Release::exact("Wolfi")])),
 ];
 
 /// Ecosystem strings of records that count for a release.
@@ -93,6 +92,11 @@ impl Release {
             Self::EnterpriseLinux(_) => "Red Hat",
             Self::SuseEnterprise(_) => "SUSE",
         }
+    }
+
+    /// Whether it is a Red Hat Enterprise Linux.
+    pub(super) fn is_red_hat(&self) -> bool {
+        matches!(self, Self::EnterpriseLinux(_))
     }
 
     /// The same release at a vendor that rebuilds its packages: `Root:Debian:12`, or `Seal:Debian` for all.
@@ -142,6 +146,17 @@ pub(super) struct Feed {
     pub(super) releases: Vec<Release>,
     /// Which names its records have.
     pub(super) by: NamedBy,
+    /// How the vendor of its own packages begins.
+    vendors: &'static [&'static str],
+}
+
+impl Feed {
+    /// Whether its records speak of a package of this vendor. Attack: a package of somebody else's repository under a
+    /// distribution's name: the records compare its version with builds that it has nothing to do with, or do not
+    /// know it, and it would be clean.
+    pub(super) fn speaks_of(&self, vendor: &str) -> bool {
+        self.vendors.is_empty() || self.vendors.iter().any(|own| vendor.starts_with(own))
+    }
 }
 
 /// The advisories for packages of a purl type in an image of a distribution.
@@ -156,7 +171,7 @@ pub(super) fn feed(distro: Option<&Distro>, kind: &str) -> Result<Feed, String> 
     if row.kind != kind {
         return Err(format!("{kind} packages do not belong to {}", name(distro)));
     }
-    Ok(Feed { releases: (row.releases)(distro)?, by: row.by })
+    Ok(Feed { releases: (row.releases)(distro)?, by: row.by, vendors: row.vendors })
 }
 
 fn name(distro: &Distro) -> String {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::model::inventory::{EPOCH_UNSTATED, Inventory, Package};
 use crate::model::layer::Distro;
+use crate::model::path::escape;
 
 use super::distro::{self, Feed, NamedBy, Release};
 use super::names::{normalise, rebuilt};
@@ -105,6 +106,16 @@ impl Query {
             ));
         }
         let mut feed = distro::feed(distro, package.kind)?;
+        if let Some(vendor) = package.supplier.as_deref().filter(|vendor| !feed.speaks_of(vendor)) {
+            let release = feed.releases.first().map_or_else(String::new, Release::to_string);
+            return Err(format!(
+                "the advisories for {release} do not speak of packages of `{}`",
+                escape(vendor.as_bytes())
+            ));
+        }
+        if feed.releases.iter().any(Release::is_red_hat) && !is_of_enterprise_linux(&package.version) {
+            return Err("which product of Red Hat it is of is not known".into());
+        }
         if let Some(vendor) = rebuilt(&package.name) {
             let rebuilt: Vec<Release> = feed.releases.iter().flat_map(|own| own.rebuilt_by(vendor)).collect();
             feed.releases.extend(rebuilt);
@@ -188,6 +199,18 @@ fn rpm_source_version(binary: &str, source: &str) -> (String, bool) {
     } else {
         (source.to_owned(), true)
     }
+}
+
+/// Whether an RPM's release has the tag of the distribution alone: `.el8`, `.el8_10.2`, `.module+el8.5.0+…`. Builds of
+/// other products have tags of their own (`.el8ost`, `.rhaos4.12.el8`), and records under other names.
+fn is_of_enterprise_linux(version: &str) -> bool {
+    let release = version.rsplit_once('-').map_or(version, |(_, release)| release);
+    let Some(at) = release.rfind("el").filter(|at| *at > 0) else { return false };
+    let (front, tag) = release.split_at(at);
+    let digits = tag.get(2..).unwrap_or_default();
+    let is_plain = digits.bytes().all(|b| b.is_ascii_digit() || b"._+".contains(&b));
+    let is_module = front.ends_with(".module+") || front.ends_with(".module_");
+    !front.contains("rhaos") && ((front.ends_with('.') && is_plain) || is_module)
 }
 
 /// Bitnami's own revision taken off: `1.2.3` of `1.2.3-4`, which its advisories do not count.

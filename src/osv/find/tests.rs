@@ -355,9 +355,9 @@ fn red_hats_repositories_count_together_and_those_of_other_streams_do_not() {
             record("RHSA-3", "Red Hat:rhel_aus:8.6::appstream", "git", "2-1", json!({"upstream": ["CVE-3"]})),
         ],
     );
-    let found = find_in("rhel 8.9", vec![package("rpm git 1-1")], &[&red_hat]);
+    let found = find_in("rhel 8.9", vec![package("rpm git 1-1.el8")], &[&red_hat]);
     assert_eq!(ids(&found), ["CVE-1", "CVE-2"]);
-    let none = find_in("rhel 9.2", vec![package("rpm git 1-1")], &[&red_hat]);
+    let none = find_in("rhel 9.2", vec![package("rpm git 1-1.el8")], &[&red_hat]);
     assert_eq!(none.undetermined[0].cause, "the snapshot has no advisories for Red Hat:enterprise_linux:9");
 }
 

@@ -108,3 +108,36 @@ fn a_rebuilt_package_is_asked_about_at_its_vendor_too() {
         ["Debian:11 seal-wget 1", "Seal:Debian:11 seal-wget 1", "Seal:Debian seal-wget 1"]
     );
 }
+
+#[test]
+fn records_of_a_distribution_do_not_speak_of_packages_of_others() {
+    let of = |supplier: &str| Package {
+        supplier: Some(supplier.into()),
+        ..package("rpm nginx 1:1.25.3-1.el9.ngx")
+    };
+    let alma = distro("almalinux", "9.3");
+    assert!(Query::about(&of("AlmaLinux"), Some(&alma)).is_ok());
+    let cause = Query::about(&of("NGINX Packaging <nginx@example.org>"), Some(&alma)).unwrap_err();
+    assert_eq!(
+        cause,
+        "the advisories for AlmaLinux:9 do not speak of packages of `NGINX Packaging <nginx@example.org>`"
+    );
+}
+
+#[test]
+fn builds_of_other_products_are_told_by_their_tags() {
+    for (version, own) in [
+        ("4.4.20-4.el8_6", true),
+        ("1:2.13-3.el8_6.1", true),
+        ("2.el7_9.0.1", true),
+        ("5.4.1-1.module+el8.5.0+10613+59a13ec4", true),
+        ("0.9.1-2.20210420.gitaed4ee2.el8", true),
+        ("1.24.1-11.rhaos4.12.git1607c6e.el8", false),
+        ("1.0-1.el8ost", false),
+        ("1.0-1.el8sat", false),
+        ("1.0-1", false),
+        ("1.0-1.fc38", false),
+    ] {
+        assert_eq!(is_of_enterprise_linux(version), own, "{version}");
+    }
+}
