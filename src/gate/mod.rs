@@ -5,6 +5,7 @@ mod bases;
 mod cause;
 mod check;
 mod copy;
+mod db;
 mod digesting;
 mod document;
 mod hanging;
@@ -20,8 +21,9 @@ mod tree;
 
 pub use bases::known_bases;
 pub use copy::{Copied, CopyError, CopyRequest, copy};
+pub use db::{DbError, PullRequest, Pulled, Pushed, pull, push, verify};
 pub use inspect::{Error, Inspected, LayerProgress, Opened, Progress, open};
 pub use judge::{Request, gather, judge};
-pub use snapshot::{EcosystemStatus, open_snapshot, status};
+pub use snapshot::{EcosystemStatus, fetching_snapshot, open_snapshot, status};
 pub use stopwatch::{Tally, Took};
 pub use tree::{TreeError, tree};

@@ -41,7 +41,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "cli",
         &[
             "model", "gate", "image", "check", "sbom", "report", "policy", "version", "cache", "feed",
-            "registry",
+            "registry", "net",
         ],
     ),
 ];
