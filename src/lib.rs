@@ -29,6 +29,7 @@ pub mod version;
 pub mod cache;
 pub mod feed;
 pub mod layout;
+pub mod net;
 pub mod registry;
 
 pub mod gate;

@@ -182,8 +182,20 @@ impl std::str::FromStr for PlatformChoice {
 /// Where the advisories are.
 #[derive(Debug, Args)]
 pub(super) struct SnapshotArgs {
-    /// The advisory snapshot: a directory in the layout of the OSV bucket, ECOSYSTEM/all.zip or
-    /// ECOSYSTEM/*.json [default: portcullis/osv in the user's data directory]
+    /// The advisory snapshot: what `portcullis db` installed, or a directory in the layout of the OSV bucket,
+    /// ECOSYSTEM/all.zip or ECOSYSTEM/*.json [default: portcullis/osv in the user's data directory, which fetches
+    /// what an image needs and it lacks]
+    #[arg(long, env = "PORTCULLIS_DB", value_name = "DIR")]
+    pub(super) db: Option<PathBuf>,
+    /// The OSV bucket, or a mirror of it, that advisories are fetched from [default: the public one]
+    #[arg(long, env = "PORTCULLIS_DB_SOURCE", value_name = "URL")]
+    pub(super) db_source: Option<String>,
+}
+
+/// Where advisories are installed.
+#[derive(Debug, Args)]
+pub(super) struct InstalledArgs {
+    /// The directory of the installed snapshot [default: portcullis/osv in the user's data directory]
     #[arg(long, env = "PORTCULLIS_DB", value_name = "DIR")]
     pub(super) db: Option<PathBuf>,
 }
@@ -355,8 +367,83 @@ pub(super) struct TreeArgs {
 /// Commands on the advisory snapshot.
 #[derive(Debug, Subcommand)]
 pub(super) enum DbCommand {
-    /// Say what the snapshot has of each ecosystem; compiles what is not compiled yet
-    Status(SnapshotArgs),
+    /// Fetch what changed since the last time: of the ecosystems that are installed, and of those that are named
+    Update(UpdateArgs),
+    /// Install advisories from a directory in the layout of the OSV bucket, or from one of its zips
+    Import(ImportArgs),
+    /// Say what the snapshot has of each ecosystem, and how old it is
+    Status(StatusArgs),
+    /// Read every byte of the snapshot, and follow every entry
+    Verify(InstalledArgs),
+    /// Push the installed snapshot to a registry
+    Push(PushArgs),
+    /// Install a snapshot from a registry
+    Pull(PullArgs),
+}
+
+/// Options of `db update`.
+#[derive(Debug, Args)]
+pub(super) struct UpdateArgs {
+    /// An ecosystem that is to be installed, such as npm or Debian; repeatable
+    #[arg(long = "ecosystem", env = "PORTCULLIS_ECOSYSTEM", value_name = "ECOSYSTEM", value_delimiter = ',')]
+    pub(super) ecosystems: Vec<String>,
+    /// Every ecosystem that the bucket has
+    #[arg(long, env = "PORTCULLIS_ALL", value_parser = switch())]
+    pub(super) all: bool,
+    /// The OSV bucket, or a mirror of it; named here it may also be one without TLS
+    #[arg(long, value_name = "URL")]
+    pub(super) from: Option<String>,
+    #[command(flatten)]
+    pub(super) snapshot: SnapshotArgs,
+}
+
+/// Options of `db import`.
+#[derive(Debug, Args)]
+pub(super) struct ImportArgs {
+    /// ECOSYSTEM/all.zip or ECOSYSTEM/*.json in a directory, or a zip of records
+    #[arg(value_name = "DIR|ZIP")]
+    pub(super) from: PathBuf,
+    /// Only this ecosystem [default: what the directory has, or what the records of the zip are for]
+    #[arg(long, env = "PORTCULLIS_ECOSYSTEM", value_name = "ECOSYSTEM")]
+    pub(super) ecosystem: Option<String>,
+    #[command(flatten)]
+    pub(super) installed: InstalledArgs,
+}
+
+/// Options of `db status`.
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    #[command(flatten)]
+    pub(super) installed: InstalledArgs,
+    /// The time that ages are counted to, RFC 3339 [default: now]
+    #[arg(long, env = "PORTCULLIS_AT", value_name = "TIME")]
+    pub(super) at: Option<Timestamp>,
+    /// A report: text, json; repeatable, =FILE writes it there [default: text]
+    #[arg(short, long = "output", env = "PORTCULLIS_OUTPUT", value_name = "FORMAT[=FILE]", action = ArgAction::Append)]
+    pub(super) output: Vec<Output>,
+}
+
+/// Options of `db push`.
+#[derive(Debug, Args)]
+pub(super) struct PushArgs {
+    /// Where to, such as registry.internal/advisories:latest
+    #[arg(value_name = "REFERENCE")]
+    pub(super) reference: Reference,
+    #[command(flatten)]
+    pub(super) installed: InstalledArgs,
+}
+
+/// Options of `db pull`.
+#[derive(Debug, Args)]
+pub(super) struct PullArgs {
+    /// Where from; a digest pins it, a tag is resolved once and its digest is printed
+    #[arg(value_name = "REFERENCE")]
+    pub(super) reference: Reference,
+    /// Install it also where what is installed has newer advisories
+    #[arg(long, env = "PORTCULLIS_ALLOW_OLDER", value_parser = switch())]
+    pub(super) allow_older: bool,
+    #[command(flatten)]
+    pub(super) installed: InstalledArgs,
 }
 
 /// Commands on policies.

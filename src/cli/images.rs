@@ -1,28 +1,70 @@
 //! What `gate` and `scan` share: the images that were named, read one after another.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::check::Expected;
-use crate::feed::Store;
-use crate::gate::{self, Request, known_bases, open_snapshot};
+use crate::feed::{Bucket, BucketSettings, BucketTimes, Installed, PUBLIC_BUCKET, Store};
+use crate::gate::{self, Request, fetching_snapshot, known_bases, open_snapshot};
 use crate::image::limits::Limits;
 use crate::model::fact::Fact;
 use crate::model::location::Location;
 use crate::model::reference::Reference;
+use crate::net::Retry;
+use crate::registry;
 
 use super::args::{BaseArgs, BaseChoice, ImageArgs, SnapshotArgs};
 use super::{Context, Failure, user_directory};
 
-/// Opens the snapshot that was named, or the one in the usual place.
+/// The patience while an image waits to be judged: what fails is undecided and says so, and `db update` has more.
+const HASTY: Retry =
+    Retry { attempts: 3, first: Duration::from_millis(300), longest: Duration::from_secs(10) };
+
+/// Opens the snapshot that was named, or the one in the usual place. The latter fetches what it lacks, unless there is
+/// to be no network.
 pub(super) fn snapshot(args: &SnapshotArgs, context: &Context) -> Result<Fact<Store>, Failure> {
     // The cache is asked for only where there is something to keep in it.
-    Ok(match &args.db {
-        Some(directory) => open_snapshot(directory, &context.cache_dir()?),
-        None => match usual_snapshot().filter(|directory| directory.exists()) {
-            Some(directory) => open_snapshot(&directory, &context.cache_dir()?),
-            None => Fact::Absent,
-        },
-    })
+    if let Some(directory) = &args.db {
+        return Ok(open_snapshot(directory, &context.cache_dir()?));
+    }
+    let Some(directory) = usual_snapshot() else { return Ok(Fact::Absent) };
+    let is_layout = directory.exists() && !Installed::is_in(&directory).unwrap_or(true) && {
+        // An empty directory is one that nothing was installed into yet.
+        std::fs::read_dir(&directory)
+            .is_ok_and(|mut entries| entries.any(|entry| entry.is_ok_and(|it| it.path().is_dir())))
+    };
+    if is_layout {
+        return Ok(open_snapshot(&directory, &context.cache_dir()?));
+    }
+    if context.global.offline {
+        return Ok(match directory.exists() {
+            true => open_snapshot(&directory, &context.cache_dir()?),
+            false => Fact::Absent,
+        });
+    }
+    let bucket = bucket(None, args.db_source.as_deref(), HASTY, context)?;
+    Ok(fetching_snapshot(&directory, bucket, super::clock::now()))
+}
+
+/// The bucket that was named, or the public one. Only one that is named by `from` may be without TLS.
+pub(super) fn bucket(
+    from: Option<&str>,
+    source: Option<&str>,
+    retry: Retry,
+    context: &Context,
+) -> Result<Bucket, Failure> {
+    let environment = registry::Settings::from_environment(|name| std::env::var_os(name));
+    // A variable that a CI system sets to nothing is not set.
+    let source = source.filter(|source| !source.is_empty());
+    let settings = BucketSettings {
+        url: from.or(source).unwrap_or(PUBLIC_BUCKET).to_owned(),
+        plain: from.is_some(),
+        proxies: environment.proxies,
+        ca: context.global.registry_ca.clone(),
+        retry,
+        times: BucketTimes { deadline: context.global.timeout, ..BucketTimes::default() },
+    };
+    Bucket::new(&settings).map_err(|error| Failure::usage(error.to_string()))
 }
 
 /// The images that others are built upon, as `--base` names them. One that could not be read is an unknown.

@@ -125,7 +125,7 @@ impl Context {
     }
 
     fn progress(&self) -> progress::Bar {
-        progress::Bar::new(!self.global.no_progress && !self.global.quiet, self.global.verbose)
+        progress::Bar::new(!self.global.no_progress, self.global.verbose, self.global.quiet)
     }
 
     /// The client of registries, where one of these images is in one and the network may be used.

@@ -4,9 +4,8 @@
 //! source it was made. Both are written under another name and renamed, the description last: a reader
 //! sees the old pair or the new one.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::digest::Digest;
 use crate::osv::segment::{FORMAT, Segment};
 
+use super::files::{private_directory, write_whole};
 use super::source::stamp;
 use super::{Error, ErrorKind, Mapped};
 
@@ -74,11 +74,10 @@ pub(super) fn install(
         let message = format!("cannot write the cache: {error}; `--cache-dir DIR` names another place");
         Error::new(ErrorKind::Io, directory, message)
     };
-    // 0700: who can write here decides which advisories there are.
-    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
+    private_directory(directory).map_err(failed)?;
     let digest = Digest::sha256(segment);
     let file = format!("{ecosystem}-{}.segment", digest.hex());
-    write_whole(directory, &file, segment).map_err(failed)?;
+    write_whole(directory, &file, |target| target.write_all(segment)).map_err(failed)?;
     let opened = File::open(directory.join(&file)).map_err(failed)?;
     let stamp = stamp(&opened.metadata().map_err(failed)?);
     let mapped = Mapped::of(&opened).map_err(failed)?;
@@ -88,25 +87,10 @@ pub(super) fn install(
     }
     let known = Description { compiler: compiler(), source: source.clone(), file, digest, stamp };
     let description = serde_json::to_vec(&known).map_err(|error| failed(error.into()))?;
-    write_whole(directory, &format!("{ecosystem}.json"), &description).map_err(failed)?;
+    let name = format!("{ecosystem}.json");
+    write_whole(directory, &name, |target| target.write_all(&description)).map_err(failed)?;
     remove_old(directory, ecosystem, &known.file);
     Ok(mapped)
-}
-
-fn write_whole(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    // Several processes may compile the same source; each has a name of its own until it is done.
-    let temporary =
-        directory.join(format!(".{name}.{}.{:?}", std::process::id(), std::thread::current().id()));
-    let written = File::create(&temporary).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, directory.join(name))
-    });
-    if written.is_err() {
-        // The first error is the one to report; a leftover is harmless.
-        let _ = fs::remove_file(&temporary);
-    }
-    written
 }
 
 /// Removes earlier segments of an ecosystem. Who has one mapped keeps it; what cannot be removed only

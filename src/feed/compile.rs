@@ -46,6 +46,15 @@ fn from_files(ecosystem: &str, files: &[PathBuf]) -> Vec<Parsed> {
 }
 
 fn from_zip(ecosystem: &str, path: &Path) -> Result<Vec<Parsed>, Error> {
+    read_zip(path, |name, bytes| (name, bytes.and_then(|bytes| Compiled::read(ecosystem, &bytes))))
+}
+
+/// Reads every record of a zip, on all cores; the answers are in no order. `read` is given each member's name, and its
+/// bytes or why there are none.
+pub(super) fn read_zip<T: Send>(
+    path: &Path,
+    read: impl Fn(String, Result<Vec<u8>, String>) -> T + Sync,
+) -> Result<Vec<T>, Error> {
     let unreadable = |cause: String| Error::new(ErrorKind::NotASnapshot, path, cause);
     let open = || {
         let file = File::open(path).map_err(|error| Error::io(path, &error))?;
@@ -66,6 +75,7 @@ fn from_zip(ecosystem: &str, path: &Path) -> Result<Vec<Parsed>, Error> {
     Ok(in_parallel(count, || {
         // Each thread reads the file on its own: an archive has one position.
         let mut archive = open();
+        let read = &read;
         move |index: usize| {
             let entry = match &mut archive {
                 Ok(archive) => archive.by_index(index).map_err(|error| error.to_string()),
@@ -78,15 +88,12 @@ fn from_zip(ecosystem: &str, path: &Path) -> Result<Vec<Parsed>, Error> {
                     // nobody would read.
                     let name = escape(entry.name_raw());
                     let is_record = entry.is_file() && name.ends_with(".json");
-                    Some(if is_record {
-                        read(ecosystem, name, || Ok(entry))
-                    } else {
-                        (name, Err("is no JSON file".into()))
-                    })
+                    let bytes =
+                        if is_record { bytes_of(|| Ok(entry)) } else { Err("is no JSON file".into()) };
+                    Some(read(name, bytes))
                 }
                 Err(cause) => {
-                    let cause = Err(format!("cannot be read from the zip: {cause}"));
-                    Some((format!("entry {index}"), cause))
+                    Some(read(format!("entry {index}"), Err(format!("cannot be read from the zip: {cause}"))))
                 }
             }
         }
@@ -116,14 +123,17 @@ fn listed_members(path: &Path, start: u64) -> Result<usize, Error> {
 
 /// Reads one record.
 fn read<R: Read>(ecosystem: &str, name: String, open: impl FnOnce() -> std::io::Result<R>) -> Parsed {
+    (name, bytes_of(open).and_then(|bytes| Compiled::read(ecosystem, &bytes)))
+}
+
+/// The bytes of one record.
+fn bytes_of<R: Read>(open: impl FnOnce() -> std::io::Result<R>) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    let result = open().and_then(|reader| reader.take(MAX_RECORD + 1).read_to_end(&mut bytes));
-    let record = match result {
+    match open().and_then(|reader| reader.take(MAX_RECORD + 1).read_to_end(&mut bytes)) {
         Err(error) => Err(error.to_string()),
         Ok(_) if bytes.len() as u64 > MAX_RECORD => Err(format!("more than the limit of {MAX_RECORD} bytes")),
-        Ok(_) => Compiled::read(ecosystem, &bytes),
-    };
-    (name, record)
+        Ok(_) => Ok(bytes),
+    }
 }
 
 /// Runs `0..count` over all cores; each thread makes a worker of its own. Answers in no order.

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::cache::LayerCache;
 use crate::check::{LayerFacts, PlatformLayers};
+use crate::feed::Step;
 use crate::image::layer::Verified;
 use crate::image::limits::Limits;
 use crate::image::resolve::{BlobName, Image, LayerBlob, PlatformImage};
@@ -45,6 +46,10 @@ pub trait Progress: Sync {
     /// The advisories of an ecosystem are about to be opened, which takes seconds where they must be
     /// compiled first.
     fn advisories(&self, ecosystem: &str);
+    /// How far the advisories of an ecosystem are that are fetched.
+    fn fetching(&self, _ecosystem: &str, _step: Step) {}
+    /// Something is done that a person should know of.
+    fn note(&self, _message: &str) {}
     /// Something went wrong that changes no answer.
     fn warn(&self, message: &str);
     /// Whether to measure what each cataloger does.

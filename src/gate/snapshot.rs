@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use crate::feed::{Mapped, Store};
-use crate::model::digest::{Algorithm, Hasher};
+use jiff::Timestamp;
+
+use crate::feed::{Bucket, Mapped, Part, Step, Store, Watch, id_of};
 use crate::model::evidence::{Evidence, SegmentInfo, SnapshotInfo};
 use crate::model::fact::Fact;
 use crate::osv::segment::Segment;
@@ -18,6 +19,29 @@ pub fn open_snapshot(directory: &Path, cache: &Path) -> Fact<Store> {
     match Store::open(directory, cache) {
         Ok(store) => Fact::Known(store),
         Err(error) => Fact::Unknown(error.to_string()),
+    }
+}
+
+/// Opens the snapshot that is installed in a directory, or will be: what an image needs and it lacks is fetched from
+/// a bucket, and is then of the time `now`.
+#[must_use]
+pub fn fetching_snapshot(directory: &Path, bucket: Bucket, now: Timestamp) -> Fact<Store> {
+    match Store::fetching(directory, bucket, now) {
+        Ok(store) => Fact::Known(store),
+        Err(error) => Fact::Unknown(error.to_string()),
+    }
+}
+
+/// Passes on what is said while advisories are fetched.
+struct Fetching<'a>(&'a dyn Progress);
+
+impl Watch for Fetching<'_> {
+    fn step(&self, ecosystem: &str, step: Step) {
+        self.0.fetching(ecosystem, step);
+    }
+
+    fn say(&self, message: &str) {
+        self.0.note(message);
     }
 }
 
@@ -46,7 +70,7 @@ pub(super) fn segments(
         platforms.filter_map(|platform| platform.inventory.known()).flat_map(osv::ecosystems).collect();
     let open = |ecosystem: String| {
         progress.advisories(&ecosystem);
-        let segment = match store.segment(&ecosystem) {
+        let segment = match store.segment_or_fetch(&ecosystem, &Fetching(progress)) {
             Ok(Some(mapped)) => Fact::Known(mapped),
             Ok(None) => Fact::Absent,
             Err(error) => Fact::Unknown(error.to_string()),
@@ -76,12 +100,10 @@ fn open(mapped: &Fact<Mapped>) -> Fact<Segment<'_>> {
 /// not name a snapshot that it saw a part of.
 pub(super) fn describe(advisories: &Advisories<'_>) -> Fact<SnapshotInfo> {
     let mut ecosystems = BTreeMap::new();
-    let mut hasher = Hasher::new(Algorithm::Sha256);
     for (ecosystem, segment) in &advisories.0 {
         match segment {
             Fact::Known(segment) => match info(segment) {
                 Ok(info) => {
-                    hasher.update(format!("{ecosystem}\0{}\n", info.id).as_bytes());
                     ecosystems.insert(ecosystem.clone(), info);
                 }
                 Err(cause) => return Fact::Unknown(cause),
@@ -92,7 +114,8 @@ pub(super) fn describe(advisories: &Advisories<'_>) -> Fact<SnapshotInfo> {
     }
     // The oldest: fresh advisories for one ecosystem must not make those for another look fresh.
     let generated = ecosystems.values().map(|info: &SegmentInfo| info.generated).min().flatten();
-    Fact::Known(SnapshotInfo { id: hasher.finish(), generated, ecosystems })
+    let id = id_of(ecosystems.iter().map(|(ecosystem, info)| (ecosystem.as_str(), &info.id)));
+    Fact::Known(SnapshotInfo { id, generated, ecosystems })
 }
 
 /// What a segment says of itself.
@@ -113,6 +136,8 @@ pub struct EcosystemStatus {
     pub segment: SegmentInfo,
     /// The first of the records that could not be read, each with its cause.
     pub unreadable: Vec<String>,
+    /// What the document of an installed snapshot says of it.
+    pub part: Option<Part>,
 }
 
 /// What a snapshot has of an ecosystem; compiles it where that was not done yet.
@@ -123,5 +148,10 @@ pub fn status(store: &Store, ecosystem: &str) -> Result<EcosystemStatus, String>
     let mapped = store.segment(ecosystem).map_err(|error| error.to_string())?;
     let mapped = mapped.ok_or_else(|| format!("{ecosystem} is gone"))?;
     let segment = Segment::open(mapped.bytes()).map_err(|damaged| damaged.to_string())?;
-    Ok(EcosystemStatus { segment: info(&segment)?, unreadable: segment.meta().unreadable_names.clone() })
+    let part = store.installed().and_then(|installed| installed.snapshot().ecosystems.get(ecosystem));
+    Ok(EcosystemStatus {
+        segment: info(&segment)?,
+        unreadable: segment.meta().unreadable_names.clone(),
+        part: part.cloned(),
+    })
 }

@@ -5,6 +5,7 @@
 //! and never a panic. That the bytes are those that were written is the store's business (`feed`).
 
 pub mod build;
+mod check;
 mod codec;
 mod records;
 mod strings;

@@ -19,13 +19,13 @@ use serde_json::{Map, Value, json};
 use crate::image::document::{self, Document, INDEX_TYPES, MANIFEST_TYPES};
 use crate::image::json as strict;
 use crate::model::digest::Digest;
+use crate::net::jitter;
 
 use super::client::{Repository, Target};
 use super::error::{Error, ErrorKind};
 use super::limits;
 use super::manifest::{Precondition, is_missing_part};
 use super::referrers::{facts, fallback_tag};
-use super::retry::jitter;
 
 /// How often a fallback tag is written anew before the writer gives up. Each round one writer wins, and
 /// carries along what it saw of the others.

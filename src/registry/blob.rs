@@ -9,12 +9,12 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::model::descriptor::Descriptor;
 use crate::model::digest::Digest;
+use crate::net::{self, Budget};
 
 use super::client::{Repository, Target};
 use super::error::{Error, ErrorKind};
 use super::http::{Answer, Call};
 use super::limits;
-use super::retry::Budget;
 
 /// The bytes of a blob, piece by piece, each once. They are **not** verified: whoever consumes them
 /// computes the digest, as `image::layer` does. Never are there more than the descriptor's size.
@@ -182,8 +182,8 @@ impl BlobStream {
         let received = tokio::time::timeout(idle, body.response.chunk()).await;
         self.waited += began.elapsed();
         // Attack: a byte every few seconds, for ever.
-        if self.waited > limits::PATIENCE && self.offset / self.waited.as_secs().max(1) < limits::SLOWEST {
-            let message = format!("slower than {} bytes a second (limit `slowest`)", limits::SLOWEST);
+        if net::is_too_slow(self.offset, self.waited) {
+            let message = format!("slower than {} bytes a second (limit `slowest`)", net::SLOWEST);
             return Err(Error { lasting: true, ..Error::new(ErrorKind::Unavailable, &self.at, message) });
         }
         match received {
@@ -225,7 +225,7 @@ impl BlobStream {
             );
             return Err(Error { message, ..error.clone() });
         }
-        match self.budget.next(error) {
+        match error.wait(&mut self.budget) {
             Some(wait) => {
                 tokio::time::sleep(wait).await;
                 Ok(())

@@ -9,8 +9,9 @@ use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 
 use crate::model::path::escape;
+use crate::net::{self, Budget};
 
-use super::{guard, limits, retry};
+use super::{guard, limits};
 
 /// What a registry, or the way to it, did not give.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -154,7 +155,7 @@ impl Error {
         Self {
             status: Some(number),
             code: code.map(str::to_owned),
-            retry_after: retry::hint(headers, &told.message),
+            retry_after: net::hint(headers, &told.message),
             ..Self::new(kind, at, message)
         }
     }
@@ -172,47 +173,29 @@ impl Error {
     pub(super) fn of_network(at: &str, error: reqwest::Error) -> Self {
         // The URL may hold a signature; the reference says enough.
         let error = error.without_url();
-        let mut causes = Vec::new();
-        let mut is_tls = false;
         let mut next: Option<&(dyn std::error::Error + 'static)> = Some(&error);
         while let Some(cause) = next {
             if let Some(blocked) = cause.downcast_ref::<guard::Blocked>() {
                 return Self::new(ErrorKind::Refused, at, blocked.to_string());
             }
-            // What rustls finds comes as invalid data of the connection: nobody else has data to judge by then.
-            let io = cause.downcast_ref::<io::Error>();
-            is_tls |= error.is_connect() && io.is_some_and(is_invalid_data);
-            causes.push(cause.to_string());
             next = cause.source();
         }
-        let cause = escape(causes.last().map(String::as_str).unwrap_or_default().as_bytes());
-        let message = if is_tls {
-            format!(
-                "TLS failed: {cause}; a certificate authority of your own is named in the settings (`ca`), and \
-                 a registry without TLS must be listed as insecure"
-            )
-        } else if error.is_dns() {
-            format!(
-                "the name of the host cannot be resolved: {cause}; check the name of the registry, and whether \
-                 this machine resolves names or needs a proxy"
-            )
-        } else if error.is_timeout() && error.is_connect() {
-            "no connection comes about in time: check the name, the port and the network, or name a proxy"
-                .to_owned()
-        } else if error.is_timeout() {
-            "the host does not answer in time: check the network and the proxy, or try again later".to_owned()
-        } else if error.is_connect() {
-            format!("no connection: {cause}; check the name, the port and the network, or name a proxy")
-        } else {
-            format!("the connection failed: {cause}")
+        let failure = net::Failure::of(&error);
+        let more = match failure.is_tls {
+            true => {
+                "; a certificate authority of your own is named in the settings (`ca`), and a registry without \
+                 TLS must be listed as insecure"
+            }
+            false => "",
         };
-        Self { lasting: is_tls, ..Self::new(ErrorKind::Unavailable, at, message) }
+        let message = format!("{}{more}", failure.message);
+        Self { lasting: failure.is_tls, ..Self::new(ErrorKind::Unavailable, at, message) }
     }
-}
 
-fn is_invalid_data(error: &io::Error) -> bool {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
-    error.kind() == io::ErrorKind::InvalidData || inner.is_some_and(is_invalid_data)
+    /// How long to wait before the same request is sent again; none where this error must be told.
+    pub(super) fn wait(&self, budget: &mut Budget) -> Option<Duration> {
+        budget.next(self.is_temporary(), self.retry_after)
+    }
 }
 
 /// What an answer that is an error says (distribution-spec, "Error Codes").

@@ -8,15 +8,16 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION};
-use reqwest::{Certificate, Client, Identity, Method, NoProxy, Proxy, StatusCode, Url};
+use reqwest::{Certificate, Client, Identity, Method, StatusCode, Url};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::net::Budget;
 
 use super::challenge;
 use super::error::{Error, ErrorKind};
 use super::guard::{self, Guard, Resolver};
 use super::limits;
 use super::pace::Paces;
-use super::retry::Budget;
 use super::settings::{HostSettings, Settings, read_bounded, settings};
 use super::token::{Access, Need, Scheme};
 use super::trace::{Note, Reply};
@@ -185,7 +186,7 @@ impl Host {
             };
             // A refusal was not acted on. After silence or 5xx nobody knows.
             let refused = error.kind == ErrorKind::RateLimited;
-            match budget.next(&error) {
+            match error.wait(&mut budget) {
                 Some(wait) if call.repeatable || refused => tokio::time::sleep(wait).await,
                 Some(_) | None => return Err(error),
             }
@@ -362,14 +363,7 @@ impl Host {
             pem.extend(required(certificate)?);
             builder = builder.identity(Identity::from_pem(&pem).map_err(unusable)?);
         }
-        let none = self.settings.proxies.none.as_deref().and_then(NoProxy::from_string);
-        let proxies = &self.settings.proxies;
-        if let Some(proxy) = &proxies.https {
-            builder = builder.proxy(Proxy::https(proxy).map_err(unusable)?.no_proxy(none.clone()));
-        }
-        if let Some(proxy) = &proxies.http {
-            builder = builder.proxy(Proxy::http(proxy).map_err(unusable)?.no_proxy(none));
-        }
+        builder = self.settings.proxies.apply(builder).map_err(unusable)?;
         // A client that cannot be as it was asked for is an error, never one with default roots.
         builder.build().map_err(unusable)
     }

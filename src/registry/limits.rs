@@ -51,12 +51,6 @@ pub(super) const KEPT_MANIFEST: usize = 64 << 10;
 /// often sends a byte a connection.
 pub(super) const RESUMES: u32 = 64;
 
-/// A blob must come faster than this many bytes a second on average, once [`PATIENCE`] was spent waiting.
-pub(super) const SLOWEST: u64 = 1024;
-
-/// How long a blob may be slower than [`SLOWEST`].
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
-
 /// Characters of a registry's own message that an error repeats.
 pub(super) const MESSAGE: usize = 300;
 

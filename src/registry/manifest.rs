@@ -7,12 +7,12 @@ use reqwest::{Method, StatusCode};
 
 use crate::image::document::{INDEX_TYPES, MANIFEST_TYPES};
 use crate::model::digest::Digest;
+use crate::net::jitter;
 
 use super::client::{Repository, Target, is_tag};
 use super::error::{Error, ErrorKind};
 use super::http::Answer;
 use super::limits;
-use super::retry::jitter;
 
 /// The header that names the digest of what was answered (distribution-spec, "Pulling manifests").
 pub(super) const DIGEST: &str = "docker-content-digest";

@@ -26,12 +26,12 @@ mod manifest;
 mod pace;
 mod push;
 mod referrers;
-mod retry;
 mod settings;
 mod store;
 mod token;
 mod trace;
 
+pub use crate::net::{Proxies, Retry};
 pub use attach::{Artifact, Attached, Detached, Listed};
 pub use blob::BlobStream;
 pub use blocking::{BlobReader, Registry};
@@ -44,6 +44,6 @@ pub use push::{BlobPushed, BlobSource};
 pub use referrers::{
     Facts, Lists, Referrer, Referrers, RejectedReferrer, Rejection, StatedSubject, facts, fallback_tag,
 };
-pub use settings::{HostSettings, Proxies, Retry, Settings, Times};
+pub use settings::{HostSettings, Settings, Times};
 pub use store::{Store, fault, open, root};
 pub use trace::{Authorization, Exchange, Trace};

@@ -9,6 +9,7 @@ use reqwest::{Method, StatusCode, Url};
 
 use crate::model::descriptor::Descriptor;
 use crate::model::digest::Hasher;
+use crate::net::Budget;
 
 use super::client::{Repository, Target};
 use super::error::{Error, ErrorKind};
@@ -16,7 +17,6 @@ use super::guard;
 use super::http::{Answer, Call};
 use super::limits;
 use super::manifest::DIGEST;
-use super::retry::Budget;
 
 /// Where the bytes of a blob to push come from.
 pub enum BlobSource {
@@ -176,7 +176,7 @@ impl Repository {
                 Ok(answer) => return self.location(&answer, &call.url),
                 Err(error) => error,
             };
-            let Some(wait) = budget.next(&error) else { return Err(error) };
+            let Some(wait) = error.wait(&mut budget) else { return Err(error) };
             tokio::time::sleep(wait).await;
             // Nobody knows whether the piece arrived: the registry is asked how far it is.
             let status = self.host.send(&self.upload_call(Method::GET, location.clone(), descriptor)).await?;

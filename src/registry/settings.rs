@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::net::{Proxies, Retry};
+
 use super::credentials::{Secret, Source};
 use super::error::{Error, ErrorKind};
 use super::limits;
@@ -74,36 +76,6 @@ impl HostSettings {
     /// Requests at a time: at least one, at most 256.
     pub(super) fn concurrency(&self) -> usize {
         self.concurrency.unwrap_or(Self::CONCURRENCY).clamp(1, 256)
-    }
-}
-
-/// Proxies, as the environment names them. A proxy resolves the names of hosts: the guard then sees only
-/// names and literal addresses.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Proxies {
-    /// For `https` (`HTTPS_PROXY`).
-    pub https: Option<String>,
-    /// For `http` (`HTTP_PROXY`).
-    pub http: Option<String>,
-    /// Hosts that are reached without (`NO_PROXY`).
-    pub none: Option<String>,
-}
-
-/// The patience with failing requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retry {
-    /// Attempts at one request, the first one included.
-    pub attempts: u32,
-    /// The first pause; each next is up to twice as long.
-    pub first: Duration,
-    /// The longest that one request waits between its attempts, together.
-    pub longest: Duration,
-}
-
-impl Default for Retry {
-    /// Five attempts within a minute: beyond it a pipeline should say what is wrong.
-    fn default() -> Self {
-        Self { attempts: 5, first: Duration::from_millis(300), longest: Duration::from_secs(60) }
     }
 }
 

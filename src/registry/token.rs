@@ -11,13 +11,14 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
 
+use crate::net::Budget;
+
 use super::challenge::Challenge;
 use super::credentials::{self, Credential};
 use super::error::{Error, ErrorKind};
 use super::guard;
 use super::http::{self, Host};
 use super::limits;
-use super::retry::Budget;
 
 /// How long a token works where its answer does not say (the specification's own default).
 const LIFE: Duration = Duration::from_secs(60);
@@ -203,7 +204,7 @@ impl Host {
                 Ok(token) => return Ok(token),
                 Err(error) => error,
             };
-            match budget.next(&error) {
+            match error.wait(&mut budget) {
                 Some(wait) => tokio::time::sleep(wait).await,
                 None => return Err(error),
             }

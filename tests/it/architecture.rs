@@ -15,10 +15,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("osv", &["model", "version"]),
     ("policy", &["model", "version"]),
     ("report", &["model", "sbom", "check"]),
+    ("net", &["model"]),
     ("layout", &["model", "image"]),
-    ("registry", &["model", "image"]),
+    ("registry", &["model", "image", "net"]),
     ("cache", &["model", "image"]),
-    ("feed", &["model", "osv"]),
+    ("feed", &["model", "osv", "net"]),
     (
         "gate",
         &[
@@ -40,7 +41,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "cli",
         &[
             "model", "gate", "image", "check", "sbom", "report", "policy", "version", "cache", "feed",
-            "registry",
+            "registry", "net",
         ],
     ),
 ];

@@ -202,7 +202,8 @@ fn bad_input_gets_a_message_that_says_what_to_do() {
     refused(&[&["gate", &no_image], &db[..]].concat(), 3, &["index.json"]);
     refused(&["gate", &image, "--db", &format!("{empty_path}/missing"), "--at", AT], 3, &["o such file"]);
     refused(&["gate", &image, "--db", &empty_path, "--at", AT], 3, &["<Ecosystem>/all.zip"]);
-    refused(&["gate", &image, "--at", AT], 3, &["--db DIR"]);
+    refused(&["gate", &image, "--at", AT, "--offline"], 3, &["--db DIR"]);
+    refused(&["gate", &image, "--at", AT], 3, &["all.zip", "no connection"]);
 
     let typo = file(
         &empty,
@@ -333,7 +334,7 @@ fn policies_are_checked_with_every_error() {
 fn the_snapshot_says_what_it_has() {
     let text = run(&["db", "status", "--db", OSV]).ended(0).out();
     let first: Vec<&str> = text.lines().map(|line| line.split(' ').next().unwrap()).collect();
-    assert_eq!(first, ["ecosystem", "Alpine", "PyPI", "npm"]);
+    assert_eq!(first, ["ecosystem", "Alpine", "PyPI", "npm", "snapshot"]);
     refused(&["db", "status"], 3, &["--db DIR"]);
 }
 

@@ -10,6 +10,7 @@
 mod architecture;
 mod broken;
 mod copying;
+mod db;
 mod demo;
 mod documents;
 mod explain;

@@ -86,7 +86,7 @@ fn the_way_to_the_registry() {
     check(&pull(&registry, secured), ErrorKind::Unavailable, &["TLS failed", "`ca`", "listed as insecure"]);
     // No resolver gets to see a name with a label of more than 63 letters.
     let name = format!("{}.example", "a".repeat(64));
-    let words = ["the name of the host cannot be resolved", "check the name of the registry"];
+    let words = ["the name of the host cannot be resolved", "check the name of the host"];
     let mut plain = settings();
     plain.allow_insecure(&name);
     check(&pull_from(&name, plain), ErrorKind::Unavailable, &words);

@@ -1,5 +1,6 @@
 //! What several tests need: built images, the shared data, the command itself.
 
+pub mod bucket;
 pub mod cli;
 pub mod docker_registry;
 pub mod image;

@@ -4,34 +4,50 @@ use std::time::Duration;
 
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 
-use super::error::Error;
-use super::settings::Retry;
-
 /// The longest wait that a hint may name: a day. What is beyond is no hint.
 const LONGEST_HINT: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// The patience with failing requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retry {
+    /// Attempts at one request, the first one included.
+    pub attempts: u32,
+    /// The first pause; each next is up to twice as long.
+    pub first: Duration,
+    /// The longest that one request waits between its attempts, together.
+    pub longest: Duration,
+}
+
+impl Default for Retry {
+    /// Five attempts within a minute: beyond it a pipeline should say what is wrong.
+    fn default() -> Self {
+        Self { attempts: 5, first: Duration::from_millis(300), longest: Duration::from_secs(60) }
+    }
+}
+
 /// What is left of the patience with one request.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(crate) struct Budget {
     policy: Retry,
     failures: u32,
     waited: Duration,
 }
 
 impl Budget {
-    pub(super) fn new(policy: Retry) -> Self {
+    pub(crate) fn new(policy: Retry) -> Self {
         Self { policy, failures: 0, waited: Duration::ZERO }
     }
 
-    /// How long to wait before the next attempt; none where the error must be told.
-    pub(super) fn next(&mut self, error: &Error) -> Option<Duration> {
+    /// How long to wait before the next attempt; none where the error must be told. `temporary` says whether
+    /// asking again may help, `hint` when the other side wants to be asked again.
+    pub(crate) fn next(&mut self, temporary: bool, hint: Option<Duration>) -> Option<Duration> {
         self.failures += 1;
-        if !error.is_temporary() || self.failures >= self.policy.attempts {
+        if !temporary || self.failures >= self.policy.attempts {
             return None;
         }
         let pause = self.pause();
         // A hint is a lower bound. Jitter stands on top of it: a hundred clients were told the same.
-        let wait = error.retry_after.map_or(pause, |hint| hint.saturating_add(pause / 4));
+        let wait = hint.map_or(pause, |hint| hint.saturating_add(pause / 4));
         self.waited = self.waited.saturating_add(wait);
         // Attack: `Retry-After: 4294967295` to hang whoever is polite.
         (self.waited <= self.policy.longest).then_some(wait)
@@ -44,13 +60,13 @@ impl Budget {
 }
 
 /// A duration between a half and the whole of `ceiling`.
-pub(super) fn jitter(ceiling: Duration) -> Duration {
+pub(crate) fn jitter(ceiling: Duration) -> Duration {
     ceiling.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 
 /// When an answer says to ask again: `Retry-After` (RFC 9110 §10.2.3) in seconds or as a date, else a
 /// duration in the message, as GHCR writes it.
-pub(super) fn hint(headers: &HeaderMap, message: &str) -> Option<Duration> {
+pub(crate) fn hint(headers: &HeaderMap, message: &str) -> Option<Duration> {
     let header = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let stated = header(RETRY_AFTER).and_then(|value| match value.parse::<u64>() {
         Ok(seconds) => Some(Duration::from_secs(seconds)),
@@ -106,7 +122,6 @@ fn go_duration(text: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry::error::ErrorKind;
 
     fn hint_of(pairs: &[(&'static str, &str)], message: &str) -> Option<Duration> {
         let mut headers = HeaderMap::new();
@@ -146,13 +161,12 @@ mod tests {
     #[test]
     fn the_budget_ends_by_attempts_and_by_time() {
         let policy = Retry { attempts: 3, first: Duration::from_millis(10), longest: Duration::from_secs(1) };
-        let mut error = Error::new(ErrorKind::Unavailable, "it", "gone");
         let mut budget = Budget::new(policy);
-        assert!(budget.next(&error).is_some_and(|wait| wait <= Duration::from_millis(10)));
-        assert!(budget.next(&error).is_some());
-        assert_eq!(budget.next(&error), None);
-        error.retry_after = Some(Duration::from_secs(5));
-        assert_eq!(Budget::new(policy).next(&error), None, "longer than the budget");
-        assert_eq!(Budget::new(policy).next(&Error::invalid("it", "nonsense")), None);
+        assert!(budget.next(true, None).is_some_and(|wait| wait <= Duration::from_millis(10)));
+        assert!(budget.next(true, None).is_some());
+        assert_eq!(budget.next(true, None), None);
+        let hint = Some(Duration::from_secs(5));
+        assert_eq!(Budget::new(policy).next(true, hint), None, "longer than the budget");
+        assert_eq!(Budget::new(policy).next(false, None), None);
     }
 }

@@ -1,0 +1,507 @@
+//! The public OSV bucket, or a mirror of it: one request at a time, asked again where that may help.
+//!
+//! What is asked for is a handful of objects below one base URL. No redirect is followed and no credential is sent,
+//! so that nothing an answer says leads anywhere else.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use reqwest::header::{
+    CONTENT_LENGTH, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, TRANSFER_ENCODING,
+};
+use reqwest::{Certificate, Client, Response, StatusCode, Url};
+use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
+
+use crate::model::path::escape;
+use crate::net::{self, Budget, Proxies, Retry};
+
+use super::{Error, ErrorKind};
+
+/// The public bucket of osv.dev.
+pub const PUBLIC_BUCKET: &str = "https://osv-vulnerabilities.storage.googleapis.com";
+
+/// Bytes of `ecosystems.txt`: 1 MiB; it has some forty lines.
+const MAX_NAMES: u64 = 1 << 20;
+
+/// Bytes of a `modified_id.csv`: 256 MiB, four million lines; all of OSV has under a million.
+const MAX_LIST: u64 = 256 << 20;
+
+/// Bytes of one record: 16 MiB (design §7, JSON metadata); the largest real ones have a few.
+const MAX_RECORD: u64 = 16 << 20;
+
+/// Bytes of the records of one update together: 1 GiB. A delta of two hundredths of the largest ecosystem has 20 MB.
+const MAX_RECORDS: u64 = 1 << 30;
+
+/// Requests for single records in flight: 32.
+const IN_FLIGHT: usize = 32;
+
+/// Records that failed and are named; beyond them the rest is not asked for.
+const FAILURES: usize = 20;
+
+/// Threads of the runtime: they move bytes, end TLS and parse records.
+const THREADS: usize = 2;
+
+/// How a bucket is reached.
+#[derive(Debug, Clone)]
+pub struct BucketSettings {
+    /// Its base URL.
+    pub url: String,
+    /// Whether it may be asked without TLS. On this machine itself it always may.
+    pub plain: bool,
+    /// Proxies.
+    pub proxies: Proxies,
+    /// A PEM file with certificate authorities that are trusted beside the system's.
+    pub ca: Option<PathBuf>,
+    /// How often and how long is asked again.
+    pub retry: Retry,
+    /// How long is waited.
+    pub times: BucketTimes,
+}
+
+/// How long is waited for what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BucketTimes {
+    /// For a connection, TLS included.
+    pub connect: Duration,
+    /// For the head of an answer, once a request was sent.
+    pub answer: Duration,
+    /// For the next bytes of a body.
+    pub idle: Duration,
+    /// The end of everything, counted from when the client was made.
+    pub deadline: Option<Duration>,
+}
+
+impl Default for BucketTimes {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            answer: Duration::from_secs(60),
+            idle: Duration::from_secs(30),
+            deadline: None,
+        }
+    }
+}
+
+impl Default for BucketSettings {
+    fn default() -> Self {
+        Self {
+            url: PUBLIC_BUCKET.to_owned(),
+            plain: false,
+            proxies: Proxies::default(),
+            ca: None,
+            retry: Retry::default(),
+            times: BucketTimes::default(),
+        }
+    }
+}
+
+/// A bucket. Cheap to clone. Its functions block.
+#[derive(Debug, Clone)]
+pub struct Bucket {
+    pub(super) inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    runtime: Option<Runtime>,
+    client: Client,
+    base: Url,
+    pub(super) retry: Retry,
+    times: BucketTimes,
+    deadline: Option<Instant>,
+}
+
+/// Why one attempt failed, and whether another may help.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub(super) error: Error,
+    pub(super) temporary: bool,
+    pub(super) hint: Option<Duration>,
+}
+
+impl Failed {
+    pub(super) fn temporary(at: &Url, message: impl Into<String>) -> Self {
+        Self { error: Error::at_url(at, message), temporary: true, hint: None }
+    }
+
+    pub(super) fn lasting(at: &Url, message: impl Into<String>) -> Self {
+        Self { temporary: false, ..Self::temporary(at, message) }
+    }
+
+    /// How long to wait before the next attempt; none where the error must be told.
+    pub(super) fn wait(&self, budget: &mut Budget) -> Option<Duration> {
+        budget.next(self.temporary, self.hint)
+    }
+}
+
+/// A body that was read whole.
+#[derive(Debug)]
+pub(super) struct Fetched {
+    pub(super) bytes: Vec<u8>,
+    pub(super) etag: Option<String>,
+}
+
+impl Bucket {
+    /// A client. Nothing is asked yet.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Refused`] for a URL that may not be used; [`ErrorKind::Io`] where the system gives no threads or
+    /// no certificates.
+    pub fn new(settings: &BucketSettings) -> Result<Self, Error> {
+        let base = base(settings)?;
+        let unusable = |error: String| Error::at_url(&base, format!("no client: {error}"));
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(THREADS)
+            .thread_name("bucket")
+            .enable_io()
+            .enable_time()
+            .build()
+            .map_err(|error| unusable(error.to_string()))?;
+        let mut builder = Client::builder()
+            .user_agent(concat!("portcullis/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .retry(reqwest::retry::never())
+            .connect_timeout(settings.times.connect)
+            .pool_max_idle_per_host(IN_FLIGHT)
+            .http1_only()
+            .no_proxy();
+        if let Some(ca) = &settings.ca {
+            let pem = std::fs::read(ca).map_err(|error| Error::io(ca, &error))?;
+            let certificates = Certificate::from_pem_bundle(&pem)
+                .map_err(|error| Error::new(ErrorKind::Io, ca, format!("no PEM certificates: {error}")))?;
+            builder = builder.tls_certs_merge(certificates);
+        }
+        let builder = settings.proxies.apply(builder).map_err(|error| unusable(error.to_string()))?;
+        let client = builder.build().map_err(|error| unusable(error.to_string()))?;
+        let deadline = settings.times.deadline.and_then(|deadline| Instant::now().checked_add(deadline));
+        let (retry, times) = (settings.retry, settings.times);
+        Ok(Self { inner: Arc::new(Inner { runtime: Some(runtime), client, base, retry, times, deadline }) })
+    }
+
+    /// Its base URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.inner.base.as_str().trim_end_matches('/').to_owned()
+    }
+
+    /// The base ecosystems that it has (`ecosystems.txt`), sorted.
+    ///
+    /// # Errors
+    /// [`Error`] where it does not say.
+    pub fn ecosystems(&self) -> Result<Vec<String>, Error> {
+        let url = self.inner.object(&["ecosystems.txt"]);
+        let fetched = self.run(self.inner.fetch(&url, None, MAX_NAMES))?;
+        let text = fetched.map(|fetched| String::from_utf8(fetched.bytes));
+        let Some(Ok(text)) = text else { return Err(Error::at_url(&url, "is no text")) };
+        let mut names: Vec<String> = text
+            .lines()
+            .map(|line| line.trim().trim_end_matches('/'))
+            // Names of another kind (`[EMPTY]`) hold no advisories for packages.
+            .filter(|name| super::document::check_name(name).is_ok())
+            .map(str::to_owned)
+            .collect();
+        names.sort();
+        names.dedup();
+        if names.is_empty() {
+            return Err(Error::at_url(&url, "lists no ecosystem: is this an OSV bucket?"));
+        }
+        Ok(names)
+    }
+
+    /// The list of an ecosystem's records (`modified_id.csv`); none where it is still the one with that `ETag`.
+    pub(super) fn list(&self, ecosystem: &str, etag: Option<&str>) -> Result<Option<Fetched>, Error> {
+        let url = self.inner.object(&[ecosystem, "modified_id.csv"]);
+        self.run(self.inner.fetch(&url, etag, MAX_LIST))
+    }
+
+    /// Where the list of an ecosystem is.
+    pub(super) fn list_url(&self, ecosystem: &str) -> Url {
+        self.inner.object(&[ecosystem, "modified_id.csv"])
+    }
+
+    /// Single records, each given to `read` with its id; the answers are in no order.
+    ///
+    /// # Errors
+    /// Each record that could not be fetched, at most [`FAILURES`] of them; the rest was then not asked for.
+    pub(super) fn records<T: Send + 'static>(
+        &self,
+        ecosystem: &str,
+        ids: &[String],
+        read: impl Fn(&str, &[u8]) -> T + Clone + Send + 'static,
+        done: impl Fn(usize),
+    ) -> Result<Vec<T>, Vec<Error>> {
+        let all = async {
+            let mut tasks: JoinSet<Result<(T, u64), Error>> = JoinSet::new();
+            let (mut answers, mut failures, mut bytes) = (Vec::new(), Vec::new(), 0u64);
+            let mut waiting = ids.iter();
+            loop {
+                while tasks.len() < IN_FLIGHT && failures.len() < FAILURES {
+                    let Some(id) = waiting.next().cloned() else { break };
+                    let url = self.inner.object(&[ecosystem, &format!("{id}.json")]);
+                    let (inner, read) = (Arc::clone(&self.inner), read.clone());
+                    tasks.spawn(async move {
+                        let fetched = inner.fetch(&url, None, MAX_RECORD).await?;
+                        let bytes = fetched.map(|fetched| fetched.bytes).unwrap_or_default();
+                        Ok((read(&id, &bytes), bytes.len() as u64))
+                    });
+                }
+                match tasks.join_next().await {
+                    None => break,
+                    Some(Ok(Ok((answer, length)))) => {
+                        bytes += length;
+                        answers.push(answer);
+                    }
+                    Some(Ok(Err(error))) => failures.push(error),
+                    Some(Err(error)) => {
+                        failures.push(Error::at_url(&self.inner.base, format!("a task failed: {error}")));
+                    }
+                }
+                // Attack: ten thousand records of the largest size.
+                if bytes > MAX_RECORDS {
+                    let message = format!("the changed records have more than {MAX_RECORDS} bytes");
+                    failures.push(Error::at_url(&self.inner.base, message));
+                    break;
+                }
+                done(answers.len());
+            }
+            Ok(if failures.is_empty() { Ok(answers) } else { Err(failures) })
+        };
+        self.run(all).unwrap_or_else(|error| Err(vec![error]))
+    }
+
+    /// Waits for a task, until the deadline.
+    pub(super) fn run<T>(&self, task: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let ended = |what: &str| Error::at_url(&self.inner.base, what);
+        let Some(runtime) = &self.inner.runtime else { return Err(ended("shut down")) };
+        runtime.block_on(async {
+            match self.inner.deadline {
+                None => task.await,
+                Some(deadline) => tokio::time::timeout_at(deadline.into(), task)
+                    .await
+                    .unwrap_or_else(|_| Err(ended("the time-out for the whole run is over"))),
+            }
+        })
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // A runtime that is dropped waits for its threads, and panics within another runtime.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// The base URL, where it may be used.
+fn base(settings: &BucketSettings) -> Result<Url, Error> {
+    let refused = |cause: &str| Error {
+        kind: ErrorKind::Refused,
+        at: escape(settings.url.as_bytes()),
+        message: format!("is no URL of a bucket: {cause}"),
+    };
+    let mut url = Url::parse(&settings.url).map_err(|error| refused(&error.to_string()))?;
+    // What stands here is written into the snapshot and shown to whoever asks.
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(refused("it may carry no user and no password"));
+    }
+    if url.query().is_some() || url.fragment().is_some() || url.cannot_be_a_base() {
+        return Err(refused("a base URL has no query and no fragment"));
+    }
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    let is_here = host.eq_ignore_ascii_case("localhost")
+        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    match url.scheme() {
+        "https" => {}
+        // Attack: advisories that anybody on the way may leave out.
+        "http" if is_here || settings.plain => {}
+        "http" => return Err(refused("without TLS it must be named by `--from`")),
+        _ => return Err(refused("it begins with neither https:// nor http://")),
+    }
+    if !url.path().ends_with('/') {
+        let path = format!("{}/", url.path());
+        url.set_path(&path);
+    }
+    Ok(url)
+}
+
+impl Inner {
+    /// The URL of an object.
+    pub(super) fn object(&self, parts: &[&str]) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(parts);
+        }
+        url
+    }
+
+    /// Sends one request and gives an answer of success, or 304 where `etag` was asked about, or 416 where a range
+    /// was.
+    pub(super) async fn ask(&self, url: &Url, headers: HeaderMap) -> Result<Response, Failed> {
+        let conditional = headers.contains_key(IF_NONE_MATCH);
+        let ranged = headers.contains_key(reqwest::header::RANGE);
+        let mut request = reqwest::Request::new(reqwest::Method::GET, url.clone());
+        *request.headers_mut() = headers;
+        let sent = tokio::time::timeout(self.times.answer, self.client.execute(request)).await;
+        let response = match sent {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(of_network(url, error)),
+            Err(_) => return Err(Failed::temporary(url, "the host does not answer in time")),
+        };
+        let status = response.status();
+        match status {
+            StatusCode::OK => Ok(response),
+            StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE if ranged => Ok(response),
+            StatusCode::NOT_MODIFIED if conditional => Ok(response),
+            other => Err(refusal(url, other, response.headers())),
+        }
+    }
+
+    /// Fetches a small object whole; none where it is still the one with that `ETag`.
+    pub(super) async fn fetch(
+        &self,
+        url: &Url,
+        etag: Option<&str>,
+        limit: u64,
+    ) -> Result<Option<Fetched>, Error> {
+        let mut budget = Budget::new(self.retry);
+        loop {
+            let failed = match self.attempt(url, etag, limit).await {
+                Ok(fetched) => return Ok(fetched),
+                Err(failed) => failed,
+            };
+            match failed.wait(&mut budget) {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => return Err(failed.error),
+            }
+        }
+    }
+
+    async fn attempt(&self, url: &Url, etag: Option<&str>, limit: u64) -> Result<Option<Fetched>, Failed> {
+        let mut headers = HeaderMap::new();
+        if let Some(etag) = etag {
+            insert(&mut headers, IF_NONE_MATCH, etag, url)?;
+        }
+        let response = self.ask(url, headers).await?;
+        if response.status() == StatusCode::NOT_MODIFIED {
+            return Ok(None);
+        }
+        // A body that ends where the connection ends may have been cut anywhere.
+        if !is_delimited(&response) {
+            return Err(Failed::lasting(url, "the answer does not say how long it is"));
+        }
+        let too_large = || Failed::lasting(url, format!("is larger than the limit of {limit} bytes"));
+        if length(&response).is_some_and(|length| length > limit) {
+            return Err(too_large());
+        }
+        let etag = header(&response, ETAG);
+        let mut body = Body::new(self, url, response);
+        let mut bytes = Vec::new();
+        while let Some(piece) = body.next().await? {
+            // Attack: an endless list.
+            if bytes.len() as u64 + piece.len() as u64 > limit {
+                return Err(too_large());
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(Some(Fetched { bytes, etag }))
+    }
+}
+
+/// A body, a piece at a time.
+pub(super) struct Body<'a> {
+    url: &'a Url,
+    idle: Duration,
+    response: Response,
+    received: u64,
+    waited: Duration,
+}
+
+impl<'a> Body<'a> {
+    pub(super) fn new(inner: &Inner, url: &'a Url, response: Response) -> Self {
+        Self { url, idle: inner.times.idle, response, received: 0, waited: Duration::ZERO }
+    }
+
+    /// The next piece; none at the end. A body that is shorter than its head says is an error of the library's.
+    pub(super) async fn next(&mut self) -> Result<Option<bytes::Bytes>, Failed> {
+        let began = Instant::now();
+        let received = tokio::time::timeout(self.idle, self.response.chunk()).await;
+        self.waited += began.elapsed();
+        // Attack: a byte every few seconds, for ever.
+        if net::is_too_slow(self.received, self.waited) {
+            let message = format!("comes slower than {} bytes a second", net::SLOWEST);
+            return Err(Failed::temporary(self.url, message));
+        }
+        match received {
+            Ok(Ok(piece)) => {
+                self.received += piece.as_ref().map_or(0, |piece| piece.len() as u64);
+                Ok(piece)
+            }
+            Ok(Err(error)) => Err(of_network(self.url, error)),
+            Err(_) => Err(Failed::temporary(self.url, "no further bytes come in time")),
+        }
+    }
+}
+
+/// Sets a header that another answer or a file of ours gave.
+pub(super) fn insert(
+    headers: &mut HeaderMap,
+    name: HeaderName,
+    value: &str,
+    url: &Url,
+) -> Result<(), Failed> {
+    let value = HeaderValue::from_str(value)
+        .map_err(|_| Failed::lasting(url, format!("`{name}` has characters that no header may carry")))?;
+    headers.insert(name, value);
+    Ok(())
+}
+
+pub(super) fn header(response: &Response, name: HeaderName) -> Option<String> {
+    response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+}
+
+/// The length that an answer states.
+pub(super) fn length(response: &Response) -> Option<u64> {
+    header(response, CONTENT_LENGTH)?.parse().ok()
+}
+
+/// Whether an answer says where it ends (RFC 9112 §6.3).
+pub(super) fn is_delimited(response: &Response) -> bool {
+    let chunked = header(response, TRANSFER_ENCODING)
+        .is_some_and(|value| value.to_ascii_lowercase().split(',').any(|coding| coding.trim() == "chunked"));
+    chunked || length(response).is_some()
+}
+
+fn of_network(url: &Url, error: reqwest::Error) -> Failed {
+    let mut failure = net::Failure::of(&error);
+    if failure.is_tls {
+        failure.message.push_str("; `--registry-ca FILE` names a certificate authority of your own");
+    }
+    let failed = Failed::temporary(url, failure.message);
+    Failed { temporary: !failure.is_tls, ..failed }
+}
+
+/// The error of an answer that is none of those that were asked for.
+fn refusal(url: &Url, status: StatusCode, headers: &HeaderMap) -> Failed {
+    let number = status.as_u16();
+    match number {
+        404 => {
+            let failed = Failed::lasting(url, "the bucket has no such object");
+            Failed { error: Error { kind: ErrorKind::NotFound, ..failed.error }, ..failed }
+        }
+        301 | 302 | 303 | 307 | 308 => {
+            let message =
+                "the bucket sends us to another place, which is not followed: name that place by `--from`";
+            Failed::lasting(url, message)
+        }
+        408 | 425 | 429 | 499 | 500..=599 => {
+            let failed = Failed::temporary(url, format!("the bucket answers {number}: try again later"));
+            Failed { hint: net::hint(headers, ""), ..failed }
+        }
+        _ => Failed::lasting(url, format!("the bucket answers {number}: check its URL and the proxy")),
+    }
+}

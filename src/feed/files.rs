@@ -1,0 +1,47 @@
+//! Files that a reader sees whole or not at all.
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
+
+/// What the names of files begin with that are being written. Whoever is killed leaves one.
+const UNFINISHED: &str = ".unfinished-";
+
+/// Makes a directory that only its owner may write into: who can write there decides which advisories there
+/// are.
+pub(super) fn private_directory(directory: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(directory)
+}
+
+/// Writes a file under another name, flushes it to the disk, and renames it: a reader sees the old file or the
+/// new one, also after the machine stopped.
+pub(super) fn write_whole(
+    directory: &Path,
+    name: &str,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
+    // Several processes may write the same file; each has a name of its own until it is done.
+    let own = format!("{UNFINISHED}{}-{:?}-{name}", std::process::id(), std::thread::current().id());
+    let temporary = directory.join(own);
+    let written = File::create(&temporary).and_then(|mut file| {
+        write(&mut file)?;
+        file.sync_all()?;
+        fs::rename(&temporary, directory.join(name))
+    });
+    if written.is_err() {
+        // The first error is the one to report; a leftover is harmless.
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}
+
+/// Flushes the names of a directory to the disk.
+pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+/// Whether a file is a leftover of [`write_whole`], or one in the works.
+pub(super) fn is_unfinished(name: &str) -> bool {
+    name.starts_with(UNFINISHED)
+}

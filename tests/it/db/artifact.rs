@@ -1,0 +1,205 @@
+//! `db push` and `db pull`: a snapshot through a registry.
+
+use portcullis::model::digest::Digest;
+use serde_json::Value;
+
+use super::{Place, leftovers, place};
+use crate::support::cli::Run;
+use crate::support::docker_registry::DockerRegistry;
+use crate::support::registry::{Fault, Registry, Switches, on};
+
+const NAME: &str = "acme/advisories";
+
+fn filled() -> Place {
+    let place = place();
+    place.bucket.fill("npm", 300);
+    place.bucket.fill("PyPI", 100);
+    place.update(&["--all"]).ended(0);
+    place
+}
+
+fn db(place: &Place, arguments: &[&str]) -> Run {
+    place.db(&[arguments, &["--insecure-registry", "127.0.0.1"]].concat())
+}
+
+fn through(address: &str, registry_reference: impl Fn(&str) -> String) {
+    let (from, to) = (filled(), place());
+    let tag = registry_reference("latest");
+    let pushed = db(&from, &["push", &tag, "-q"]).ended(0).out();
+    let digest = pushed.trim().to_owned();
+    assert!(digest.starts_with("sha256:"), "{digest} of {address}");
+    let run = db(&to, &["pull", &tag]).ended(0);
+    assert!(run.out().contains(&digest), "{}", run.out());
+    assert_eq!(to.id(), from.id());
+    to.db(&["verify"]).ended(0);
+    assert_eq!(leftovers(&to.directory()), [""; 0]);
+    // By digest, onto what is the same already; and from what was pulled the same artifact is pushed.
+    db(&to, &["pull", &registry_reference(&digest), "-q"]).ended(0);
+    assert_eq!(db(&to, &["push", &registry_reference("again"), "-q"]).ended(0).out().trim(), digest);
+    // What was pulled is brought up to date as what was fetched.
+    from.bucket.touch("npm", 3, "2026-02-01T00:00:00Z", "3.0.0");
+    to.db(&["update", "--from", &from.bucket.url()]).ended(0);
+    assert_eq!(to.fixed("npm", "package-3")["GHSA-00003"], "3.0.0");
+    assert_eq!(from.bucket.count("npm/all.zip"), 1, "no second archive");
+}
+
+#[test]
+fn a_snapshot_goes_through_a_registry() {
+    let registry = Registry::start(Switches::default());
+    through(registry.address(), |target| registry.reference(NAME, target));
+}
+
+#[test]
+fn a_snapshot_goes_through_docker_registry() {
+    let Some(registry) = DockerRegistry::plain() else { return };
+    through(registry.address(), |target| registry.reference(NAME, target));
+}
+
+#[test]
+fn an_older_snapshot_is_refused_unless_asked_for() {
+    let registry = Registry::start(Switches::default());
+    let place = filled();
+    let reference = registry.reference(NAME, "latest");
+    db(&place, &["push", &reference]).ended(0);
+    place.bucket.touch("npm", 3, "2026-02-01T00:00:00Z", "3.0.0");
+    place.update(&[]).ended(0);
+    let new = place.id();
+    let run = db(&place, &["pull", &reference]).ended(3);
+    for words in ["older", "npm", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "--allow-older"] {
+        assert!(run.err().contains(words), "{words} is not in: {}", run.err());
+    }
+    assert_eq!(place.id(), new);
+    db(&place, &["pull", &reference, "--allow-older"]).ended(0);
+    assert_ne!(place.id(), new);
+    assert_eq!(place.fixed("npm", "package-3")["GHSA-00003"], "1.0.0");
+}
+
+#[test]
+fn what_a_pulled_snapshot_lacks_stays_installed() {
+    let registry = Registry::start(Switches::default());
+    let (from, to) = (place(), place());
+    from.bucket.fill("npm", 50);
+    from.update(&["--all"]).ended(0);
+    to.bucket.fill("PyPI", 50);
+    to.update(&["--all"]).ended(0);
+    let reference = registry.reference(NAME, "latest");
+    db(&from, &["push", &reference]).ended(0);
+    let run = db(&to, &["pull", &reference]).ended(0);
+    assert!(run.err().contains("kept as installed: PyPI"), "{}", run.err());
+    assert_eq!((to.ids("npm").len(), to.ids("PyPI").len()), (50, 50));
+}
+
+/// Edits the manifest, the document and so on of what was pushed, and pushes it again by hand.
+fn edited(registry: &Registry, tag: &str, edit: impl Fn(&mut Value, &mut Value)) -> String {
+    let (_, media_type, bytes) = registry.manifest(NAME, tag).unwrap();
+    let mut manifest: Value = serde_json::from_slice(&bytes).unwrap();
+    let config = registry.blob(NAME, manifest["config"]["digest"].as_str().unwrap()).unwrap();
+    let mut document: Value = serde_json::from_slice(&config).unwrap();
+    edit(&mut manifest, &mut document);
+    let document = serde_json::to_vec(&document).unwrap();
+    let digest = registry.put_blob(NAME, &document);
+    manifest["config"]["digest"] = digest.into();
+    manifest["config"]["size"] = document.len().into();
+    let bytes = serde_json::to_vec(&manifest).unwrap();
+    let digest = Digest::sha256(&bytes).to_string();
+    let target = format!("/v2/{NAME}/manifests/{digest}");
+    let headers = [("content-type", media_type.as_str())];
+    crate::support::wire::send(registry.address(), "PUT", &target, &headers, &bytes).status(201);
+    registry.reference(NAME, &digest)
+}
+
+#[test]
+fn an_artifact_that_lies_is_refused_and_changes_nothing() {
+    let registry = Registry::start(Switches::default());
+    let (from, to) = (filled(), filled());
+    to.bucket.touch("PyPI", 1, "2025-01-01T00:00:00Z", "3.0.0");
+    db(&from, &["push", &registry.reference(NAME, "latest")]).ended(0);
+    let before = to.id();
+    let refused = |reference: &str, words: &str| {
+        let place = place();
+        let run = db(&place, &["pull", reference]).ended(3);
+        assert!(run.err().contains(words), "`{words}` is not in: {}", run.err());
+        assert!(!place.directory().join("snapshot.json").exists());
+        db(&to, &["pull", reference]);
+        assert_eq!(to.id(), before);
+    };
+    type Edit = fn(&mut Value, &mut Value);
+    let cases: &[(&str, Edit)] = &[
+        ("update portcullis", |manifest, _| {
+            manifest["artifactType"] = "application/vnd.portcullis.snapshot.v2".into();
+        }),
+        ("no advisory snapshot", |manifest, _| manifest["artifactType"] = "application/x".into()),
+        ("update portcullis", |_, document| document["schema"] = "portcullis.dev/snapshot/v2".into()),
+        ("another than its document says", |_, document| {
+            document["ecosystems"]["npm"]["newest"] = "2026-11-01T00:00:00Z".into();
+        }),
+        ("another than its document says", |_, document| document["ecosystems"]["npm"]["records"] = 1.into()),
+        ("that were promised", |_, document| document["ecosystems"]["npm"]["size"] = 10.into()),
+        ("has no layer for PyPI", |manifest, _| {
+            manifest["layers"].as_array_mut().unwrap().retain(|layer| layer.to_string().contains("npm"));
+        }),
+        ("does not name", |_, document| {
+            document["ecosystems"].as_object_mut().unwrap().remove("npm");
+        }),
+        ("two layers", |manifest, _| {
+            let first = manifest["layers"][0].clone();
+            manifest["layers"].as_array_mut().unwrap().push(first);
+        }),
+        ("not named after its digest", |_, document| {
+            document["ecosystems"]["npm"]["file"] = "../../npm.segment".into();
+        }),
+        ("no name of an ecosystem", |_, document| {
+            let npm = document["ecosystems"]["npm"].clone();
+            document["ecosystems"]["../x"] = npm;
+        }),
+        ("segment of another ecosystem", |manifest, document| {
+            // The segment of another ecosystem under this one's name.
+            let digest = document["ecosystems"]["npm"]["digest"].as_str().unwrap().to_owned();
+            let hex = digest.strip_prefix("sha256:").unwrap();
+            let mut pypi = document["ecosystems"]["npm"].clone();
+            let file = format!("PyPI-{hex}.segment");
+            pypi["file"] = file.clone().into();
+            document["ecosystems"]["PyPI"] = pypi;
+            let mut layer = manifest["layers"][1].clone();
+            layer["annotations"]["org.opencontainers.image.title"] = file.into();
+            manifest["layers"][0] = layer;
+        }),
+    ];
+    for (words, edit) in cases {
+        refused(&edited(&registry, "latest", edit), words);
+    }
+}
+
+#[test]
+fn a_layer_that_is_spoiled_on_the_way_is_refused() {
+    let registry = Registry::start(Switches::default());
+    let from = filled();
+    let reference = registry.reference(NAME, "latest");
+    db(&from, &["push", &reference]).ended(0);
+    let (_, _, bytes) = registry.manifest(NAME, "latest").unwrap();
+    let manifest: Value = serde_json::from_slice(&bytes).unwrap();
+    let layer = manifest["layers"][0]["digest"].as_str().unwrap().to_owned();
+    for fault in [Fault::Corrupt(200), Fault::Corrupt(5), Fault::Body(vec![0; 10]), Fault::Endless] {
+        registry.script(on("GET", &layer).always(), [fault]);
+        let place = place();
+        let run = db(&place, &["pull", &reference]).ended(3);
+        assert!(!place.directory().join("snapshot.json").exists(), "{}", run.err());
+        registry.unscript();
+    }
+    let place = place();
+    db(&place, &["pull", &reference]).ended(0);
+    assert_eq!(place.id(), from.id());
+}
+
+#[test]
+fn there_must_be_something_to_push_and_a_network() {
+    let registry = Registry::start(Switches::default());
+    let place = place();
+    let reference = registry.reference(NAME, "latest");
+    assert!(db(&place, &["push", &reference]).ended(3).err().contains("no snapshot"));
+    let filled = filled();
+    assert!(filled.db(&["push", &reference, "--offline"]).ended(3).err().contains("--offline"));
+    assert!(filled.db(&["pull", &reference, "--offline"]).ended(3).err().contains("--offline"));
+    let run = place.db(&["pull", &reference, "--insecure-registry", "127.0.0.1"]).ended(3);
+    assert!(run.err().contains("not found"), "{}", run.err());
+}
