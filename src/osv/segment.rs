@@ -232,6 +232,21 @@ impl<'a> Segment<'a> {
         })
     }
 
+    /// Every pair of ecosystem string and name that [`Self::affecting`] answers, sorted.
+    pub fn keys(&self) -> impl Iterator<Item = Result<(&'a str, &'a str), Damaged>> + use<'a> {
+        let mut left = Cursor(self.postings);
+        std::iter::from_fn(move || {
+            if left.is_empty() {
+                return None;
+            }
+            let key = next_key(&mut left);
+            if key.is_err() {
+                left = Cursor(&[]);
+            }
+            Some(key)
+        })
+    }
+
     /// Every file that could not be read, sorted: its name and the cause. Where several files hold
     /// different records of one id, that stands under the name that the record should have.
     pub fn unreadable(&self) -> impl Iterator<Item = Result<(&'a str, &'a str), Damaged>> + use<'a> {
@@ -272,6 +287,15 @@ impl<'a> Segment<'a> {
             Ok((row.id == id).then_some(row))
         })
     }
+}
+
+/// The next key of the postings; passes its entries.
+fn next_key<'a>(left: &mut Cursor<'a>) -> Result<(&'a str, &'a str), Damaged> {
+    let key = left.text()?.split_once('\0').ok_or(Damaged::Bytes("a key"))?;
+    for _ in 0..left.count()? {
+        left.block()?;
+    }
+    Ok(key)
 }
 
 /// Key of the postings: a NUL stands in neither part of a sound record, and two keys never look alike.

@@ -33,6 +33,21 @@ fn what_was_written_is_found_by_exact_ecosystem_and_folded_name() {
 }
 
 #[test]
+fn a_segment_lists_its_keys_and_records() {
+    let bytes = sample();
+    let segment = Segment::open(&bytes).unwrap();
+    assert_eq!(segment.keys().collect::<Vec<_>>(), [Ok(("PyPI", "foo-bar"))]);
+    let records: Vec<_> = segment.records().map(|record| record.unwrap()).collect();
+    assert_eq!(
+        records.iter().map(|record| (record.id, record.withdrawn)).collect::<Vec<_>>(),
+        [("A", false), ("B", false), ("C", true)]
+    );
+    assert_eq!(records[0].modified, Some("2026-01-02T00:00:00Z".parse().unwrap()));
+    assert_eq!(segment.display("A").unwrap().unwrap().details.as_deref(), Some("long"));
+    assert_eq!(segment.display("B").unwrap(), None);
+}
+
+#[test]
 fn a_segment_says_what_it_covers() {
     let bytes = sample();
     let segment = Segment::open(&bytes).unwrap();
@@ -124,7 +139,7 @@ proptest! {
         bytes[place] = value;
         if let Ok(segment) = Segment::open(&bytes) {
             let _ = (segment.affecting("PyPI", "foo-bar"), segment.head("A"), segment.id());
-            let _ = (segment.display("A"), segment.records().count(), segment.unreadable().count());
+            let _ = (segment.display("A"), segment.keys().count(), segment.records().count(), segment.unreadable().count());
             if let Ok(mut builder) = Builder::from_segment(&segment) {
                 builder.remove("A");
                 let _ = builder.finish();
