@@ -11,7 +11,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("check", &["model", "image", "inventory"]),
     ("version", &["model"]),
     ("signature", &["model"]),
-    ("sbom", &["model"]),
+    ("strict", &[]),
+    ("sbom", &["model", "strict"]),
     ("osv", &["model", "version"]),
     ("policy", &["model", "version"]),
     ("report", &["model", "sbom", "check"]),
@@ -47,8 +48,19 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Modules that neither do I/O nor read the clock or the environment.
-const PURE: &[&str] =
-    &["model", "image", "inventory", "check", "signature", "version", "sbom", "osv", "policy", "report"];
+const PURE: &[&str] = &[
+    "model",
+    "image",
+    "inventory",
+    "check",
+    "signature",
+    "version",
+    "strict",
+    "sbom",
+    "osv",
+    "policy",
+    "report",
+];
 
 /// Words that only adapters, gate and doors may say.
 const WORLD: &[&str] = &[

@@ -12,7 +12,6 @@ mod cyclonedx;
 mod part;
 mod purl;
 mod spdx;
-mod strict;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -26,6 +25,7 @@ use crate::model::layer::Distro;
 use crate::model::path::{ImagePath, escape, unescape};
 use crate::model::platform::Platform;
 use crate::model::reference::Reference;
+use crate::strict::{Bounds, check};
 
 use self::part::{Part, Tool, plain};
 
@@ -38,6 +38,30 @@ pub(super) const MAX_COMPONENTS: usize = 250_000;
 /// JSON values of a document: 3 million. In documents of Syft one takes 28 bytes and more, so that a document of
 /// the largest size has as many.
 pub(super) const MAX_VALUES: usize = 3_000_000;
+
+/// What a document may hold, and the keys that decide what it lists and what its packages are.
+const BOUNDS: Bounds = Bounds {
+    document: "an SBOM",
+    values: MAX_VALUES,
+    items: MAX_COMPONENTS,
+    item: "components",
+    counted: &["components", "packages"],
+    keys: &[
+        "bomFormat",
+        "specVersion",
+        "metadata",
+        "components",
+        "dependencies",
+        "bom-ref",
+        "purl",
+        "spdxVersion",
+        "packages",
+        "relationships",
+        "externalRefs",
+        "referenceType",
+        "referenceLocator",
+    ],
+};
 
 /// Things that are named as unreadable: 1,000. The rest is one more.
 const MAX_GAPS: usize = 1_000;
@@ -86,7 +110,7 @@ pub fn read(bytes: &[u8], name: &ImagePath) -> Result<Document, ReadError> {
         return Err(ReadError::TooLarge);
     }
     refuse_other_formats(bytes)?;
-    strict::check(bytes).map_err(ReadError::Json)?;
+    check(bytes, &BOUNDS).map_err(ReadError::Json)?;
     let head: Head = parse(bytes)?;
     let raw = match head {
         Head { bom_format: Some(format), spec_version: Some(version), .. } if format == "CycloneDX" => {
