@@ -173,6 +173,8 @@ impl Matching<'_> {
             evidence: evidence(first, query),
             kev: None,
             epss: None,
+            epss_partial: false,
+            vex: Vec::new(),
         };
         Some(Grouped { finding, ids: group.ids.clone(), binary_not_listed })
     }
