@@ -12,6 +12,7 @@ use crate::cache;
 use crate::check::documents::{Answer, Documents, Oddity, OddityKind};
 use crate::check::hanging::Hanging;
 use crate::check::{Expected, Subject, check};
+use crate::enrich::{Epss, Kev};
 use crate::image::compression::Compression;
 use crate::image::limits::Limits;
 use crate::image::resolve::{BlobName, LayerBlob};
@@ -19,12 +20,19 @@ use crate::image::{document, json};
 use crate::inventory::{CATALOGERS, HEAD_LEN, Merged, Reads, catalog_layer, license};
 use crate::model::descriptor::Descriptor;
 use crate::model::digest::Digest;
+use crate::model::enrichment::Enrichment;
+use crate::model::evidence::{Evidence, ImageIdentity, PlatformEvidence};
+use crate::model::fact::Fact;
 use crate::model::fault::FaultKind;
+use crate::model::finding::{Finding, Findings, FixState, MatchEvidence, PackageRef, Undetermined};
 use crate::model::inventory::LayerRef;
 use crate::model::license::MAX_EXPRESSION;
 use crate::model::location::Location;
 use crate::model::path::ImagePath;
+use crate::model::platform::Platform;
 use crate::model::purl::Purl;
+use crate::model::severity::Severity;
+use crate::model::vex::VexReport;
 use crate::model::violation::{CheckSeverity, Place};
 use crate::osv::affected::evaluate;
 use crate::osv::record::Record;
@@ -33,6 +41,7 @@ use crate::osv::segment::build::{Builder, Compiled};
 use crate::policy::Policy;
 use crate::sbom::read;
 use crate::version::SCHEMES;
+use crate::vex;
 
 /// What a target does with bytes.
 pub type Target = fn(&[u8]);
@@ -55,6 +64,8 @@ pub static TARGETS: &[(&str, Target)] = &[
     ("policy", policy),
     ("license", licenses),
     ("sbom", sbom),
+    ("vex", vex_document),
+    ("exploits", exploits),
 ];
 
 /// What lies in the cache of layers, unpacked.
@@ -353,4 +364,112 @@ pub fn sbom(bytes: &[u8]) {
     let needed = inventory.packages.iter().flat_map(|package| package.depends_on.iter().flatten());
     assert!(needed.max().is_none_or(|index| *index < inventory.packages.len()));
     assert!(document.platform.is_some() || !inventory.gaps.is_empty(), "nothing is said to be unknown");
+}
+
+/// A VEX document, applied to an image of two findings: whatever it states, no finding is lost, an undetermined
+/// package stays one and a malicious one is never set aside.
+pub fn vex_document(bytes: &[u8]) {
+    let Ok(document) = vex::read(bytes, "fuzz.json") else { return };
+    let mut evidence = two_findings();
+    vex::apply(&mut evidence, &[document]);
+    let findings =
+        evidence.platforms.known().into_iter().flatten().filter_map(|platform| platform.findings.known());
+    for findings in findings {
+        assert_eq!(findings.findings.len() + findings.suppressed.len(), 2, "a finding is lost");
+        assert_eq!(findings.undetermined.len(), 1);
+        assert!(!findings.suppressed.iter().any(|suppressed| suppressed.finding.malicious));
+    }
+}
+
+/// A package of the image that VEX documents are applied to.
+fn openssl() -> PackageRef {
+    PackageRef {
+        purl: Purl::new("deb", Some("debian"), "openssl", Some("3.0.11-1")).with("arch", "amd64"),
+        name: "openssl".to_owned(),
+        version: "3.0.11-1".to_owned(),
+        kind: "deb",
+        source: None,
+    }
+}
+
+/// A finding in it.
+fn found(id: &str, malicious: bool, platform: &Platform) -> Finding {
+    Finding {
+        id: id.to_owned(),
+        aliases: vec!["GHSA-1".to_owned()],
+        platform: platform.clone(),
+        package: openssl(),
+        severity: Severity::Critical,
+        severity_source: None,
+        cvss: Vec::new(),
+        fixed: Vec::new(),
+        fix_note: None,
+        state: FixState::NotFixed,
+        summary: None,
+        published: None,
+        malicious,
+        layer: LayerRef::default(),
+        locations: Vec::new(),
+        vendored_in: None,
+        evidence: MatchEvidence {
+            record: id.to_owned(),
+            segment: None,
+            ecosystem: "Debian:12".to_owned(),
+            name: "openssl".to_owned(),
+            version: "3.0.11-1".to_owned(),
+            range: String::new(),
+            event: String::new(),
+            low_confidence: None,
+        },
+        kev: None,
+        epss: None,
+        epss_partial: false,
+        vex: Vec::new(),
+    }
+}
+
+/// An image with a finding, a malicious package and a package that is undetermined.
+fn two_findings() -> Evidence {
+    let platform = Platform { os: "linux".into(), architecture: "amd64".into(), variant: None };
+    let undetermined = Undetermined {
+        platform: platform.clone(),
+        package: openssl(),
+        cause: "no advisories".to_owned(),
+        advisories: vec!["CVE-2026-1".to_owned()],
+    };
+    let findings = Findings {
+        findings: vec![found("CVE-2026-1", false, &platform), found("MAL-2026-1", true, &platform)],
+        undetermined: vec![undetermined],
+        suppressed: Vec::new(),
+    };
+    let evidence = PlatformEvidence {
+        platform: platform.clone(),
+        digest: Some(Digest::sha256(b"manifest")),
+        config: Fact::Absent,
+        layers: Fact::Absent,
+        inventory: Fact::Absent,
+        findings: Fact::Known(findings),
+    };
+    Evidence {
+        image: ImageIdentity { reference: "oci:image".to_owned(), digest: Some(Digest::sha256(b"")) },
+        reference: Fact::Absent,
+        wanted: None,
+        platforms: Fact::Known(vec![evidence]),
+        snapshot: Fact::Absent,
+        enrichment: Enrichment::default(),
+        bom: None,
+        vex: VexReport::default(),
+        ended: Vec::new(),
+        checked: Fact::Absent,
+        faults: Vec::new(),
+    }
+}
+
+/// Data on exploits: CISA's catalogue, FIRST's scores and the table that they are compiled into.
+pub fn exploits(bytes: &[u8]) {
+    let _ = Kev::read(bytes);
+    if let Ok(epss) = Epss::read(bytes) {
+        assert_eq!(Epss::decode(epss.encoded(), &epss.info.digest).as_ref(), Some(&epss));
+    }
+    let _ = Epss::decode(bytes, &Digest::sha256(b"source"));
 }

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Each stage is one module with one entry function, plain data in and plain data out. Pure stages
-//! ([`image`], [`inventory`], [`check`], [`signature`], [`version`], [`sbom`], [`osv`], [`policy`], [`report`]) do no I/O and
+//! ([`image`], [`inventory`], [`check`], [`signature`], [`version`], [`sbom`], [`strict`], [`osv`], [`vex`], [`enrich`], [`policy`], [`report`]) do no I/O and
 //! read neither clock nor environment; the adapters ([`layout`], [`registry`], [`feed`]) own disk and
 //! network; [`gate`] alone knows the order; the doors ([`cli`]) parse their input, call `gate` and
 //! render its output.
@@ -17,6 +17,7 @@
 pub mod model;
 
 pub mod check;
+pub mod enrich;
 pub mod image;
 pub mod inventory;
 pub mod osv;
@@ -24,7 +25,9 @@ pub mod policy;
 pub mod report;
 pub mod sbom;
 pub mod signature;
+pub mod strict;
 pub mod version;
+pub mod vex;
 
 pub mod cache;
 pub mod feed;

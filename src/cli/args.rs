@@ -200,6 +200,22 @@ pub(super) struct InstalledArgs {
     pub(super) db: Option<PathBuf>,
 }
 
+/// What is known beside the advisories.
+#[derive(Debug, Args)]
+pub(super) struct SupplementArgs {
+    /// A VEX document, OpenVEX or CycloneDX: what it states of this image or its packages is applied; repeatable
+    #[arg(long, env = "PORTCULLIS_VEX", value_name = "FILE", value_delimiter = ',')]
+    pub(super) vex: Vec<PathBuf>,
+    /// CISA's catalogue of known exploited vulnerabilities [default: kev.json in the snapshot directory, where it
+    /// exists]
+    #[arg(long, env = "PORTCULLIS_KEV", value_name = "FILE")]
+    pub(super) kev: Option<PathBuf>,
+    /// FIRST's exploit prediction scores, .csv.gz or .csv [default: epss.csv.gz in the snapshot directory, where it
+    /// exists]
+    #[arg(long, env = "PORTCULLIS_EPSS", value_name = "FILE")]
+    pub(super) epss: Option<PathBuf>,
+}
+
 /// Options of `gate`.
 #[derive(Debug, Args)]
 pub(super) struct GateArgs {
@@ -207,6 +223,8 @@ pub(super) struct GateArgs {
     pub(super) image: ImageArgs,
     #[command(flatten)]
     pub(super) snapshot: SnapshotArgs,
+    #[command(flatten)]
+    pub(super) supplements: SupplementArgs,
     #[command(flatten)]
     pub(super) bases: BaseArgs,
     /// The policy file [default: the built-in baseline]
@@ -233,7 +251,12 @@ pub(super) struct ScanArgs {
     pub(super) image: ImageArgs,
     #[command(flatten)]
     pub(super) snapshot: SnapshotArgs,
-    /// End with 1 where a finding is that severe, and with 3 where that cannot be said
+    #[command(flatten)]
+    pub(super) supplements: SupplementArgs,
+    /// The day by which distributions are past their end of life, RFC 3339 [default: now]
+    #[arg(long, env = "PORTCULLIS_AT", value_name = "TIME")]
+    pub(super) at: Option<Timestamp>,
+    /// End with 1 where a finding is that severe or a package malicious, and with 3 where that cannot be said
     #[arg(long, env = "PORTCULLIS_FAIL_ON", value_name = "SEVERITY", value_parser = parse_severity)]
     pub(super) fail_on: Option<Severity>,
     /// A report: text, json; repeatable, =FILE writes it there [default: text]

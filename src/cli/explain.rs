@@ -54,6 +54,8 @@ fn advisory(
         stands_for: None,
         registry: context.registry([location])?,
         snapshot: &snapshot,
+        // What others state of the advisories changes none of them.
+        supplements: &gate::Supplements::default(),
         limits: &Limits::default(),
         cache: cache.as_ref(),
     };

@@ -20,13 +20,14 @@ pub(super) fn run(args: &GateArgs, context: &Context, out: &mut dyn Write) -> Re
     let stated = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     let selection = Selection { scope: stated(&args.scope), env: stated(&args.env) };
     let selected = document.select(&selection).map_err(|error| Failure::usage(error.to_string()))?;
+    let supplements = images::supplements(&args.supplements, &args.snapshot, context)?;
     let snapshot = images::snapshot(&args.snapshot, context)?;
     let now = args.at.unwrap_or_else(clock::now);
     let expected = match selected.needs_checks() {
         true => images::bases(&args.bases, context)?,
         false => Expected::default(),
     };
-    let answers = images::each(&args.image, &snapshot, context, |request, progress| {
+    let answers = images::each(&args.image, (&snapshot, &supplements), context, |request, progress| {
         judge(request, &selected, &expected, now, progress)
     })?;
     let judged: Vec<Judged<'_>> =

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use crate::check::Expected;
 use crate::feed::{Bucket, BucketSettings, BucketTimes, Installed, PUBLIC_BUCKET, Store};
-use crate::gate::{self, Request, fetching_snapshot, known_bases, open_snapshot};
+use crate::gate::{
+    self, Request, SupplementFiles, Supplements, fetching_snapshot, known_bases, open_snapshot,
+};
 use crate::image::limits::Limits;
 use crate::model::fact::Fact;
 use crate::model::location::Location;
@@ -13,7 +15,7 @@ use crate::model::reference::Reference;
 use crate::net::Retry;
 use crate::registry;
 
-use super::args::{BaseArgs, BaseChoice, ImageArgs, SnapshotArgs};
+use super::args::{BaseArgs, BaseChoice, ImageArgs, SnapshotArgs, SupplementArgs};
 use super::{Context, Failure, user_directory};
 
 /// The patience while an image waits to be judged: what fails is undecided and says so, and `db update` has more.
@@ -67,6 +69,25 @@ pub(super) fn bucket(
     Bucket::new(&settings).map_err(|error| Failure::usage(error.to_string()))
 }
 
+/// Reads what stands beside the advisories. A file that was named and cannot be read is a usage error, before
+/// anything is fetched: without it less would be judged by than was asked for.
+pub(super) fn supplements(
+    args: &SupplementArgs,
+    snapshot: &SnapshotArgs,
+    context: &Context,
+) -> Result<Supplements, Failure> {
+    let directory = snapshot.db.clone().or_else(usual_snapshot);
+    let cache = if context.global.no_cache { None } else { context.cache_dir().ok() };
+    let files = SupplementFiles {
+        vex: &args.vex,
+        kev: args.kev.as_deref(),
+        epss: args.epss.as_deref(),
+        snapshot: directory.as_deref(),
+        cache: cache.as_deref(),
+    };
+    Supplements::read(&files).map_err(Failure::usage)
+}
+
 /// The images that others are built upon, as `--base` names them. One that could not be read is an unknown.
 pub(super) fn bases(args: &BaseArgs, context: &Context) -> Result<Expected, Failure> {
     let limits = Limits::default();
@@ -89,7 +110,7 @@ pub(super) fn usual_snapshot() -> Option<PathBuf> {
 /// are still done, and the answer for it is `None`.
 pub(super) fn each<T>(
     args: &ImageArgs,
-    snapshot: &Fact<Store>,
+    (snapshot, supplements): (&Fact<Store>, &Supplements),
     context: &Context,
     read: impl Fn(&Request<'_>, &super::progress::Bar) -> Result<T, gate::Error>,
 ) -> Result<Vec<Option<T>>, Failure> {
@@ -104,6 +125,7 @@ pub(super) fn each<T>(
             stands_for: args.stands_for.as_ref(),
             registry,
             snapshot,
+            supplements,
             limits: &limits,
             cache: cache.as_ref(),
         };

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use crate::gate::gather;
+use crate::gate::{gather, note_end_of_life};
 use crate::model::evidence::{Evidence, PlatformEvidence};
 use crate::model::fact::Fact;
 use crate::model::severity::Severity;
@@ -11,14 +11,19 @@ use crate::report;
 use super::args::ScanArgs;
 use super::exit::Exit;
 use super::output::Plan;
-use super::{Context, Failure, images};
+use super::{Context, Failure, clock, images};
 
 /// Scans every image and writes the reports, which are complete whatever the exit code.
 pub(super) fn run(args: &ScanArgs, context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
     let plan = Plan::new(&args.output, report::FORMATS, |format| format.id()).map_err(Failure::usage)?;
+    let supplements = images::supplements(&args.supplements, &args.snapshot, context)?;
     let snapshot = images::snapshot(&args.snapshot, context)?;
-    let answers =
-        images::each(&args.image, &snapshot, context, |request, progress| gather(request, progress))?;
+    let now = args.at.unwrap_or_else(clock::now);
+    let answers = images::each(&args.image, (&snapshot, &supplements), context, |request, progress| {
+        let mut evidence = gather(request, progress)?;
+        note_end_of_life(&mut evidence, now);
+        Ok(evidence)
+    })?;
     let scanned: Vec<&Evidence> = answers.iter().flatten().collect();
     let exit = answers
         .iter()
@@ -51,7 +56,9 @@ fn platform_ended(platform: &PlatformEvidence, least: Severity) -> Exit {
         return Exit::Undecided;
     };
     let severities = || findings.findings.iter().map(|finding| finding.severity);
-    if severities().any(|severity| severity != Severity::Unknown && severity >= least) {
+    // A package that was made to harm is worse than any defect, and its advisory states no severity.
+    let malicious = findings.findings.iter().any(|finding| finding.malicious);
+    if malicious || severities().any(|severity| severity != Severity::Unknown && severity >= least) {
         Exit::Deny
     } else if severities().any(|severity| severity == Severity::Unknown)
         || !findings.undetermined.is_empty()

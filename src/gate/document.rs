@@ -4,12 +4,14 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use crate::model::enrichment::Enrichment;
 use crate::model::evidence::{Evidence, ImageIdentity, PlatformEvidence};
 use crate::model::fact::Fact;
 use crate::model::fault::Fault;
 use crate::model::location::Location;
 use crate::model::path::ImagePath;
 use crate::model::platform::Platform;
+use crate::model::vex::VexReport;
 use crate::sbom::read::{Document, MAX_BYTES, read};
 
 use super::inspect::Error;
@@ -28,6 +30,10 @@ pub(super) fn open(location: &Location, path: &Path, wanted: Option<&Platform>) 
         wanted: wanted.cloned(),
         platforms: Fact::Absent,
         snapshot: Fact::Absent,
+        enrichment: Enrichment::default(),
+        bom: None,
+        vex: VexReport::default(),
+        ended: Vec::new(),
         checked: Fact::Unknown(SILENT.to_owned()),
         faults: Vec::new(),
     };
@@ -73,6 +79,7 @@ fn take(document: Document, evidence: &mut Evidence) -> Result<(), Error> {
     };
     evidence.wanted = Some(platform.clone());
     evidence.image.digest = document.digest;
+    evidence.bom = document.bom;
     evidence.reference = document.reference.map_or(Fact::Absent, Fact::Known);
     evidence.platforms = Fact::Known(vec![PlatformEvidence {
         platform,

@@ -16,6 +16,7 @@ use crate::image::resolve::{BlobName, Image, LayerBlob, PlatformImage};
 use crate::inventory::{Merged, Unwatched, Watch, catalog_aliases, catalog_layer_watched};
 use crate::layout;
 use crate::model::digest::Hasher;
+use crate::model::enrichment::Enrichment;
 use crate::model::evidence::{Evidence, ImageIdentity, LayerEvidence, PlatformEvidence};
 use crate::model::fact::Fact;
 use crate::model::fault::{Fault, FaultKind};
@@ -23,6 +24,7 @@ use crate::model::inventory::{Inventory, LayerRef};
 use crate::model::layer::LayerInventory;
 use crate::model::location::Location;
 use crate::model::platform::Platform;
+use crate::model::vex::VexReport;
 use crate::registry::{self, Registry};
 
 use super::digesting;
@@ -119,6 +121,10 @@ pub fn open(
         wanted: wanted.cloned(),
         platforms: Fact::Absent,
         snapshot: Fact::Absent,
+        enrichment: Enrichment::default(),
+        bom: None,
+        vex: VexReport::default(),
+        ended: Vec::new(),
         checked: Fact::Absent,
         faults: Vec::new(),
     };

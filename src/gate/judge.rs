@@ -18,6 +18,7 @@ use crate::registry::Registry;
 
 use super::inspect::{Error, Inspected, Progress, open};
 use super::snapshot;
+use super::supplements::{Supplements, supplement};
 
 /// Which image, and what it is compared with.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +33,8 @@ pub struct Request<'a> {
     pub registry: Option<&'a Registry>,
     /// The advisory snapshot.
     pub snapshot: &'a Fact<Store>,
+    /// What is known beside the advisories: VEX documents, data on exploits.
+    pub supplements: &'a Supplements,
     /// Bounds on what is read.
     pub limits: &'a Limits,
     /// What was read of layers before; without it every layer is read.
@@ -44,7 +47,7 @@ pub struct Request<'a> {
 /// [`Error`] only where the user must choose; what could not be read is unknown in the evidence.
 pub fn gather(request: &Request<'_>, progress: &dyn Progress) -> Result<Evidence, Error> {
     let mut evidence = inspect(request, progress)?.evidence;
-    compare(&mut evidence, request.snapshot, progress);
+    compare(&mut evidence, request, progress);
     Ok(evidence)
 }
 
@@ -59,8 +62,8 @@ pub(super) fn inspect(request: &Request<'_>, progress: &dyn Progress) -> Result<
     Ok(inspected)
 }
 
-fn compare(evidence: &mut Evidence, snapshot: &Fact<Store>, progress: &dyn Progress) {
-    match snapshot {
+fn compare(evidence: &mut Evidence, request: &Request<'_>, progress: &dyn Progress) {
+    match request.snapshot {
         Fact::Known(store) => snapshot::compare(evidence, store, progress),
         Fact::Absent => {}
         Fact::Unknown(cause) => {
@@ -70,6 +73,7 @@ fn compare(evidence: &mut Evidence, snapshot: &Fact<Store>, progress: &dyn Progr
             }
         }
     }
+    supplement(evidence, request.supplements);
 }
 
 /// Judges an image by a policy at a time. What the checks expect beyond the specifications is `expected`.
@@ -88,7 +92,7 @@ pub fn judge(
         inspected.check(expected, now);
     }
     let mut evidence = inspected.evidence;
-    compare(&mut evidence, request.snapshot, progress);
+    compare(&mut evidence, request, progress);
     let verdict = evaluate(policy, &evidence, now);
     Ok((evidence, verdict))
 }

@@ -7,12 +7,14 @@ use serde::Serialize;
 
 use super::config::ImageConfig;
 use super::digest::Digest;
+use super::enrichment::Enrichment;
 use super::fact::Fact;
 use super::fault::Fault;
 use super::finding::Findings;
 use super::inventory::Inventory;
 use super::platform::Platform;
 use super::reference::Reference;
+use super::vex::VexReport;
 use super::violation::Checked;
 
 /// All that is known of one image when a policy judges it.
@@ -28,6 +30,15 @@ pub struct Evidence {
     pub platforms: Fact<Vec<PlatformEvidence>>,
     /// The advisory snapshot. Absent where none was given.
     pub snapshot: Fact<SnapshotInfo>,
+    /// The data on exploits.
+    pub enrichment: Enrichment,
+    /// The SBOM document that was judged, as BOM-Links name it: `SERIAL/VERSION`. None where an image was read.
+    pub bom: Option<String>,
+    /// The VEX documents that were given, and what became of their statements.
+    pub vex: VexReport,
+    /// Distributions whose release gets no security updates any more: advisories for it have stopped. Only `scan`
+    /// looks.
+    pub ended: Vec<Ended>,
     /// What the checks of manifests and layers found. Absent where nobody ran them.
     pub checked: Fact<Checked>,
     /// What is wrong with the image's bytes or could not be read of them.
@@ -42,6 +53,18 @@ pub struct ImageIdentity {
     /// Digest of the manifest or index that was judged; null where it could not be read, and for
     /// a docker-archive, which has none: there it is the digest of the config.
     pub digest: Option<Digest>,
+}
+
+/// A release of a distribution past its end of life.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ended {
+    /// The platform that is built of it.
+    pub platform: Platform,
+    /// The release, such as `debian 11`.
+    pub release: String,
+    /// The last day of its free security updates, `YYYY-MM-DD`.
+    pub end_of_life: String,
 }
 
 /// What is known of one platform's image.

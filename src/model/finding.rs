@@ -9,6 +9,7 @@ use super::path::ImagePath;
 use super::platform::Platform;
 use super::purl::Purl;
 use super::severity::Severity;
+use super::vex::VexStatement;
 
 /// What matching an inventory against a snapshot gives. All lists are sorted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -61,10 +62,18 @@ pub struct Finding {
     pub vendored_in: Option<String>,
     /// What made the match.
     pub evidence: MatchEvidence,
-    /// Whether CISA lists it as known exploited; null without that data.
+    /// Whether CISA lists one of its CVEs as known exploited; null without that data. False where it has no CVE:
+    /// the list has nothing else.
     pub kev: Option<bool>,
-    /// FIRST's exploit prediction score, 0 to 1, as written; null without that data.
+    /// FIRST's exploit prediction score, 0 to 1, as written, the highest of its CVEs; null without that data and
+    /// where no CVE has a score.
     pub epss: Option<String>,
+    /// Whether a CVE of it has no score, so that `epss` may be too low.
+    #[serde(rename = "epssPartial", skip_serializing_if = "std::ops::Not::not")]
+    pub epss_partial: bool,
+    /// VEX statements about it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub vex: Vec<VexStatement>,
 }
 
 /// A package as a finding names it.

@@ -3,6 +3,7 @@
 use super::base::{Base, By};
 use super::config::{Execution, ImageConfig, RootFs};
 use super::digest::Digest;
+use super::enrichment::Enrichment;
 use super::evidence::{Evidence, ImageIdentity, LayerEvidence, PlatformEvidence, SnapshotInfo};
 use super::fact::Fact;
 use super::fault::Gap;
@@ -11,6 +12,7 @@ use super::inventory::{Inventory, LayerRef, Package};
 use super::path::ImagePath;
 use super::purl::Purl;
 use super::severity::Severity;
+use super::vex::VexReport;
 use super::violation::{Checked, PlatformChecked};
 
 /// The evaluation time where a test does not care.
@@ -72,6 +74,10 @@ pub(crate) fn evidence() -> Evidence {
             generated: Some("2026-11-24T06:00:00Z".parse().unwrap()),
             ecosystems: [].into(),
         }),
+        enrichment: Enrichment::default(),
+        bom: None,
+        vex: VexReport::default(),
+        ended: Vec::new(),
         checked: Fact::Known(Checked {
             platforms: ["linux/amd64", "linux/arm64"].map(measured).to_vec(),
             ..Checked::default()
@@ -191,6 +197,8 @@ pub(crate) fn finding(id: &str) -> Finding {
         },
         kev: None,
         epss: None,
+        epss_partial: false,
+        vex: Vec::new(),
     }
 }
 

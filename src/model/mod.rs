@@ -4,6 +4,7 @@ pub mod base;
 pub mod config;
 pub mod descriptor;
 pub mod digest;
+pub mod enrichment;
 pub mod evidence;
 pub mod explanation;
 pub mod fact;
@@ -21,6 +22,7 @@ pub mod reference;
 pub mod severity;
 pub mod tree;
 pub mod verdict;
+pub mod vex;
 pub mod violation;
 pub(crate) mod word;
 

@@ -7,13 +7,16 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::model::digest::Digest;
-use crate::model::evidence::{Evidence, ImageIdentity, PlatformEvidence, SnapshotInfo};
+use crate::model::enrichment::{Enrichment, ExploitData};
+use crate::model::evidence::{Ended, Evidence, ImageIdentity, PlatformEvidence, SnapshotInfo};
+use crate::model::fact::Fact;
 use crate::model::fault::{Fault, Gap};
 use crate::model::finding::{Finding, Findings, Suppressed, Undetermined};
 use crate::model::path::is_printable;
 use crate::model::platform::Platform;
 use crate::model::reference::Reference;
 use crate::model::verdict::{Decision, PolicyIdentity, RuleResult, WaiverReport};
+use crate::model::vex::VexReport;
 
 use super::unknown::{Unknown, complete, unknown};
 use super::{Format, Judged, Style};
@@ -74,6 +77,9 @@ struct GateDocument<'a> {
     image: Image<'a>,
     policy: &'a PolicyIdentity,
     snapshot: Option<&'a SnapshotInfo>,
+    exploits: Exploits<'a>,
+    /// Null where no document was given.
+    vex: Option<&'a VexReport>,
     rules: &'a [RuleResult],
     waivers: &'a WaiverReport,
     faults: &'a [Fault],
@@ -94,6 +100,8 @@ impl<'a> GateDocument<'a> {
             image: Image::new(&verdict.image, verdict.platforms.iter().collect()),
             policy: &verdict.policy,
             snapshot: verdict.snapshot.as_ref(),
+            exploits: Exploits::of(&evidence.enrichment),
+            vex: vex(evidence),
             rules: &verdict.rules,
             waivers: &verdict.waivers,
             faults: &verdict.faults,
@@ -114,10 +122,16 @@ struct ScanDocument<'a> {
     complete: bool,
     image: Image<'a>,
     snapshot: Option<&'a SnapshotInfo>,
+    exploits: Exploits<'a>,
+    /// Null where no document was given.
+    vex: Option<&'a VexReport>,
+    /// Malicious packages first.
     findings: Option<Vec<&'a Finding>>,
     undetermined: Option<Vec<&'a Undetermined>>,
     suppressed: Option<Vec<&'a Suppressed>>,
     gaps: Option<Vec<Gap>>,
+    /// Releases past their end of life, for which no advisories are written any more.
+    end_of_life: &'a [Ended],
     faults: &'a [Fault],
     unknown: Vec<Unknown<'a>>,
 }
@@ -133,13 +147,51 @@ impl<'a> ScanDocument<'a> {
             complete: complete(evidence),
             image: Image::new(&evidence.image, platforms.iter().map(|platform| &platform.platform).collect()),
             snapshot: evidence.snapshot.known(),
-            findings: some.then(|| known.iter().flat_map(|found| &found.findings).collect()),
+            exploits: Exploits::of(&evidence.enrichment),
+            vex: vex(evidence),
+            findings: some.then(|| urgent_first(known.iter().flat_map(|found| &found.findings).collect())),
             undetermined: some.then(|| known.iter().flat_map(|found| &found.undetermined).collect()),
             suppressed: some.then(|| known.iter().flat_map(|found| &found.suppressed).collect()),
             gaps: gaps(platforms),
+            end_of_life: &evidence.ended,
             faults: &evidence.faults,
             unknown: unknown(evidence),
         }
+    }
+}
+
+/// What was made to harm before what is only defective; else as they stand.
+fn urgent_first(mut findings: Vec<&Finding>) -> Vec<&Finding> {
+    findings.sort_by_key(|finding| !finding.malicious);
+    findings
+}
+
+fn vex(evidence: &Evidence) -> Option<&VexReport> {
+    Some(&evidence.vex).filter(|vex| !vex.documents.is_empty())
+}
+
+/// The data on exploits; null where none was given.
+#[derive(Serialize)]
+struct Exploits<'a> {
+    kev: Option<Data<'a>>,
+    epss: Option<Data<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Data<'a> {
+    Known(&'a ExploitData),
+    Unknown { unknown: &'a str },
+}
+
+impl<'a> Exploits<'a> {
+    fn of(enrichment: &'a Enrichment) -> Self {
+        let data = |fact: &'a Fact<ExploitData>| match fact {
+            Fact::Known(data) => Some(Data::Known(data)),
+            Fact::Absent => None,
+            Fact::Unknown(cause) => Some(Data::Unknown { unknown: cause }),
+        };
+        Self { kev: data(&enrichment.kev), epss: data(&enrichment.epss) }
     }
 }
 
@@ -165,6 +217,12 @@ struct Inputs<'a> {
     platforms: Vec<PlatformInput<'a>>,
     /// Segment ids of the advisories consulted, by ecosystem.
     segments: BTreeMap<&'a str, &'a Digest>,
+    /// Digest of CISA's list; null where none was read.
+    kev: Option<&'a Digest>,
+    /// Digest of FIRST's scores.
+    epss: Option<&'a Digest>,
+    /// Digests of the VEX documents, in the order given.
+    vex: Vec<&'a Digest>,
 }
 
 #[derive(Serialize)]
@@ -195,6 +253,9 @@ impl<'a> Inputs<'a> {
             reference: evidence.reference.known(),
             platforms: platforms(evidence).iter().map(input).collect(),
             segments: segments.map(|(ecosystem, segment)| (ecosystem.as_str(), &segment.id)).collect(),
+            kev: evidence.enrichment.kev.known().map(|data| &data.digest),
+            epss: evidence.enrichment.epss.known().map(|data| &data.digest),
+            vex: evidence.vex.documents.iter().map(|document| &document.digest).collect(),
         }
     }
 }

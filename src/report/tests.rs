@@ -1,7 +1,7 @@
 use super::fixture::{STYLE, evidence_with, found, message, rule, verdict, waiver};
 use super::*;
 use crate::model::digest::Digest;
-use crate::model::evidence::SegmentInfo;
+use crate::model::evidence::{Ended, SegmentInfo};
 use crate::model::fact::Fact;
 use crate::model::fault::{Fault, Gap};
 use crate::model::finding::{Cvss, Finding, Suppressed};
@@ -11,6 +11,7 @@ use crate::model::path::{ImagePath, is_printable};
 use crate::model::platform::Platform;
 use crate::model::severity::Severity;
 use crate::model::verdict::{Decision, Outcome};
+use crate::model::vex::{VexDocument, VexOutcome, VexReport, VexStatement, VexStatus};
 
 #[test]
 fn ids_are_unique_and_text_is_the_default() {
@@ -49,7 +50,53 @@ fn hostile_finding(number: usize) -> Finding {
     finding.vendored_in = Some(hostile());
     finding.evidence.low_confidence = Some(hostile());
     finding.evidence.range = hostile();
+    finding.vex = vec![hostile_statement(); 3];
     finding
+}
+
+fn hostile_statement() -> VexStatement {
+    VexStatement {
+        document: hostile(),
+        digest: Digest::sha256(b"v"),
+        statement: hostile(),
+        vulnerability: hostile(),
+        product: hostile(),
+        status: VexStatus::Affected,
+        stated: hostile(),
+        justification: Some(hostile()),
+        text: Some(hostile()),
+        action: Some(hostile()),
+        author: Some(hostile()),
+        timestamp: Some(hostile()),
+    }
+}
+
+fn hostile_vex() -> VexReport {
+    let document = VexDocument {
+        name: hostile(),
+        digest: Digest::sha256(b"v"),
+        format: hostile(),
+        id: Some(hostile()),
+        author: Some(hostile()),
+        timestamp: Some(hostile()),
+        statements: 60,
+    };
+    let outcome = VexOutcome {
+        document: hostile(),
+        digest: Digest::sha256(b"v"),
+        statement: hostile(),
+        vulnerability: hostile(),
+        stated: hostile(),
+        reason: Some(hostile()),
+        findings: vec![hostile()],
+    };
+    let outcomes = vec![outcome; 60];
+    VexReport {
+        documents: vec![document],
+        used: outcomes.clone(),
+        unused: outcomes.clone(),
+        refused: outcomes,
+    }
 }
 
 fn hostile_gap() -> Gap {
@@ -69,6 +116,13 @@ fn hostile_evidence() -> Evidence {
     let suppressed = Suppressed { finding: hostile_finding(1), reason: "owned-by", detail: hostile() };
     evidence_with(|evidence| {
         evidence.image.reference = hostile();
+        evidence.vex = hostile_vex();
+        evidence.enrichment.kev = Fact::Unknown(hostile());
+        evidence.ended.push(Ended {
+            platform: hostile_platform(),
+            release: hostile(),
+            end_of_life: hostile(),
+        });
         evidence.faults.push(Fault::lie(hostile(), hostile()).on(&hostile_platform()));
         if let Fact::Known(snapshot) = &mut evidence.snapshot {
             let segment =

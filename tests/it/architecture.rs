@@ -11,7 +11,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("check", &["model", "image", "inventory"]),
     ("version", &["model"]),
     ("signature", &["model"]),
-    ("sbom", &["model"]),
+    ("strict", &[]),
+    ("sbom", &["model", "strict"]),
+    ("vex", &["model", "version", "strict"]),
+    ("enrich", &["model", "strict"]),
     ("osv", &["model", "version"]),
     ("policy", &["model", "version"]),
     ("report", &["model", "sbom", "check"]),
@@ -30,6 +33,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "signature",
             "sbom",
             "osv",
+            "vex",
+            "enrich",
             "policy",
             "layout",
             "registry",
@@ -47,8 +52,21 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Modules that neither do I/O nor read the clock or the environment.
-const PURE: &[&str] =
-    &["model", "image", "inventory", "check", "signature", "version", "sbom", "osv", "policy", "report"];
+const PURE: &[&str] = &[
+    "model",
+    "image",
+    "inventory",
+    "check",
+    "signature",
+    "version",
+    "strict",
+    "sbom",
+    "osv",
+    "vex",
+    "enrich",
+    "policy",
+    "report",
+];
 
 /// Words that only adapters, gate and doors may say.
 const WORLD: &[&str] = &[

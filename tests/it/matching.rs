@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use portcullis::gate::{Request, gather, open_snapshot};
+use portcullis::gate::{Request, Supplements, gather, open_snapshot};
 use portcullis::image::limits::Limits;
 use portcullis::model::evidence::Evidence;
 use portcullis::model::fact::Fact;
@@ -22,6 +22,7 @@ fn scan(location: &str, corpus: &Path) -> Evidence {
         stands_for: None,
         registry: None,
         snapshot: &snapshot,
+        supplements: &Supplements::default(),
         limits: &Limits::default(),
         cache: None,
     };

@@ -182,6 +182,8 @@ impl Matching<'_> {
             evidence: self.evidence(first),
             kev: None,
             epss: None,
+            epss_partial: false,
+            vex: Vec::new(),
         };
         Some(Grouped { finding, ids: group.ids.clone(), left_out })
     }

@@ -4,13 +4,15 @@ mod condition;
 
 use std::collections::BTreeMap;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
+use crate::model::enrichment::ExploitData;
 use crate::model::evidence::{PlatformEvidence, SnapshotInfo};
 use crate::model::fact::Fact;
 use crate::model::finding::{Finding, Findings};
 use crate::model::path::escape;
 use crate::model::verdict::Outcome;
+use crate::model::vex::VEX_REASON;
 use crate::policy::error::Errors;
 use crate::policy::fields::Fields;
 use crate::policy::quantity::{parse_duration, show_duration};
@@ -19,7 +21,7 @@ use crate::policy::rules::age::CLOCK_SKEW;
 use crate::policy::waiver::{FindingWaiver, report_use};
 use crate::policy::yaml::Node;
 
-use self::condition::{DenyEntry, Match, UnknownSeverity};
+use self::condition::{DenyEntry, Match, Unknowns, WhenUnknown};
 
 /// The kind `vulnerabilities`.
 pub(crate) struct VulnerabilitiesRule;
@@ -41,28 +43,49 @@ impl Rule for VulnerabilitiesRule {
 #[derive(Debug)]
 struct Vulnerabilities {
     deny: Vec<DenyEntry>,
-    unknown_severity: UnknownSeverity,
-    max_age: Option<SignedDuration>,
+    unknowns: Unknowns,
+    ages: Ages,
+    vex: Vex,
     allow: Vec<FindingWaiver>,
 }
 
+/// How old data may be.
+#[derive(Debug, Default)]
+struct Ages {
+    advisories: Option<SignedDuration>,
+    kev: Option<SignedDuration>,
+    epss: Option<SignedDuration>,
+}
+
+/// What the rule makes of findings that a VEX statement set aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Vex {
+    /// They are set aside.
+    Honour,
+    /// They are findings as any other.
+    Ignore,
+}
+
 /// Fields of the schema that need evidence which this version does not gather.
-const LATER: &[&str] = &["from", "vex", "buildScope"];
+const LATER: &[&str] = &["from", "buildScope"];
 
 impl Sealed for VulnerabilitiesRule {
     fn settings(&self, document: &mut Reading<'_>) -> Option<Box<dyn Settings>> {
         let errors = &mut *document.errors;
         let mut fields = errors.keep(Fields::of(document.node, "`vulnerabilities`"))?;
-        let max_age = fields.optional("database").map(|node| read_database(node, errors));
+        let ages = fields.optional("database").map(|node| read_database(node, errors));
         let nodes = fields.read("deny", errors, |node| node.items("a list of what is denied"));
         let deny: Vec<DenyEntry> =
             nodes.unwrap_or_default().iter().filter_map(|node| DenyEntry::read(node, errors)).collect();
         let words = [
-            ("deny", UnknownSeverity::Deny),
-            ("undecided", UnknownSeverity::Undecided),
-            ("ignore", UnknownSeverity::Ignore),
+            ("deny", WhenUnknown::Deny),
+            ("undecided", WhenUnknown::Undecided),
+            ("ignore", WhenUnknown::Ignore),
         ];
         let unknown_severity = fields.read("unknownSeverity", errors, |node| node.word(&words));
+        let unknown_epss = fields.read("unknownEpss", errors, |node| node.word(&words));
+        let vex = [("honour", Vex::Honour), ("ignore", Vex::Ignore)];
+        let vex = fields.read("vex", errors, |node| node.word(&vex));
         let nodes = fields.read("allow", errors, |node| node.items("a list of waivers")).unwrap_or_default();
         let allow = nodes.iter().filter_map(|node| FindingWaiver::read(node, errors)).collect();
         let stated = |fields: &mut Fields<'_>, key| fields.optional(key).is_some();
@@ -77,23 +100,39 @@ impl Sealed for VulnerabilitiesRule {
         }
         fields.later(LATER, errors);
         fields.finish(LATER, errors);
-        let unknown_severity = unknown_severity.unwrap_or(UnknownSeverity::Undecided);
-        Some(Box::new(Vulnerabilities { deny, unknown_severity, max_age: max_age.flatten(), allow }))
+        let unknowns = Unknowns {
+            severity: unknown_severity.unwrap_or(WhenUnknown::Undecided),
+            epss: unknown_epss.unwrap_or(WhenUnknown::Undecided),
+        };
+        let (ages, vex) = (ages.flatten().unwrap_or_default(), vex.unwrap_or(Vex::Honour));
+        Some(Box::new(Vulnerabilities { deny, unknowns, ages, vex, allow }))
     }
 }
 
-fn read_database(node: &Node, errors: &mut Errors) -> Option<SignedDuration> {
+fn read_database(node: &Node, errors: &mut Errors) -> Option<Ages> {
     let mut fields = errors.keep(Fields::of(node, "`database`"))?;
     let duration = "a duration such as `24h`";
-    let max_age = fields.need("maxAge", errors, |node| node.read(duration, parse_duration));
+    let advisories = fields.need("maxAge", errors, |node| node.read(duration, parse_duration));
+    let kev = fields.read("kevMaxAge", errors, |node| node.read(duration, parse_duration));
+    let epss = fields.read("epssMaxAge", errors, |node| node.read(duration, parse_duration));
     fields.finish(&[], errors);
-    max_age
+    Some(Ages { advisories, kev, epss })
 }
 
 impl Settings for Vulnerabilities {
     fn decide(&self, subject: &Subject<'_>) -> Decided {
         let mut decided = Decided::default();
         self.check_database(subject, &mut decided);
+        let enrichment = &subject.evidence.enrichment;
+        let exploits = [
+            (&enrichment.kev, self.ages.kev, "known exploited vulnerabilities", "--kev"),
+            (&enrichment.epss, self.ages.epss, "exploit prediction scores", "--epss"),
+        ];
+        for (data, max, what, option) in exploits {
+            if let Some(max) = max {
+                check_exploits(data, max, (what, option), subject.now, &mut decided);
+            }
+        }
         if self.deny.is_empty() {
             return decided;
         }
@@ -107,6 +146,8 @@ impl Settings for Vulnerabilities {
             let found = (covered, subject.today(), complete);
             report_use(&mut decided.waivers, subject.rule, (waiver.scope(), &waiver.terms), found);
         }
+        // What was made to harm stands first: it is an attack and no defect.
+        decided.findings.sort_by_key(|finding| !finding.malicious);
         decided
     }
 }
@@ -126,19 +167,10 @@ impl Vulnerabilities {
         if !self.deny.is_empty() {
             check_readable(snapshot, decided);
         }
-        let Some(max_age) = self.max_age else { return };
-        let max = show_duration(max_age);
+        let Some(max) = self.ages.advisories else { return };
         match snapshot.generated {
             None => decided.undecided(None, "how old the advisory snapshot is cannot be said"),
-            // A date in the future would make it fresh forever.
-            Some(time) if time.duration_since(subject.now) > CLOCK_SKEW => {
-                decided
-                    .undecided(None, format!("the advisory snapshot is of {time}, which lies in the future"));
-            }
-            Some(time) if subject.now.duration_since(time) > max_age => {
-                decided.undecided(None, format!("the advisory snapshot is of {time}, more than {max} ago"));
-            }
-            Some(_) => {}
+            Some(time) => check_age("the advisory snapshot is", time, max, subject.now, decided),
         }
     }
 
@@ -180,9 +212,14 @@ impl Vulnerabilities {
         decided: &mut Decided,
     ) {
         let mut groups: BTreeMap<Group, Vec<&Finding>> = BTreeMap::new();
-        for finding in &findings.findings {
-            let waived = self.waive(finding, platform, subject, covered);
+        let by_vex = findings.suppressed.iter().filter(|suppressed| suppressed.reason == VEX_REASON);
+        let set_aside = by_vex.map(|suppressed| (&suppressed.finding, self.vex == Vex::Honour));
+        for (finding, set_aside) in findings.findings.iter().map(|finding| (finding, false)).chain(set_aside)
+        {
+            let waived = !set_aside && self.waive(finding, platform, subject, covered);
             let group = match self.judge(finding, subject) {
+                Judged::Violates(_) | Judged::Undecided(_, _) if set_aside => Group::SetAside,
+                Judged::InGrace if set_aside => continue,
                 Judged::Violates(_) | Judged::Undecided(_, _) if waived => Group::Waived,
                 Judged::Violates(entry) => Group::Violates(entry),
                 Judged::Undecided(entry, cause) => Group::Undecided(entry, cause),
@@ -224,8 +261,14 @@ impl Vulnerabilities {
     /// What the entries say of one finding: a violation by any of them wins over a doubt about another.
     fn judge(&self, finding: &Finding, subject: &Subject<'_>) -> Judged {
         let mut judged = Judged::Passes;
+        let mut unknowns = self.unknowns;
+        // What may be ignored is a score that FIRST does not have. Without the scores nothing is known.
+        if !matches!(subject.evidence.enrichment.epss, Fact::Known(_)) && unknowns.epss == WhenUnknown::Ignore
+        {
+            unknowns.epss = WhenUnknown::Undecided;
+        }
         for (number, entry) in self.deny.iter().enumerate() {
-            match entry.matches(finding, self.unknown_severity, subject.now) {
+            match entry.matches(finding, unknowns, subject.now) {
                 Match::Yes => return Judged::Violates(number),
                 Match::Unknown(cause) => match judged {
                     Judged::Undecided(_, _) => {}
@@ -262,6 +305,7 @@ impl Vulnerabilities {
                 (Outcome::Undecided, format!("{number} may be of `{}`, {cause}", entry(index)))
             }
             Group::Waived => (Outcome::Waived, format!("{number} accepted")),
+            Group::SetAside => (Outcome::Hold, format!("{number} set aside by VEX")),
             Group::InGrace => (Outcome::Hold, format!("{number} still within the days of grace")),
         };
         decided.enumerate(outcome, place, headline, &named);
@@ -282,16 +326,47 @@ enum Group {
     Violates(usize),
     Undecided(usize, &'static str),
     Waived,
+    SetAside,
     InGrace,
 }
 
 fn name(finding: &Finding) -> String {
     let package = &finding.package;
     let text = match finding.fixed.first() {
+        _ if finding.malicious => {
+            format!("{} in {} {} (malicious)", finding.id, package.name, package.version)
+        }
         Some(fixed) => format!("{} in {} {} (fixed in {fixed})", finding.id, package.name, package.version),
         None => format!("{} in {} {}", finding.id, package.name, package.version),
     };
     escape(text.as_bytes())
+}
+
+/// Whether data is as young as it must be.
+fn check_age(what: &str, time: Timestamp, max: SignedDuration, now: Timestamp, decided: &mut Decided) {
+    // A date in the future would make it fresh forever.
+    if time.duration_since(now) > CLOCK_SKEW {
+        decided.undecided(None, format!("{what} of {time}, which lies in the future"));
+    } else if now.duration_since(time) > max {
+        decided.undecided(None, format!("{what} of {time}, more than {} ago", show_duration(max)));
+    }
+}
+
+/// Whether data on exploits is there and as young as it must be.
+fn check_exploits(
+    data: &Fact<ExploitData>,
+    max: SignedDuration,
+    (what, option): (&str, &str),
+    now: Timestamp,
+    decided: &mut Decided,
+) {
+    match data {
+        Fact::Known(data) => check_age(&format!("the {what} are"), data.generated, max, now, decided),
+        Fact::Absent => {
+            decided.undecided(None, format!("no {what} are given: give them with `{option} FILE`"))
+        }
+        Fact::Unknown(cause) => decided.undecided(None, format!("the {what} could not be read: {cause}")),
+    }
 }
 
 /// An advisory that could not be read may be the very one that applies. How old the others are does not

@@ -34,6 +34,8 @@ fn a_verdict_has_the_keys_of_the_contract_and_what_a_replay_needs() {
             "image",
             "policy",
             "snapshot",
+            "exploits",
+            "vex",
             "rules",
             "waivers",
             "faults",
@@ -68,10 +70,13 @@ fn a_scan_has_the_keys_of_the_contract() {
             "complete",
             "image",
             "snapshot",
+            "exploits",
+            "vex",
             "findings",
             "undetermined",
             "suppressed",
             "gaps",
+            "endOfLife",
             "faults",
             "unknown"
         ]

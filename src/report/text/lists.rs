@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::model::enrichment::ExploitData;
 use crate::model::evidence::{Evidence, PlatformEvidence, SnapshotInfo};
 use crate::model::fact::Fact;
 use crate::model::fault::Gap;
 use crate::model::finding::Undetermined;
 use crate::model::platform::Platform;
+use crate::model::vex::{VexDocument, VexOutcome};
 use crate::report::Detail;
 
 use super::page::{Page, Tint, piece, plain};
@@ -110,9 +112,65 @@ pub(super) fn facts(page: &mut Page, evidence: &Evidence, detail: Detail) {
             fact(page, "", &text);
         }
     }
+    exploits(page, ("exploited", "of CISA"), &evidence.enrichment.kev);
+    exploits(page, ("predicted", "of FIRST (EPSS)"), &evidence.enrichment.epss);
+    vex(page, evidence, detail);
     for platform in evidence.platforms.known().into_iter().flatten() {
         fact(page, "platform", &described(platform, detail));
     }
+}
+
+/// How fresh the data on exploits is; nothing where none was given.
+fn exploits(page: &mut Page, (title, of): (&str, &str), data: &Fact<ExploitData>) {
+    match data {
+        Fact::Known(data) => {
+            let text = format!("{of}, {} ({}), {} CVEs", data.generated, short(&data.digest), data.entries);
+            fact(page, title, &text);
+        }
+        Fact::Absent => {}
+        Fact::Unknown(cause) => fact(page, title, &format!("{of}, not known: {cause}")),
+    }
+}
+
+/// The VEX documents, and the statements that were not applied, each with the reason.
+fn vex(page: &mut Page, evidence: &Evidence, detail: Detail) {
+    let vex = &evidence.vex;
+    let of = |document: &VexDocument, outcomes: &[VexOutcome]| {
+        let statements: BTreeSet<&str> = outcomes
+            .iter()
+            .filter(|outcome| outcome.digest == document.digest)
+            .map(|outcome| outcome.statement.as_str())
+            .collect();
+        statements.len()
+    };
+    for document in &vex.documents {
+        let author = document.author.as_deref().map(|author| format!(" by {}", name(author)));
+        let text = format!(
+            "{} ({}), {}{}: {} used, {} not applied, {} about nothing here",
+            name(&document.name),
+            short(&document.digest),
+            name(&document.format),
+            author.unwrap_or_default(),
+            count(of(document, &vex.used), "statement"),
+            of(document, &vex.refused),
+            of(document, &vex.unused),
+        );
+        fact(page, "vex", &text);
+    }
+    for outcome in vex.refused.iter().take(limit(detail, LISTED)) {
+        let body = [
+            piece(Tint::Doubt, "not applied"),
+            plain(format!(
+                ": {} of {} ({}): {}",
+                name(&outcome.statement),
+                name(&outcome.document),
+                name(&outcome.vulnerability),
+                outcome.reason.as_deref().unwrap_or_default()
+            )),
+        ];
+        page.row(&[plain("            ")], &body);
+    }
+    more(page, "            ", (vex.refused.len(), limit(detail, LISTED)), "statement");
 }
 
 /// How fresh, how many, of what.

@@ -152,6 +152,19 @@ impl Scan<'_> {
             ];
             page.row(&[plain("  ")], &body);
         }
+        let mut ended: BTreeMap<(&str, &str), BTreeSet<&Platform>> = BTreeMap::new();
+        for release in &self.evidence.ended {
+            ended.entry((&release.release, &release.end_of_life)).or_default().insert(&release.platform);
+        }
+        for ((release, end), on_platforms) in ended {
+            let text = format!("{} is past its end of life, {}", name(release), name(end));
+            let body = [
+                piece(Tint::Doubt, text),
+                plain(": its advisories have stopped, and what is not found may be there"),
+                on(&platforms(on_platforms)),
+            ];
+            page.row(&[plain("  ")], &body);
+        }
         let segments = self.evidence.snapshot.known().into_iter().flat_map(|snapshot| &snapshot.ecosystems);
         for (ecosystem, segment) in segments.filter(|(_, segment)| segment.unreadable > 0) {
             let number = segment.unreadable;

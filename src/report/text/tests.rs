@@ -1,12 +1,14 @@
 use super::*;
 use crate::model::digest::Digest;
-use crate::model::evidence::SegmentInfo;
+use crate::model::enrichment::ExploitData;
+use crate::model::evidence::{Ended, SegmentInfo};
 use crate::model::fact::Fact;
 use crate::model::fault::Fault;
 use crate::model::finding::{FixState, Suppressed};
 use crate::model::fixture::{evidence, gap, undetermined};
 use crate::model::severity::Severity;
 use crate::model::verdict::{Level, Outcome, Verdict};
+use crate::model::vex::{VexDocument, VexOutcome, VexReport};
 use crate::report::fixture::{STYLE, evidence_with, found, message, rule, verdict, waiver};
 
 const ON: [&str; 2] = ["linux/amd64", "linux/arm64"];
@@ -233,6 +235,63 @@ Set aside
 digest      sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
 judged as   ghcr.io/acme/app:v1.2.3
 advisories  of 2026-11-24T06:00:00Z (sha256:16a0eeb0791b), 12345 records of Debian:12
+platform    linux/amd64 (1 layer, 1 package)
+platform    linux/arm64 (1 layer, 1 package)
+"
+    );
+}
+
+#[test]
+fn a_scan_says_what_vex_and_data_on_exploits_it_went_by_and_which_release_has_ended() {
+    let mut evidence = evidence();
+    let outcome = |reason: Option<&str>| VexOutcome {
+        document: "acme.json".into(),
+        digest: Digest::sha256(b"v"),
+        statement: "statements[1]".into(),
+        vulnerability: "CVE-2026-1".into(),
+        stated: "not_affected".into(),
+        reason: reason.map(str::to_owned),
+        findings: Vec::new(),
+    };
+    evidence.vex = VexReport {
+        documents: vec![VexDocument {
+            name: "acme.json".into(),
+            digest: Digest::sha256(b"v"),
+            format: "OpenVEX 0.2.0".into(),
+            id: None,
+            author: Some("Acme".into()),
+            timestamp: None,
+            statements: 2,
+        }],
+        used: vec![outcome(None)],
+        unused: Vec::new(),
+        refused: vec![outcome(Some("`app:v1` names an image without its digest"))],
+    };
+    let generated = "2026-11-20T17:00:00Z".parse().unwrap();
+    evidence.enrichment.kev =
+        Fact::Known(ExploitData { digest: Digest::sha256(b"k"), generated, entries: 1_500 });
+    for platform in ON {
+        evidence.ended.push(Ended {
+            platform: platform.parse().unwrap(),
+            release: "debian 11".into(),
+            end_of_life: "2026-08-31".into(),
+        });
+    }
+    assert_eq!(
+        scan(&evidence, Detail::Usual),
+        "\
+oci:image (sha256:e3b0c44298fc): no known advisory applies
+  debian 11 is past its end of life, 2026-08-31: its advisories have stopped, and what is not found
+  may be there (linux/amd64, linux/arm64)
+
+digest      sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+judged as   ghcr.io/acme/app:v1.2.3
+advisories  of 2026-11-24T06:00:00Z (sha256:16a0eeb0791b), for none of the image's ecosystems
+exploited   of CISA, 2026-11-20T17:00:00Z (sha256:8254c329a928), 1500 CVEs
+vex         acme.json (sha256:4c94485e0c21), OpenVEX 0.2.0 by Acme: 1 statement used, 1 not applied,
+            0 about nothing here
+            not applied: statements[1] of acme.json (CVE-2026-1): `app:v1` names an image without
+            its digest
 platform    linux/amd64 (1 layer, 1 package)
 platform    linux/arm64 (1 layer, 1 package)
 "

@@ -163,6 +163,12 @@ impl Upgrade<'_> {
         if finding.kev == Some(true) {
             pieces.push(piece(Tint::Bad, ", known to be exploited"));
         }
+        for stated in &finding.vex {
+            let action = stated.action.as_ref().or(stated.text.as_ref());
+            let action = action.map(|text| format!(" ({})", super::page::safe(text, PATH_CHARS)));
+            let text = format!(", VEX states `{}`{}", name(&stated.stated), action.unwrap_or_default());
+            pieces.push(plain(text));
+        }
         if let Some(doubt) = &finding.evidence.low_confidence {
             pieces.push(piece(
                 Tint::Doubt,

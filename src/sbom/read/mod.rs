@@ -12,7 +12,6 @@ mod cyclonedx;
 mod part;
 mod purl;
 mod spdx;
-mod strict;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -26,6 +25,7 @@ use crate::model::layer::Distro;
 use crate::model::path::{ImagePath, escape, unescape};
 use crate::model::platform::Platform;
 use crate::model::reference::Reference;
+use crate::strict::{Bounds, check};
 
 use self::part::{Part, Tool, plain};
 
@@ -38,6 +38,30 @@ pub(super) const MAX_COMPONENTS: usize = 250_000;
 /// JSON values of a document: 3 million. In documents of Syft one takes 28 bytes and more, so that a document of
 /// the largest size has as many.
 pub(super) const MAX_VALUES: usize = 3_000_000;
+
+/// What a document may hold, and the keys that decide what it lists and what its packages are.
+const BOUNDS: Bounds = Bounds {
+    document: "an SBOM",
+    values: MAX_VALUES,
+    items: MAX_COMPONENTS,
+    item: "components",
+    counted: &["components", "packages"],
+    keys: &[
+        "bomFormat",
+        "specVersion",
+        "metadata",
+        "components",
+        "dependencies",
+        "bom-ref",
+        "purl",
+        "spdxVersion",
+        "packages",
+        "relationships",
+        "externalRefs",
+        "referenceType",
+        "referenceLocator",
+    ],
+};
 
 /// Things that are named as unreadable: 1,000. The rest is one more.
 const MAX_GAPS: usize = 1_000;
@@ -60,6 +84,9 @@ pub struct Document {
     pub platform: Option<Platform>,
     /// The packages, with what the document does not say.
     pub inventory: Inventory,
+    /// What others call the document, `SERIAL/VERSION` without `urn:uuid:` (CycloneDX BOM-Link), where it has a serial
+    /// number.
+    pub bom: Option<String>,
 }
 
 /// Why a document could not be read.
@@ -86,8 +113,9 @@ pub fn read(bytes: &[u8], name: &ImagePath) -> Result<Document, ReadError> {
         return Err(ReadError::TooLarge);
     }
     refuse_other_formats(bytes)?;
-    strict::check(bytes).map_err(ReadError::Json)?;
+    check(bytes, &BOUNDS).map_err(ReadError::Json)?;
     let head: Head = parse(bytes)?;
+    let bom = head.bom();
     let raw = match head {
         Head { bom_format: Some(format), spec_version: Some(version), .. } if format == "CycloneDX" => {
             let newer = minor("CycloneDX", &version, 1, 3..=6)?;
@@ -111,7 +139,7 @@ pub fn read(bytes: &[u8], name: &ImagePath) -> Result<Document, ReadError> {
         let message = "it is about an index, and its packages stand in the documents of its platforms";
         return Err(ReadError::Format(message.to_owned()));
     }
-    Ok(Reading { name, raw, gaps: Vec::new(), distro: None }.document())
+    Ok(Document { bom, ..Reading { name, raw, gaps: Vec::new(), distro: None }.document() })
 }
 
 /// What tells the formats apart.
@@ -125,6 +153,19 @@ struct Head {
     spdx_version: Option<String>,
     #[serde(rename = "@context")]
     context: Option<Box<RawValue>>,
+    #[serde(rename = "serialNumber")]
+    serial: Option<Box<RawValue>>,
+    version: Option<Box<RawValue>>,
+}
+
+impl Head {
+    fn bom(&self) -> Option<String> {
+        let serial: String = serde_json::from_str(self.serial.as_ref()?.get()).ok()?;
+        let version =
+            self.version.as_ref().map_or(Some(1), |version| serde_json::from_str(version.get()).ok());
+        let serial = serial.to_ascii_lowercase();
+        Some(format!("{}/{}", serial.strip_prefix("urn:uuid:")?, version.unwrap_or(1_u64)))
+    }
 }
 
 fn parse<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, ReadError> {
@@ -236,7 +277,7 @@ impl Reading<'_> {
         self.gaps.sort();
         let distro = self.distro.take();
         let inventory = Inventory { distro, packages, removed, gaps: self.gaps, warnings };
-        Document { format: self.raw.format, reference, digest, manifest, platform, inventory }
+        Document { format: self.raw.format, reference, digest, manifest, platform, inventory, bom: None }
     }
 
     /// A thing that the document does not say. What is beyond the limit is one gap.

@@ -248,6 +248,7 @@ const FORGET: &[(&str, Change)] = &[
     }),
     ("kev", |e| each_finding(e, |f| f.kev = None)),
     ("epss", |e| each_finding(e, |f| f.epss = None)),
+    ("epss of one of its CVEs", |e| each_finding(e, |f| f.epss_partial = true)),
     ("published", |e| each_finding(e, |f| f.published = None)),
     ("severity", |e| each_finding(e, |f| f.severity = Severity::Unknown)),
     ("fix", |e| each_finding(e, |f| f.state = FixState::Unknown)),
@@ -315,7 +316,8 @@ fn forgetting_a_fact_that_a_rule_needs_takes_an_admit_back() {
     for (what, forget) in FORGET {
         let mut less = fine.clone();
         forget(&mut less);
-        let about_findings = ["kev", "epss", "published", "severity", "fix"].contains(what);
+        let about_findings =
+            ["kev", "epss", "epss of one of its CVEs", "published", "severity", "fix"].contains(what);
         assert_eq!(
             decide(&policy, &less) == Admit,
             about_findings,

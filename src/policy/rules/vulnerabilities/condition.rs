@@ -12,21 +12,30 @@ use crate::policy::quantity::{parse_duration, show_duration};
 use crate::policy::rules::age::CLOCK_SKEW;
 use crate::policy::yaml::Node;
 
-/// What a finding without a severity means to an entry that names one.
+/// What a finding of which something is not stated means to an entry that names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum UnknownSeverity {
-    /// It counts as severe enough.
+pub(super) enum WhenUnknown {
+    /// It counts as bad enough.
     Deny,
     /// It leaves the rule undecided.
     Undecided,
-    /// It counts as not severe: the policy's author accepts the risk.
+    /// It counts as not bad enough: the policy's author accepts the risk.
     Ignore,
+}
+
+/// What the rule says of what is not stated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Unknowns {
+    /// No severity.
+    pub(super) severity: WhenUnknown,
+    /// No score, although the scores are at hand.
+    pub(super) epss: WhenUnknown,
 }
 
 /// One entry: all its conditions must hold.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct DenyEntry {
-    /// This or worse.
+    /// This or worse. A malicious package is worse than all.
     pub(super) severity: Option<Severity>,
     fixed: Option<bool>,
     grace: Option<SignedDuration>,
@@ -81,16 +90,16 @@ impl DenyEntry {
 
     /// Whether the entry is about the finding at a time. A condition that does not hold settles it
     /// whatever is unknown of the others.
-    pub(super) fn matches(&self, finding: &Finding, unknown: UnknownSeverity, now: Timestamp) -> Match {
+    pub(super) fn matches(&self, finding: &Finding, unknowns: Unknowns, now: Timestamp) -> Match {
         let conditions = [
-            self.severity_holds(finding, unknown),
+            self.severity_holds(finding, unknowns.severity),
             self.fix_holds(finding),
             self.malicious.map_or(Match::Yes, |wanted| holds(wanted == finding.malicious)),
             self.kev.map_or(Match::Yes, |wanted| match finding.kev {
                 Some(listed) => holds(listed == wanted),
                 None => Match::Unknown("no data on known exploits"),
             }),
-            self.epss_holds(finding),
+            self.epss_holds(finding, unknowns.epss),
             self.grace_is_over(finding, now),
         ];
         let unknown = || conditions.iter().find(|condition| matches!(condition, Match::Unknown(_)));
@@ -103,12 +112,16 @@ impl DenyEntry {
         }
     }
 
-    fn severity_holds(&self, finding: &Finding, unknown: UnknownSeverity) -> Match {
+    fn severity_holds(&self, finding: &Finding, unknown: WhenUnknown) -> Match {
         let Some(least) = self.severity else { return Match::Yes };
+        // What was made to harm is worse than any defect; its advisories state no severity.
+        if finding.malicious {
+            return Match::Yes;
+        }
         match (finding.severity, unknown) {
-            (Severity::Unknown, UnknownSeverity::Deny) => Match::Yes,
-            (Severity::Unknown, UnknownSeverity::Undecided) => Match::Unknown("no severity is stated"),
-            (Severity::Unknown, UnknownSeverity::Ignore) => Match::No,
+            (Severity::Unknown, WhenUnknown::Deny) => Match::Yes,
+            (Severity::Unknown, WhenUnknown::Undecided) => Match::Unknown("no severity is stated"),
+            (Severity::Unknown, WhenUnknown::Ignore) => Match::No,
             (severity, _) => holds(severity >= least),
         }
     }
@@ -122,12 +135,20 @@ impl DenyEntry {
         }
     }
 
-    fn epss_holds(&self, finding: &Finding) -> Match {
+    fn epss_holds(&self, finding: &Finding, unknown: WhenUnknown) -> Match {
         let Some(bound) = self.epss else { return Match::Yes };
         let score: Option<f64> = finding.epss.as_ref().and_then(|text| text.parse().ok());
-        match score.filter(|score| (0.0..=1.0).contains(score)) {
-            Some(score) => holds(score > bound.least || (!bound.exclusive && score >= bound.least)),
-            None => Match::Unknown("no exploit prediction score"),
+        match (score.filter(|score| (0.0..=1.0).contains(score)), unknown) {
+            (Some(score), _) if score > bound.least || (!bound.exclusive && score >= bound.least) => {
+                Match::Yes
+            }
+            (Some(_), _) if !finding.epss_partial => Match::No,
+            (_, WhenUnknown::Deny) => Match::Yes,
+            (_, WhenUnknown::Ignore) => Match::No,
+            (Some(_), WhenUnknown::Undecided) => {
+                Match::Unknown("one of its CVEs has no exploit prediction score")
+            }
+            (None, WhenUnknown::Undecided) => Match::Unknown("no exploit prediction score"),
         }
     }
 

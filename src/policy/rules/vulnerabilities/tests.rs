@@ -1,10 +1,10 @@
 use super::*;
 use crate::model::digest::Digest;
 use crate::model::evidence::SegmentInfo;
-use crate::model::finding::FixState;
+use crate::model::finding::{FixState, Suppressed};
 use crate::model::severity::Severity;
 use crate::model::verdict::Outcome::{self, Hold, Undecided, Violate, Waived};
-use crate::policy::fixture::{Case, finding, gap, on_first, undetermined};
+use crate::policy::fixture::{Case, NOW, finding, gap, on_first, undetermined};
 
 /// A case whose first platform has one finding.
 fn found(rule: &str, change: impl Fn(&mut Finding) + 'static) -> Case {
@@ -115,6 +115,94 @@ fn exploit_data_that_is_missing_leaves_the_rule_undecided() {
         assert_eq!(epss(unknown), Undecided, "{unknown:?}");
     }
     assert_eq!(judge("{deny: [{epss: '>0.5'}]}", |f| f.epss = Some("0.5".into())), Hold);
+}
+
+#[test]
+fn a_score_that_first_does_not_have_means_what_the_policy_says() {
+    let data = || ExploitData { digest: Digest::sha256(b"e"), generated: NOW.parse().unwrap(), entries: 1 };
+    let judge = |word: &str, score: Option<&str>, partial: bool, at_hand: bool| {
+        let (score, word) = (score.map(str::to_owned), word.to_owned());
+        let case = found(&format!("{{deny: [{{epss: '>=0.5'}}], unknownEpss: {word}}}"), move |f| {
+            f.epss.clone_from(&score);
+            f.epss_partial = partial;
+        });
+        let case = case.with(|e| {
+            if at_hand {
+                e.enrichment.epss = Fact::Known(data());
+            }
+        });
+        case.outcome()
+    };
+    for (word, want) in [("deny", Violate), ("undecided", Undecided), ("ignore", Hold)] {
+        assert_eq!(judge(word, None, false, true), want, "{word}");
+        assert_eq!(judge(word, Some("0.1"), true, true), want, "{word}");
+        assert_eq!(judge(word, Some("0.9"), true, true), Violate, "{word}");
+        assert_eq!(judge(word, Some("0.1"), false, true), Hold, "{word}");
+    }
+    assert_eq!(judge("ignore", None, false, false), Undecided, "without the scores nothing is known");
+}
+
+#[test]
+fn data_on_exploits_must_be_recent_where_the_policy_says_so() {
+    let outcome = |data: Fact<&str>| {
+        let case =
+            Case::rule("vulnerabilities: {database: {maxAge: 9d, kevMaxAge: 7d}, deny: [{kev: true}]}");
+        let data = match data {
+            Fact::Known(time) => Fact::Known(ExploitData {
+                digest: Digest::sha256(b"k"),
+                generated: time.parse().unwrap(),
+                entries: 1,
+            }),
+            Fact::Absent => Fact::Absent,
+            Fact::Unknown(cause) => Fact::Unknown(cause),
+        };
+        case.with(|e| e.enrichment.kev = data).outcome()
+    };
+    assert_eq!(outcome(Fact::Known("2026-11-20T00:00:00Z")), Hold);
+    assert_eq!(outcome(Fact::Known("2026-11-17T00:00:00Z")), Undecided);
+    assert_eq!(outcome(Fact::Known("2099-01-01T00:00:00Z")), Undecided);
+    assert_eq!(outcome(Fact::Absent), Undecided);
+    assert_eq!(outcome(Fact::Unknown("x".into())), Undecided);
+}
+
+/// A case of one finding that was set aside for a reason.
+fn set_aside(rule: &str, reason: &'static str) -> Case {
+    Case::rule(&format!("vulnerabilities: {rule}")).with(on_first(move |p| {
+        let finding = finding("CVE-2026-1");
+        p.0.findings_mut().suppressed.push(Suppressed { finding, reason, detail: String::new() });
+    }))
+}
+
+#[test]
+fn what_vex_sets_aside_does_not_count_unless_the_policy_ignores_vex() {
+    for (vex, want) in [("", Hold), (", vex: honour", Hold), (", vex: ignore", Violate)] {
+        let rule = format!("{{deny: [{{fixed: true}}]{vex}}}");
+        assert_eq!(set_aside(&rule, "vex").outcome(), want, "{vex}");
+        assert_eq!(set_aside(&rule, "owned-by").outcome(), Hold, "other reasons are not VEX's");
+    }
+    let case = set_aside("{deny: [{fixed: true}]}", "vex");
+    assert_eq!(
+        case.texts(),
+        ["1 finding set aside by VEX: CVE-2026-1 in openssl 3.0.11-1 (fixed in 3.0.12-1)"]
+    );
+    let case = set_aside("{deny: [{fixed: false}]}", "vex");
+    assert_eq!(case.texts(), Vec::<String>::new(), "it would not have counted");
+    let waived = format!("{{deny: [{{fixed: true}}], allow: [{{id: CVE-2026-1, {TERMS}}}]}}");
+    assert_eq!(set_aside(&waived, "vex").verdict().waivers.unused.len(), 1, "the waiver is not needed");
+}
+
+#[test]
+fn a_malicious_package_reaches_every_severity_and_stands_first() {
+    let rule = "{deny: [{severity: critical}], unknownSeverity: ignore}";
+    let case = found(rule, |_| {}).with(on_first(|p| {
+        let severity = Severity::Unknown;
+        p.0.findings_mut().findings.push(Finding { malicious: true, severity, ..finding("MAL-2026-1") });
+    }));
+    assert_eq!(case.outcome(), Violate);
+    let rules = case.verdict().rules;
+    let ids: Vec<&str> = rules.iter().flat_map(|rule| &rule.findings).map(|f| f.id.as_str()).collect();
+    assert_eq!(ids, ["MAL-2026-1", "CVE-2026-1"]);
+    assert!(case.texts()[0].contains("MAL-2026-1 in openssl 3.0.11-1 (malicious)"), "{:?}", case.texts());
 }
 
 #[test]
@@ -301,7 +389,8 @@ fn settings_are_checked() {
         ("{deny: [{epss: '>=50'}]}", "expected a bound"),
         ("{deny: [{epss: '>=NaN'}]}", "expected a bound"),
         ("{deny: [{grace: 3}]}", "expected a duration"),
-        ("{deny: [{malicious: true}], vex: {by: [ci]}}", "`vex` is not supported by this version"),
+        ("{deny: [{malicious: true}], vex: {by: [ci]}}", "expected one of: honour, ignore, found a mapping"),
+        ("{deny: [{malicious: true}], vex: maybe}", "expected one of: honour, ignore; found `maybe`"),
         ("{deny: [{malicious: true}], database: {}}", "has no `maxAge`"),
     ] {
         let error = Case::error(&format!("vulnerabilities: {settings}"));

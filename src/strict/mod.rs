@@ -6,54 +6,53 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
-use super::{MAX_COMPONENTS, MAX_VALUES};
-
-/// Keys that decide what a document lists, and what its packages are.
-const KEYS: &[&str] = &[
-    "bomFormat",
-    "specVersion",
-    "metadata",
-    "components",
-    "dependencies",
-    "bom-ref",
-    "purl",
-    "spdxVersion",
-    "packages",
-    "relationships",
-    "externalRefs",
-    "referenceType",
-    "referenceLocator",
-];
+/// How much a document may hold, and which keys of it must be written exactly.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// What the document is, as limits name it, such as `an SBOM`.
+    pub document: &'static str,
+    /// JSON values of a document.
+    pub values: usize,
+    /// Items of all arrays under the keys in `counted`.
+    pub items: usize,
+    /// What such an item is, in the plural.
+    pub item: &'static str,
+    /// Keys of the arrays whose items are counted.
+    pub counted: &'static [&'static str],
+    /// Keys that decide what the document says.
+    pub keys: &'static [&'static str],
+}
 
 /// Checks that the bytes are exactly one JSON document without a byte order mark, no object of which has a
-/// key twice or two that Go's parser takes for one, and that it is not larger than [`MAX_VALUES`] and
-/// [`MAX_COMPONENTS`] allow. Nesting deeper than 128 is refused by the parser itself.
+/// key twice or two that Go's parser takes for one, and that it is not larger than the bounds allow. Nesting
+/// deeper than 128 is refused by the parser itself.
 ///
 /// # Errors
 /// What is wrong: a lowercase fragment.
-pub(super) fn check(bytes: &[u8]) -> Result<(), String> {
+pub fn check(bytes: &[u8], bounds: &Bounds) -> Result<(), String> {
     if bytes.starts_with(b"\xef\xbb\xbf") {
         return Err("it begins with a byte order mark".to_owned());
     }
-    let left = Left { values: Cell::new(MAX_VALUES), components: Cell::new(MAX_COMPONENTS) };
+    let left = Left { bounds, values: Cell::new(bounds.values), items: Cell::new(bounds.items) };
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    Scan { left: &left, component: false }
+    Scan { left: &left, counted: false }
         .deserialize(&mut deserializer)
         .and_then(|()| deserializer.end())
         .map_err(|error| error.to_string())
 }
 
 /// What is still allowed.
-struct Left {
+struct Left<'b> {
+    bounds: &'b Bounds,
     values: Cell<usize>,
-    components: Cell<usize>,
+    items: Cell<usize>,
 }
 
 #[derive(Clone, Copy)]
 struct Scan<'a> {
-    left: &'a Left,
-    /// Whether the items of an array count as components.
-    component: bool,
+    left: &'a Left<'a>,
+    /// Whether the items of an array count.
+    counted: bool,
 }
 
 impl<'de> DeserializeSeed<'de> for Scan<'_> {
@@ -64,7 +63,8 @@ impl<'de> DeserializeSeed<'de> for Scan<'_> {
         match self.left.values.get().checked_sub(1) {
             Some(left) => self.left.values.set(left),
             None => {
-                let message = format_args!("more than {MAX_VALUES} values (limit `values of an SBOM`)");
+                let Bounds { values, document, .. } = self.left.bounds;
+                let message = format_args!("more than {values} values (limit `values of {document}`)");
                 return Err(D::Error::custom(message));
             }
         }
@@ -104,14 +104,13 @@ impl<'de> Visitor<'de> for Scan<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        while items.next_element_seed(Scan { component: false, ..self })?.is_some() {
-            if self.component {
-                match self.left.components.get().checked_sub(1) {
-                    Some(left) => self.left.components.set(left),
+        while items.next_element_seed(Scan { counted: false, ..self })?.is_some() {
+            if self.counted {
+                match self.left.items.get().checked_sub(1) {
+                    Some(left) => self.left.items.set(left),
                     None => {
-                        let message = format_args!(
-                            "more than {MAX_COMPONENTS} components (limit `components of an SBOM`)"
-                        );
+                        let Bounds { items, item, document, .. } = self.left.bounds;
+                        let message = format_args!("more than {items} {item} (limit `{item} of {document}`)");
                         return Err(A::Error::custom(message));
                     }
                 }
@@ -123,18 +122,18 @@ impl<'de> Visitor<'de> for Scan<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
         let mut seen = HashSet::new();
         while let Some(key) = entries.next_key::<String>()? {
-            let component = matches!(key.as_str(), "components" | "packages");
-            // Attack: two readers of one document see different components, because one takes the first of two
+            let counted = self.left.bounds.counted.contains(&key.as_str());
+            // Attack: two readers of one document see different things, because one takes the first of two
             // equal keys and the other the last, or folds case as Go does.
             let folded = key.to_lowercase().replace('\u{17f}', "s");
             if !seen.insert(folded.clone()) {
                 return Err(A::Error::custom(format_args!("the key {key:?} stands twice in one object")));
             }
             // Attack: `Components`, which Go's parser takes for `components` and others pass over.
-            if KEYS.iter().any(|known| folded == known.to_lowercase() && key != *known) {
+            if self.left.bounds.keys.iter().any(|known| folded == known.to_lowercase() && key != *known) {
                 return Err(A::Error::custom(format_args!("the key {key:?} is read by some parsers only")));
             }
-            entries.next_value_seed(Scan { component, ..self })?;
+            entries.next_value_seed(Scan { counted, ..self })?;
         }
         Ok(())
     }
