@@ -84,6 +84,34 @@ impl FindingWaiver {
     }
 }
 
+/// A package that is accepted although it cannot be said which advisories apply to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PackageWaiver {
+    package: Purl,
+    pub(crate) terms: Terms,
+}
+
+impl PackageWaiver {
+    /// Reads `{package, until, reason, owner}`.
+    pub(crate) fn read(node: &Node, errors: &mut Errors) -> Option<Self> {
+        let mut fields = errors.keep(Fields::of(node, "the waiver"))?;
+        let package = fields.need("package", errors, read_purl);
+        let terms = Terms::read(&mut fields, errors);
+        fields.finish(&[], errors);
+        Some(Self { package: package?, terms: terms? })
+    }
+
+    /// Whether it names the package.
+    pub(crate) fn covers(&self, package: &Purl) -> bool {
+        self.package.covers(package)
+    }
+
+    /// The waiver as the policy writes it.
+    pub(crate) fn scope(&self) -> String {
+        format!("undetermined {}", self.package)
+    }
+}
+
 /// An accepted gap.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GapWaiver {

@@ -48,6 +48,7 @@ fn the_production_policy_has_every_kind_and_its_comments_hold() {
         )
         .replace("# - ", "- ")
         .replace("# allow:", "allow:")
+        .replace("# undetermined:", "undetermined:")
         .replace("    #   ", "      ")
         .replace("  # gaps:", "  gaps:")
         .replace("  #   ", "    ");

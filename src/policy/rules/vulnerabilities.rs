@@ -18,7 +18,7 @@ use crate::policy::fields::Fields;
 use crate::policy::quantity::{parse_duration, show_duration};
 use crate::policy::rule::{Decided, Reading, Rule, Sealed, Settings, Subject, count};
 use crate::policy::rules::age::CLOCK_SKEW;
-use crate::policy::waiver::{FindingWaiver, report_use};
+use crate::policy::waiver::{FindingWaiver, PackageWaiver, report_use};
 use crate::policy::yaml::Node;
 
 use self::condition::{DenyEntry, Match, Unknowns, WhenUnknown};
@@ -47,6 +47,8 @@ struct Vulnerabilities {
     ages: Ages,
     vex: Vex,
     allow: Vec<FindingWaiver>,
+    /// Packages that are accepted although nothing can be said of them.
+    undetermined: Vec<PackageWaiver>,
 }
 
 /// How old data may be.
@@ -88,6 +90,7 @@ impl Sealed for VulnerabilitiesRule {
         let vex = fields.read("vex", errors, |node| node.word(&vex));
         let nodes = fields.read("allow", errors, |node| node.items("a list of waivers")).unwrap_or_default();
         let allow = nodes.iter().filter_map(|node| FindingWaiver::read(node, errors)).collect();
+        let undetermined = fields.optional("undetermined").map(|node| read_undetermined(node, errors));
         let stated = |fields: &mut Fields<'_>, key| fields.optional(key).is_some();
         if !stated(&mut fields, "deny") && !stated(&mut fields, "database") {
             errors.push(document.node.span.error("`vulnerabilities` has no `deny`: it checks nothing"));
@@ -105,7 +108,8 @@ impl Sealed for VulnerabilitiesRule {
             epss: unknown_epss.unwrap_or(WhenUnknown::Undecided),
         };
         let (ages, vex) = (ages.flatten().unwrap_or_default(), vex.unwrap_or(Vex::Honour));
-        Some(Box::new(Vulnerabilities { deny, unknowns, ages, vex, allow }))
+        let undetermined = undetermined.unwrap_or_default();
+        Some(Box::new(Vulnerabilities { deny, unknowns, ages, vex, allow, undetermined }))
     }
 }
 
@@ -117,6 +121,13 @@ fn read_database(node: &Node, errors: &mut Errors) -> Option<Ages> {
     let epss = fields.read("epssMaxAge", errors, |node| node.read(duration, parse_duration));
     fields.finish(&[], errors);
     Some(Ages { advisories, kev, epss })
+}
+
+fn read_undetermined(node: &Node, errors: &mut Errors) -> Vec<PackageWaiver> {
+    let Some(mut fields) = errors.keep(Fields::of(node, "`undetermined`")) else { return Vec::new() };
+    let nodes = fields.need("allow", errors, |node| node.items("a list of waivers")).unwrap_or_default();
+    fields.finish(&[], errors);
+    nodes.iter().filter_map(|node| PackageWaiver::read(node, errors)).collect()
 }
 
 impl Settings for Vulnerabilities {
@@ -136,15 +147,21 @@ impl Settings for Vulnerabilities {
         if self.deny.is_empty() {
             return decided;
         }
-        let mut covered = vec![Vec::new(); self.allow.len()];
+        let mut covered = Covered {
+            findings: vec![Vec::new(); self.allow.len()],
+            packages: vec![Vec::new(); self.undetermined.len()],
+        };
         let platforms = subject.platforms(&mut decided);
         let mut complete = !platforms.is_empty();
         for platform in platforms {
             complete &= self.judge_platform(platform, subject, &mut covered, &mut decided);
         }
-        for (waiver, covered) in self.allow.iter().zip(covered) {
+        let of_findings = self.allow.iter().map(|waiver| (waiver.scope(), &waiver.terms));
+        let of_packages = self.undetermined.iter().map(|waiver| (waiver.scope(), &waiver.terms));
+        let used = covered.findings.into_iter().chain(covered.packages);
+        for (waiver, covered) in of_findings.chain(of_packages).zip(used) {
             let found = (covered, subject.today(), complete);
-            report_use(&mut decided.waivers, subject.rule, (waiver.scope(), &waiver.terms), found);
+            report_use(&mut decided.waivers, subject.rule, waiver, found);
         }
         // What was made to harm stands first: it is an attack and no defect.
         decided.findings.sort_by_key(|finding| !finding.malicious);
@@ -179,7 +196,7 @@ impl Vulnerabilities {
         &self,
         platform: &PlatformEvidence,
         subject: &Subject<'_>,
-        covered: &mut [Vec<String>],
+        covered: &mut Covered,
         decided: &mut Decided,
     ) -> bool {
         let place = Some(&platform.platform);
@@ -188,8 +205,8 @@ impl Vulnerabilities {
         }
         match &platform.findings {
             Fact::Known(findings) => {
-                self.judge_findings(platform, findings, (subject, covered), decided);
-                check_undetermined(platform, findings, decided);
+                self.judge_findings(platform, findings, (subject, &mut covered.findings), decided);
+                self.check_undetermined(platform, findings, (subject, &mut covered.packages), decided);
                 true
             }
             Fact::Absent => {
@@ -258,6 +275,40 @@ impl Vulnerabilities {
         }
     }
 
+    /// Packages of which nothing can be said might have any advisory.
+    fn check_undetermined(
+        &self,
+        platform: &PlatformEvidence,
+        findings: &Findings,
+        (subject, covered): (&Subject<'_>, &mut [Vec<String>]),
+        decided: &mut Decided,
+    ) {
+        let mut causes: BTreeMap<(bool, &str), Vec<String>> = BTreeMap::new();
+        for undetermined in &findings.undetermined {
+            let package = &undetermined.package;
+            let mut accepted = false;
+            for (waiver, covered) in self.undetermined.iter().zip(&mut *covered) {
+                if waiver.covers(&package.purl) {
+                    covered.push(format!("{} ({})", package.purl, platform.platform));
+                    accepted |= waiver.terms.in_force(subject.today());
+                }
+            }
+            let named = escape(format!("{} {}", package.name, package.version).as_bytes());
+            causes.entry((accepted, &undetermined.cause)).or_default().push(named);
+            if !accepted {
+                decided.undetermined.push(undetermined.clone());
+            }
+        }
+        for ((accepted, cause), named) in causes {
+            let number = count(named.len(), "package");
+            let (outcome, headline) = match accepted {
+                true => (Outcome::Waived, format!("{number} accepted that could not be judged, {cause}")),
+                false => (Outcome::Undecided, format!("{number} could not be judged, {cause}")),
+            };
+            decided.enumerate(outcome, Some(&platform.platform), headline, &named);
+        }
+    }
+
     /// What the entries say of one finding: a violation by any of them wins over a doubt about another.
     fn judge(&self, finding: &Finding, subject: &Subject<'_>) -> Judged {
         let mut judged = Judged::Passes;
@@ -310,6 +361,12 @@ impl Vulnerabilities {
         };
         decided.enumerate(outcome, place, headline, &named);
     }
+}
+
+/// What each waiver covered, in the order of the policy.
+struct Covered {
+    findings: Vec<Vec<String>>,
+    packages: Vec<Vec<String>>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -384,21 +441,6 @@ fn check_readable(snapshot: &SnapshotInfo, decided: &mut Decided) {
         );
         decided.undecided(None, text);
     }
-}
-
-/// Packages of which nothing can be said might have any advisory.
-fn check_undetermined(platform: &PlatformEvidence, findings: &Findings, decided: &mut Decided) {
-    let mut causes: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for undetermined in &findings.undetermined {
-        let package = &undetermined.package;
-        let named = escape(format!("{} {}", package.name, package.version).as_bytes());
-        causes.entry(&undetermined.cause).or_default().push(named);
-    }
-    for (cause, named) in causes {
-        let headline = format!("{} could not be judged, {cause}", count(named.len(), "package"));
-        decided.enumerate(Outcome::Undecided, Some(&platform.platform), headline, &named);
-    }
-    decided.undetermined.extend(findings.undetermined.iter().cloned());
 }
 
 #[cfg(test)]

@@ -419,3 +419,33 @@ fn a_waiver_for_one_cve_does_not_accept_another_that_aliases_joined_to_it() {
     assert_eq!(joined(&rule(&[waiver("GHSA-1")])), Violate);
     assert_eq!(joined(&rule(&[waiver("CVE-2026-1"), waiver("CVE-2026-2")])), Waived);
 }
+
+/// A case whose first platform has a package of which nothing is known.
+fn unjudged(rule: &str) -> Case {
+    Case::rule(&format!("vulnerabilities: {rule}"))
+        .with(on_first(|p| p.0.findings_mut().undetermined.push(undetermined("no advisories"))))
+}
+
+#[test]
+fn a_waiver_by_name_accepts_a_package_that_nothing_can_be_said_of() {
+    let purl = undetermined("").package.purl;
+    let rule = |package: &str, until: &str| {
+        format!(
+            "{{deny: [{{malicious: true}}], undetermined: {{allow: [{{package: '{package}', until: {until}, \
+             reason: ours, owner: sec}}]}}}}"
+        )
+    };
+    let named = rule(&purl.to_string(), "2026-12-31");
+    assert_eq!(unjudged("{deny: [{malicious: true}]}").outcome(), Undecided);
+    assert_eq!(unjudged(&named).outcome(), Waived);
+    let used = unjudged(&named).verdict().waivers.used;
+    assert_eq!(used[0].covered, [format!("{purl} (linux/amd64)")]);
+    assert_eq!(unjudged(&rule("pkg:deb/debian/other", "2026-12-31")).outcome(), Undecided);
+    let late = unjudged(&named).at("2027-01-01T00:00:00Z");
+    assert_eq!((late.outcome(), late.verdict().waivers.expired.len()), (Undecided, 1));
+    // It accepts no finding.
+    let affected = unjudged(&named).with(on_first(|p| {
+        p.0.findings_mut().findings.push(Finding { malicious: true, ..finding("MAL-1") });
+    }));
+    assert_eq!(affected.outcome(), Violate);
+}
