@@ -413,6 +413,18 @@ pub(super) struct UpdateArgs {
     /// Every ecosystem that the bucket has
     #[arg(long, env = "PORTCULLIS_ALL", value_parser = switch())]
     pub(super) all: bool,
+    /// Fetch CISA's catalogue of known exploited vulnerabilities as well
+    #[arg(long, env = "PORTCULLIS_UPDATE_KEV", value_parser = switch())]
+    pub(super) kev: bool,
+    /// Fetch FIRST's exploit prediction scores as well
+    #[arg(long, env = "PORTCULLIS_UPDATE_EPSS", value_parser = switch())]
+    pub(super) epss: bool,
+    /// Where known_exploited_vulnerabilities.json is [default: CISA's]
+    #[arg(long, env = "PORTCULLIS_KEV_SOURCE", value_name = "URL")]
+    pub(super) kev_source: Option<String>,
+    /// Where epss_scores-current.csv.gz is [default: FIRST's]
+    #[arg(long, env = "PORTCULLIS_EPSS_SOURCE", value_name = "URL")]
+    pub(super) epss_source: Option<String>,
     /// The OSV bucket, or a mirror of it; named here it may also be one without TLS
     #[arg(long, value_name = "URL")]
     pub(super) from: Option<String>,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -11,7 +11,8 @@ use crate::feed::{
     self, Change, ErrorKind, Installed, Store, Updated, Wanted, Watch as _, id_of, import, update,
 };
 use crate::gate::{
-    DbError, EcosystemStatus, Progress as _, PullRequest, open_snapshot, pull, push, status, verify,
+    DbError, EcosystemStatus, ExploitFile, PUBLIC_EPSS, PUBLIC_KEV, Progress as _, PullRequest,
+    fetch_exploits, open_snapshot, pull, push, status, verify,
 };
 use crate::model::fact::Fact;
 use crate::model::location::Location;
@@ -72,7 +73,12 @@ fn update_from(args: &UpdateArgs, context: &Context) -> Result<(String, Exit), F
     let directory = directory(&installed)?;
     let named: Vec<String> = args.ecosystems.iter().filter(|name| !name.is_empty()).cloned().collect();
     let is_empty = !Installed::is_in(&directory).map_err(|error| Failure::undecided(error.to_string()))?;
-    if is_empty && named.is_empty() && !args.all {
+    let none = is_empty && named.is_empty() && !args.all;
+    let (data, mut exit) = exploits_from(args, &directory, context)?;
+    if none && (args.kev || args.epss) {
+        return Ok((if context.global.quiet { String::new() } else { data }, exit));
+    }
+    if none {
         return Err(Failure::usage(format!(
             "nothing is installed in {}: say what is to be, with `--ecosystem E` or `--all`",
             directory.display()
@@ -84,8 +90,7 @@ fn update_from(args: &UpdateArgs, context: &Context) -> Result<(String, Exit), F
     let bar = context.progress();
     let updated = update(&directory, &bucket, &wanted, clock::now(), &bar).map_err(unusable)?;
     drop(bar);
-    let mut text = String::new();
-    let mut exit = Exit::Admit;
+    let mut text = data;
     for one in &updated {
         one.notes.iter().for_each(|note| context.complain(&format!("{}: {note}", one.ecosystem)));
         match told(one) {
@@ -97,6 +102,29 @@ fn update_from(args: &UpdateArgs, context: &Context) -> Result<(String, Exit), F
         }
     }
     Ok((if context.global.quiet { String::new() } else { text }, exit))
+}
+
+/// Fetches the data on exploits that was asked for. What cannot be had is told, and the rest goes on.
+fn exploits_from(args: &UpdateArgs, directory: &Path, context: &Context) -> Result<(String, Exit), Failure> {
+    let (mut text, mut exit) = (String::new(), Exit::Admit);
+    let files = [
+        (args.kev, ExploitFile::Kev, "exploited (KEV)", &args.kev_source, PUBLIC_KEV),
+        (args.epss, ExploitFile::Epss, "predicted (EPSS)", &args.epss_source, PUBLIC_EPSS),
+    ];
+    for (_, file, name, from, usual) in files.into_iter().filter(|(asked, ..)| *asked) {
+        let from = from.as_deref().filter(|from| !from.is_empty());
+        let source = images::bucket(from, Some(usual), Retry::default(), context)?;
+        match fetch_exploits(file, &source, directory, clock::now()) {
+            Ok(data) => {
+                let _ = writeln!(text, "{name:<16} {} CVEs, of {}", data.entries, data.generated);
+            }
+            Err(cause) => {
+                context.complain(&format!("{name}: not updated, and as it was before\n{cause}"));
+                exit = Exit::Undecided;
+            }
+        }
+    }
+    Ok((text, exit))
 }
 
 /// A name or a place that may not be used is the user's to correct.

@@ -212,6 +212,16 @@ impl Bucket {
         Ok(names)
     }
 
+    /// A file that belongs to no ecosystem, whole: such as data on exploits, from where that is published.
+    ///
+    /// # Errors
+    /// [`Error`] where it cannot be fetched, or has more bytes than `limit`.
+    pub fn file(&self, name: &str, limit: u64) -> Result<Vec<u8>, Error> {
+        let url = self.inner.object(&[name]);
+        let fetched = self.run(self.inner.fetch(&url, None, limit))?;
+        fetched.map(|fetched| fetched.bytes).ok_or_else(|| Error::at_url(&url, "is not there"))
+    }
+
     /// The list of an ecosystem's records (`modified_id.csv`); none where it is still the one with that `ETag`.
     pub(super) fn list(&self, ecosystem: &str, etag: Option<&str>) -> Result<Option<Fetched>, Error> {
         let url = self.inner.object(&[ecosystem, "modified_id.csv"]);

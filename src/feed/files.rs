@@ -1,9 +1,11 @@
 //! Files that a reader sees whole or not at all.
 
 use std::fs::{self, DirBuilder, File};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
+
+use super::Error;
 
 /// What the names of files begin with that are being written. Whoever is killed leaves one.
 const UNFINISHED: &str = ".unfinished-";
@@ -34,6 +36,17 @@ pub(super) fn write_whole(
         let _ = fs::remove_file(&temporary);
     }
     written
+}
+
+/// Installs a file beside the snapshot: a reader sees the old one or the new one.
+///
+/// # Errors
+/// [`Error`] where the disk fails: the old one is then still there.
+pub fn install_file(directory: &Path, name: &str, bytes: &[u8]) -> Result<(), Error> {
+    private_directory(directory)
+        .and_then(|()| write_whole(directory, name, |file| file.write_all(bytes)))
+        .and_then(|()| sync_directory(directory))
+        .map_err(|error| Error::io(&directory.join(name), &error))
 }
 
 /// Flushes the names of a directory to the disk.

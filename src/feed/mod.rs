@@ -26,6 +26,7 @@ use reqwest::Url;
 
 pub use bucket::{Bucket, BucketSettings, BucketTimes, PUBLIC_BUCKET};
 pub use document::{DocumentError, MAX_ECOSYSTEMS, Origin, Part, SCHEMA, Snapshot, id_of};
+pub use files::install_file;
 pub use import::{Imported, import};
 pub use installed::{Installed, MAX_SEGMENT, Writer};
 pub use mapping::Mapped;

@@ -29,5 +29,7 @@ pub use inspect::{Error, Inspected, LayerProgress, Opened, Progress, open};
 pub use judge::{Request, gather, judge};
 pub use snapshot::{EcosystemStatus, fetching_snapshot, open_snapshot, status};
 pub use stopwatch::{Tally, Took};
-pub use supplements::{SupplementFiles, Supplements, note_end_of_life};
+pub use supplements::{
+    ExploitFile, PUBLIC_EPSS, PUBLIC_KEV, SupplementFiles, Supplements, fetch_exploits, note_end_of_life,
+};
 pub use tree::{TreeError, tree};

@@ -10,7 +10,9 @@ use jiff::tz::TimeZone;
 
 use crate::check::base::end_of_life;
 use crate::enrich::{self, Epss, Exploits, Kev, MAX_EPSS_BYTES, MAX_KEV_BYTES};
+use crate::feed::{Bucket, install_file};
 use crate::model::digest::Digest;
+use crate::model::enrichment::ExploitData;
 use crate::model::evidence::{Ended, Evidence};
 use crate::model::fact::Fact;
 use crate::vex;
@@ -61,6 +63,80 @@ impl Supplements {
             epss: named_or_beside(files.epss, files.snapshot, EPSS, "exploit prediction scores", epss)?,
         };
         Ok(Self { vex, exploits })
+    }
+}
+
+/// Where CISA publishes its catalogue.
+pub const PUBLIC_KEV: &str = "https://www.cisa.gov/sites/default/files/feeds";
+
+/// Where FIRST's scores are published.
+pub const PUBLIC_EPSS: &str = "https://epss.empiricalsecurity.com";
+
+/// Data on exploits that can be fetched into a snapshot directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExploitFile {
+    /// CISA's catalogue.
+    Kev,
+    /// FIRST's scores.
+    Epss,
+}
+
+/// Fetches data on exploits into a snapshot directory. `source` is where it is published.
+///
+/// # Errors
+/// Why there is none, or none that may be installed: it cannot be fetched or read, or is older than what is there.
+/// The file that was there then stays.
+pub fn fetch_exploits(
+    file: ExploitFile,
+    source: &Bucket,
+    directory: &Path,
+    now: Timestamp,
+) -> Result<ExploitData, String> {
+    let (usual, limit) = match file {
+        ExploitFile::Kev => (KEV, MAX_KEV_BYTES),
+        ExploitFile::Epss => (EPSS, MAX_EPSS_BYTES),
+    };
+    let read_data = |bytes: &[u8]| match file {
+        ExploitFile::Kev => Kev::read(bytes).map(|kev| kev.info),
+        ExploitFile::Epss => Epss::read(bytes).map(|epss| epss.info),
+    };
+    let mut failure = None;
+    for name in published_names(file, now) {
+        match source.file(&name, limit) {
+            Ok(bytes) => {
+                let data = read_data(&bytes).map_err(|error| format!("{}/{name}: {error}", source.url()))?;
+                let there = read(&directory.join(usual), limit).ok();
+                let there = there.and_then(|bytes| read_data(&bytes).ok());
+                // Attack: yesterday's list, of which an entry is missing that is exploited today.
+                if let Some(there) = there.filter(|there| there.generated > data.generated) {
+                    let (new, old) = (data.generated, there.generated);
+                    return Err(format!(
+                        "{}/{name} is of {new}, and what is installed of {old}",
+                        source.url()
+                    ));
+                }
+                install_file(directory, usual, &bytes).map_err(|error| error.to_string())?;
+                return Ok(data);
+            }
+            Err(error) => {
+                failure.get_or_insert(error);
+            }
+        }
+    }
+    Err(failure.map_or_else(|| "nothing was asked for".to_owned(), |error| error.to_string()))
+}
+
+/// The names under which data is published. That of the current scores may redirect to that of a day, and redirects are
+/// not followed.
+fn published_names(file: ExploitFile, now: Timestamp) -> Vec<String> {
+    match file {
+        ExploitFile::Kev => vec!["known_exploited_vulnerabilities.json".to_owned()],
+        ExploitFile::Epss => {
+            let today = TimeZone::UTC.to_datetime(now).date();
+            let days = [Some(today), today.yesterday().ok()].into_iter().flatten();
+            let dated = days.map(|day| format!("epss_scores-{day}.csv.gz"));
+            std::iter::once("epss_scores-current.csv.gz".to_owned()).chain(dated).collect()
+        }
     }
 }
 

@@ -79,7 +79,7 @@ fn hostile_vex() -> VexReport {
         id: Some(hostile()),
         author: Some(hostile()),
         timestamp: Some(hostile()),
-        statements: 60,
+        statements: 12,
     };
     let outcome = VexOutcome {
         document: hostile(),
@@ -90,7 +90,7 @@ fn hostile_vex() -> VexReport {
         reason: Some(hostile()),
         findings: vec![hostile()],
     };
-    let outcomes = vec![outcome; 60];
+    let outcomes = vec![outcome; 12];
     VexReport {
         documents: vec![document],
         used: outcomes.clone(),

@@ -1,6 +1,6 @@
 //! CISA's list and FIRST's scores through the doors, on the demo.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -171,4 +171,70 @@ fn a_named_file_that_cannot_be_read_is_wrong_usage() {
         assert!(run.err().contains(want) && run.err().contains(file), "{}", run.err());
         assert_eq!(run.out(), "");
     }
+}
+
+/// Answers every request below a loopback address with one of these files, else with 404, so many times.
+fn serve(files: &[(&'static str, Vec<u8>)], requests: usize) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let files = files.to_vec();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().take(requests) {
+            let mut stream = stream.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                head.push(byte[0]);
+            }
+            let head = String::from_utf8(head).unwrap();
+            let path = head.split(' ').nth(1).unwrap();
+            let path = path.strip_prefix("/feeds/").unwrap();
+            let is =
+                |name: &str| name.strip_suffix('*').map_or(path == name, |start| path.starts_with(start));
+            let found = files.iter().find(|(name, _)| is(name));
+            let (status, body) = found.map_or(("404 Not Found", &b""[..]), |(_, body)| ("200 OK", body));
+            let length = body.len();
+            write!(stream, "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n")
+                .unwrap();
+            stream.write_all(body).unwrap();
+        }
+    });
+    format!("http://{address}/feeds")
+}
+
+#[test]
+fn an_update_fetches_them_whole_or_leaves_what_was_there() {
+    let (home, place) = (tempfile::tempdir().unwrap(), snapshot());
+    let db = place.path().display().to_string();
+    let update = |url: &str| {
+        let sources = ["--kev-source", url, "--epss-source", url];
+        let arguments = [&["db", "update", "--db", &db, "--kev", "--epss"][..], &sources].concat();
+        portcullis(home.path(), &arguments)
+    };
+    let name = "known_exploited_vulnerabilities.json";
+    let scores = epss("CVE-2021-23337,0.6,0.5\n");
+    let url = serve(&[(name, kev(&[LODASH])), ("epss_scores-current.csv.gz", scores.clone())], 100);
+    let text = update(&url).ended(0).out();
+    assert!(text.contains("exploited (KEV)  1 CVEs, of 2026-01-20T17:00:00Z"), "{text}");
+    let document = scan(home.path(), &["--db", &db]).ended(0).json();
+    assert_eq!(finding(&document, LODASH)["kev"], true);
+    assert_eq!(finding(&document, LODASH)["epss"], "0.6");
+    // A list that was cut, one that is older, and scores that are nowhere: what was there stays.
+    let cut = String::from_utf8(kev(&[])).unwrap().replace("\"count\":0", "\"count\":9");
+    let old = String::from_utf8(kev(&[])).unwrap().replace("2026-01-20T", "2025-01-20T");
+    for (kev, want) in [(cut, "9 entries, and has 0"), (old, "and what is installed of 2026-01-20")] {
+        let url = serve(&[(name, kev.into_bytes())], 100);
+        let run = update(&url).ended(3);
+        assert!(run.err().contains(want) && run.err().contains("no such object"), "{}", run.err());
+        assert_eq!(std::fs::read(place.path().join("epss.csv.gz")).unwrap(), scores);
+        let document = scan(home.path(), &["--db", &db]).ended(0).json();
+        assert_eq!(finding(&document, LODASH)["kev"], true);
+    }
+    // Where the current scores are but a redirect, those of the day are asked for.
+    let url = serve(&[("epss_scores-2*", epss("CVE-2021-23337,0.7,0.5\n"))], 100);
+    portcullis(home.path(), &["db", "update", "--db", &db, "--epss", "--epss-source", &url]).ended(0);
+    assert_eq!(finding(&scan(home.path(), &["--db", &db]).json(), LODASH)["epss"], "0.7");
+    portcullis(home.path(), &["db", "update", "--db", &db, "--kev", "--offline"]).ended(3);
+    portcullis(home.path(), &["db", "update", "--db", &db, "--kev", "--kev-source", "ftp://x"]).ended(2);
 }
