@@ -17,6 +17,7 @@ mod explain;
 mod fuzzing;
 mod gate;
 mod hanging;
+mod judge;
 mod layer_cache;
 mod layer_checks;
 mod layers;
