@@ -25,6 +25,7 @@ mod licenses;
 mod matching;
 mod once;
 mod purls;
+mod ranges;
 mod reading;
 mod registry;
 mod relations;
