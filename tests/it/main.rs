@@ -18,6 +18,7 @@ mod fuzzing;
 mod gate;
 mod hanging;
 mod judge;
+mod labels;
 mod layer_cache;
 mod layer_checks;
 mod layers;
