@@ -37,5 +37,6 @@ mod sim;
 mod support;
 mod tree;
 mod truth;
+mod unsaid;
 mod validate;
 mod versions;
