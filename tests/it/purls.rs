@@ -88,6 +88,8 @@ fn the_specification_s_suite_passes() {
     assert!(failed.is_empty(), "{}", failed.join("\n"));
     assert!(passed >= 350, "{passed}");
     for (index, (kind, mark, reason)) in EXCEPTIONS.iter().enumerate() {
-        assert!(used.contains(&index), "no longer an exception: {kind} {mark} ({reason})");
+        let count = used.iter().filter(|one| **one == index).count();
+        println!("excepted: {count} of {kind} with `{mark}`: {reason}");
+        assert!(count > 0, "no longer an exception: {kind} {mark} ({reason})");
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod bucket;
 pub mod cli;
+pub mod corpus;
 pub mod docker_registry;
 pub mod image;
 pub mod registry;
