@@ -181,21 +181,50 @@ fn opened_with_the_first_look_up(bencher: Bencher) {
     });
 }
 
-/// A look-up: the key is hashed and found or not, and every entry and its advisory is decoded into values
-/// of its own. Every key once, and as many that are not there, in random order over all ecosystems.
-#[divan::bench(sample_count = 10, sample_size = 1)]
-fn looked_up(bencher: Bencher) {
-    let segments = segments(place());
-    let opened: BTreeMap<&str, Segment<'_>> = segments
-        .iter()
-        .map(|(base, mapped)| (base.as_str(), Segment::open(mapped.bytes()).unwrap()))
-        .collect();
-    let mut asked: Vec<(&Segment<'_>, String, String)> = Vec::new();
-    for (base, ecosystem, name) in keys(&segments) {
+/// Every key once, and as many that are not there, in random order over all ecosystems.
+fn asked<'s>(
+    segments: &'s BTreeMap<String, Mapped>,
+    opened: &'s BTreeMap<&str, Segment<'s>>,
+) -> Vec<(&'s Segment<'s>, String, String)> {
+    let mut asked = Vec::new();
+    for (base, ecosystem, name) in keys(segments) {
         asked.push((&opened[base], ecosystem.clone(), format!("{name}~")));
         asked.push((&opened[base], ecosystem, name));
     }
     fastrand::Rng::with_seed(1).shuffle(&mut asked);
+    asked
+}
+
+fn opened(segments: &BTreeMap<String, Mapped>) -> BTreeMap<&str, Segment<'_>> {
+    let mut opened = BTreeMap::new();
+    for (base, mapped) in segments {
+        opened.insert(base.as_str(), Segment::open(mapped.bytes()).unwrap());
+    }
+    opened
+}
+
+/// The key is hashed and found or not, every entry and its record are found and their lengths checked, and
+/// the advisory's id is read.
+#[divan::bench(sample_count = 10, sample_size = 1)]
+fn looked_up(bencher: Bencher) {
+    let segments = segments(place());
+    let opened = opened(&segments);
+    let asked = asked(&segments, &opened);
+    bencher.counter(ItemsCount::new(asked.len())).bench_local(|| {
+        let ask = |(segment, ecosystem, name): &(&Segment<'_>, String, String)| {
+            let entries = segment.entries(ecosystem, name).unwrap();
+            entries.into_iter().flatten().map(|entry| entry.unwrap().id().len()).sum::<usize>()
+        };
+        asked.iter().map(ask).sum::<usize>()
+    });
+}
+
+/// The same, and every entry and its advisory is decoded into values of its own.
+#[divan::bench(sample_count = 10, sample_size = 1)]
+fn looked_up_and_decoded(bencher: Bencher) {
+    let segments = segments(place());
+    let opened = opened(&segments);
+    let asked = asked(&segments, &opened);
     bencher.counter(ItemsCount::new(asked.len())).bench_local(|| {
         let ask = |(segment, ecosystem, name): &(&Segment<'_>, String, String)| {
             segment.affecting(ecosystem, name).unwrap().len()

@@ -184,18 +184,33 @@ impl<'a> Segment<'a> {
     /// # Errors
     /// [`Damaged`]: nothing is then known of the package.
     pub fn affecting(&self, ecosystem: &str, name: &str) -> Result<Vec<Posting>, Damaged> {
-        let Some(mut entries) = self.entries(ecosystem, name)? else { return Ok(Vec::new()) };
-        let count = entries.count()?;
+        let Some(entries) = self.entries(ecosystem, name)? else { return Ok(Vec::new()) };
         let mut budget = MAX_ANSWER;
-        (0..count)
-            .map(|_| {
-                let (row, reading) = self.entry(Cursor(entries.block()?), budget)?;
-                let (affected, left) = reading.affected(ecosystem, name)?;
-                budget = left;
-                let head = self.rows.get(row)?.head()?.ok_or(Damaged::Bytes("an entry was withdrawn"))?;
-                Ok(Posting { head, affected })
-            })
-            .collect()
+        let mut postings = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let entry = entry?;
+            let affected = entry.affected_within(&mut budget)?;
+            postings.push(Posting { head: entry.head()?, affected });
+        }
+        Ok(postings)
+    }
+
+    /// The entries of [`Self::affecting`], found and not decoded yet; none where there is no such key.
+    ///
+    /// # Errors
+    /// [`Damaged`]: nothing is then known of the package.
+    pub fn entries<'q>(&self, ecosystem: &'q str, name: &'q str) -> Result<Option<Entries<'a, 'q>>, Damaged> {
+        let parts = [ecosystem.as_bytes(), b"\0", name.as_bytes()];
+        self.keys.find(Hash::of(&parts), |place| {
+            let mut item = Cursor::at(self.postings, place)?;
+            let key = item.block()?;
+            let rest = key.strip_prefix(ecosystem.as_bytes()).and_then(|rest| rest.strip_prefix(b"\0"));
+            if rest != Some(name.as_bytes()) {
+                return Ok(None);
+            }
+            let left = item.count()?;
+            Ok(Some(Entries { strings: self.strings, rows: self.rows, key: (ecosystem, name), left, item }))
+        })
     }
 
     /// The advisory of an id, withdrawn ones left out.
@@ -226,7 +241,7 @@ impl<'a> Segment<'a> {
             Ok(Listed {
                 id: row.id,
                 digest: Digest::from_sha256(&row.digest),
-                modified: row.modified,
+                modified: row.modified()?,
                 withdrawn: row.withdrawn,
             })
         })
@@ -263,29 +278,80 @@ impl<'a> Segment<'a> {
         })
     }
 
-    /// The entries of a key, from their number on.
-    fn entries(&self, ecosystem: &str, name: &str) -> Result<Option<Cursor<'a>>, Damaged> {
-        let parts = [ecosystem.as_bytes(), b"\0", name.as_bytes()];
-        self.keys.find(Hash::of(&parts), |place| {
-            let mut item = Cursor::at(self.postings, place)?;
-            let key = item.block()?;
-            let rest = key.strip_prefix(ecosystem.as_bytes()).and_then(|rest| rest.strip_prefix(b"\0"));
-            Ok((rest == Some(name.as_bytes())).then_some(item))
-        })
-    }
-
-    /// The row of an entry's record, and the rest of the entry.
-    fn entry(&self, mut entry: Cursor<'a>, budget: usize) -> Result<(u32, codec::Reading<'a>), Damaged> {
-        let row = entry.varint()?;
-        let numbers = Cursor(entry.block()?);
-        Ok((row, codec::Reading { strings: self.strings, numbers, shape: entry, budget }))
-    }
-
     fn row(&self, id: &str) -> Result<Option<Row<'a>>, Damaged> {
         self.ids.find(Hash::of(&[id.as_bytes()]), |place| {
             let row = self.rows.get(place)?;
             Ok((row.id == id).then_some(row))
         })
+    }
+}
+
+/// Entries of a key, in the order of their advisories' ids.
+#[derive(Debug, Clone)]
+pub struct Entries<'a, 'q> {
+    strings: Strings<'a>,
+    rows: Rows<'a>,
+    key: (&'q str, &'q str),
+    left: usize,
+    item: Cursor<'a>,
+}
+
+/// One entry, not decoded yet.
+#[derive(Debug, Clone)]
+pub struct Entry<'a, 'q> {
+    key: (&'q str, &'q str),
+    record: Row<'a>,
+    reading: codec::Reading<'a>,
+}
+
+impl<'a, 'q> Iterator for Entries<'a, 'q> {
+    type Item = Result<Entry<'a, 'q>, Damaged>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        let entry = self.item.block().and_then(|entry| {
+            let (row, reading) = codec::Reading::open(Cursor(entry), self.strings)?;
+            Ok(Entry { key: self.key, record: self.rows.get(row)?, reading })
+        });
+        if entry.is_err() {
+            self.left = 0;
+        }
+        Some(entry)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for Entries<'_, '_> {}
+
+impl<'a> Entry<'a, '_> {
+    /// The advisory's id.
+    #[must_use]
+    pub fn id(&self) -> &'a str {
+        self.record.id
+    }
+
+    /// The advisory.
+    ///
+    /// # Errors
+    /// [`Damaged`].
+    pub fn head(&self) -> Result<Head, Damaged> {
+        self.record.head()?.ok_or(Damaged::Bytes("an entry of what was withdrawn"))
+    }
+
+    /// What it says of the package.
+    ///
+    /// # Errors
+    /// [`Damaged`].
+    pub fn affected(&self) -> Result<Affected, Damaged> {
+        let mut budget = MAX_ANSWER;
+        self.affected_within(&mut budget)
+    }
+
+    fn affected_within(&self, budget: &mut usize) -> Result<Affected, Damaged> {
+        self.reading.clone().affected(self.key, budget)
     }
 }
 

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::model::path::escape;
 
-use super::codec::{self, Shaped};
+use super::codec::{self, Reading, Shaped};
 use super::strings::Interner;
 use super::texts::{MAX_TEXT, Text, Texts};
 use super::wire::{Cursor, short, size};
@@ -218,7 +218,7 @@ impl<'a> Builder<'a> {
             ids.push((Cow::Borrowed(row.id), number));
             builder.slots.push(Slot {
                 digest: row.digest,
-                modified: row.modified,
+                modified: row.modified()?,
                 head: (!row.withdrawn).then_some(Cow::Borrowed(row.body)),
                 text: row.text.map(Text::Old),
             });
@@ -240,7 +240,7 @@ impl<'a> Builder<'a> {
     }
 
     fn take_entry(&mut self, segment: &Segment<'a>, key: u32, entry: Cursor<'a>) -> Result<(), Damaged> {
-        let (slot, reading) = segment.entry(entry, 0)?;
+        let (slot, reading) = Reading::open(entry, segment.strings)?;
         let (mut numbers, start) = (reading.numbers, self.numbers.len());
         while !numbers.is_empty() {
             let number = numbers.varint()?;

@@ -134,16 +134,24 @@ impl Shaped {
 }
 
 /// Reads an entry back.
+#[derive(Debug, Clone)]
 pub(super) struct Reading<'a> {
-    pub(super) strings: Strings<'a>,
+    strings: Strings<'a>,
     /// Numbers of its strings.
     pub(super) numbers: Cursor<'a>,
     pub(super) shape: Cursor<'a>,
     /// Bytes of strings that may still be read.
-    pub(super) budget: usize,
+    budget: usize,
 }
 
-impl Reading<'_> {
+impl<'a> Reading<'a> {
+    /// Opens an entry: the number of its record's row, and the rest.
+    pub(super) fn open(mut entry: Cursor<'a>, strings: Strings<'a>) -> Result<(u32, Self), Damaged> {
+        let row = entry.varint()?;
+        let numbers = Cursor(entry.block()?);
+        Ok((row, Self { strings, numbers, shape: entry, budget: 0 }))
+    }
+
     fn string(&mut self) -> Result<String, Damaged> {
         let string = self.strings.get(self.numbers.varint()?)?;
         self.budget = self
@@ -164,8 +172,13 @@ impl Reading<'_> {
         if count > left { Err(Damaged::Bytes("a list is cut short")) } else { Ok(count) }
     }
 
-    /// The entry, and what is left of the budget.
-    pub(super) fn affected(mut self, ecosystem: &str, name: &str) -> Result<(Affected, usize), Damaged> {
+    /// The entry of a key: ecosystem and name. Takes the bytes of its strings from the budget.
+    pub(super) fn affected(
+        mut self,
+        (ecosystem, name): (&str, &str),
+        budget: &mut usize,
+    ) -> Result<Affected, Damaged> {
+        self.budget = *budget;
         let flags = self.shape.byte()?;
         let has = |bit: u8| flags & bit != 0;
         let name = self.string_if(has(has::OTHER_NAME))?.unwrap_or_else(|| name.to_owned());
@@ -176,24 +189,23 @@ impl Reading<'_> {
         };
         if has(has::RANGES) {
             let count = self.shape.count()?;
-            affected.ranges = (0..count).map(|_| self.range()).collect::<Result<_, _>>()?;
+            affected.ranges = times(count, || self.range())?;
         }
         if has(has::VERSIONS) {
             let count = self.count()?;
-            affected.versions = (0..count).map(|_| self.string()).collect::<Result<_, _>>()?;
+            affected.versions = times(count, || self.string())?;
         }
         if has(has::SEVERITY) {
             let count = self.count()?;
-            affected.severity = (0..count)
-                .map(|_| Ok(Score { kind: self.string()?, score: self.string()? }))
-                .collect::<Result<_, _>>()?;
+            affected.severity = times(count, || Ok(Score { kind: self.string()?, score: self.string()? }))?;
         }
         if has(has::SPECIFIC) {
             affected.ecosystem_specific = Some(self.specific()?);
         }
         // What is left over was meant to say something.
+        *budget = self.budget;
         if self.shape.is_empty() && self.numbers.is_empty() {
-            Ok((affected, self.budget))
+            Ok(affected)
         } else {
             Err(Damaged::Bytes("an entry is longer than it says"))
         }
@@ -208,7 +220,7 @@ impl Reading<'_> {
             }
         };
         let count = self.shape.count()?;
-        let events = (0..count).map(|_| self.event()).collect::<Result<_, _>>()?;
+        let events = times(count, || self.event())?;
         Ok(Range { kind, events })
     }
 
@@ -237,10 +249,19 @@ impl Reading<'_> {
             value(self.string_if(has(specific::AVAILABILITY))?)?,
         );
         let count = if has(specific::BINARIES) { self.count()? } else { 0 };
-        let name = |_| Ok(Binary { binary_name: self.string()? });
-        let binaries = (0..count).map(name).collect::<Result<_, _>>()?;
+        let binaries = times(count, || Ok(Binary { binary_name: self.string()? }))?;
         Ok(EcosystemSpecific { urgency, severity, availability, binaries })
     }
+}
+
+/// A list of so many items. The number was compared with the bytes that are left; of the items themselves,
+/// which are larger, no more is reserved beforehand than a page or two.
+fn times<T>(count: usize, mut item: impl FnMut() -> Result<T, Damaged>) -> Result<Vec<T>, Damaged> {
+    let mut list = Vec::with_capacity(count.min(256));
+    for _ in 0..count {
+        list.push(item()?);
+    }
+    Ok(list)
 }
 
 /// Writes what follows the id in a head.
@@ -270,15 +291,14 @@ pub(super) fn put_head(to: &mut Vec<u8>, head: &Head) -> Result<(), NotBuilt> {
 pub(super) fn head(id: &str, mut from: Cursor<'_>) -> Result<Head, Damaged> {
     let mut list = || -> Result<Vec<String>, Damaged> {
         let count = from.count()?;
-        (0..count).map(|_| from.text().map(str::to_owned)).collect()
+        times(count, || from.text().map(str::to_owned))
     };
     let (aliases, upstream, related) = (list()?, list()?, list()?);
     // A text that there may be is a list of none or one.
     let (summary, published, database_severity) = (list()?.pop(), list()?.pop(), list()?.pop());
     let count = from.count()?;
-    let severity = (0..count)
-        .map(|_| Ok(Score { kind: from.text()?.to_owned(), score: from.text()?.to_owned() }))
-        .collect::<Result<_, _>>()?;
+    let severity =
+        times(count, || Ok(Score { kind: from.text()?.to_owned(), score: from.text()?.to_owned() }))?;
     if !from.is_empty() {
         return Err(Damaged::Bytes("an advisory is longer than it says"));
     }
@@ -316,9 +336,8 @@ pub(super) fn put_display(details: Option<&str>, references: &[Reference]) -> Re
 pub(super) fn display(mut from: Cursor<'_>) -> Result<Display, Damaged> {
     let details = if from.count()? == 0 { None } else { Some(from.text()?.to_owned()) };
     let count = from.count()?;
-    let references = (0..count)
-        .map(|_| Ok(Reference { kind: from.text()?.to_owned(), url: from.text()?.to_owned() }))
-        .collect::<Result<_, _>>()?;
+    let references =
+        times(count, || Ok(Reference { kind: from.text()?.to_owned(), url: from.text()?.to_owned() }))?;
     if from.is_empty() {
         Ok(Display { details, references })
     } else {

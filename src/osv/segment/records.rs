@@ -33,7 +33,8 @@ pub(super) struct Rows<'a> {
 pub(super) struct Row<'a> {
     pub(super) id: &'a str,
     pub(super) digest: [u8; 32],
-    pub(super) modified: Option<Timestamp>,
+    /// Seconds and nanoseconds.
+    pub(super) date: (i64, u32),
     pub(super) withdrawn: bool,
     /// The head behind the id and the byte.
     pub(super) body: &'a [u8],
@@ -60,14 +61,7 @@ impl<'a> Rows<'a> {
 
     fn read(&self, mut row: Cursor<'a>) -> Result<Row<'a>, Damaged> {
         let digest = row.array()?;
-        let seconds = i64::from_le_bytes(row.array()?);
-        let modified = match row.u32()? {
-            NO_DATE => None,
-            nanoseconds => {
-                let nanoseconds = i32::try_from(nanoseconds).map_err(|_| Damaged::Bytes("a date"))?;
-                Some(Timestamp::new(seconds, nanoseconds).map_err(|_| Damaged::Bytes("a date"))?)
-            }
-        };
+        let date = (i64::from_le_bytes(row.array()?), row.u32()?);
         let mut head = Cursor::at(self.heads, row.u32()?)?;
         let (block, offset, length) = (row.u32()?, row.u32()?, row.u32()?);
         let id = head.text()?;
@@ -77,11 +71,33 @@ impl<'a> Rows<'a> {
             _ => return Err(Damaged::Bytes("a record that is neither withdrawn nor not")),
         };
         let text = block.checked_sub(1).map(|block| Place { block, offset, length });
-        Ok(Row { id, digest, modified, withdrawn, body, text })
+        Ok(Row { id, digest, date, withdrawn, body, text })
     }
 }
 
-impl Row<'_> {
+impl<'a> Row<'a> {
+    pub(super) fn new(id: &'a str, digest: [u8; 32], modified: Option<Timestamp>) -> Self {
+        let date = modified.map_or((0, NO_DATE), |time| {
+            // A date before 1970 has both below zero; the format has nanoseconds above it.
+            let (seconds, nanoseconds) = (time.as_second(), time.subsec_nanosecond());
+            match u32::try_from(nanoseconds) {
+                Ok(nanoseconds) => (seconds, nanoseconds),
+                Err(_) => (seconds - 1, (1_000_000_000 + nanoseconds).unsigned_abs()),
+            }
+        });
+        Self { id, digest, date, withdrawn: true, body: &[], text: None }
+    }
+
+    /// The record's `modified`.
+    pub(super) fn modified(&self) -> Result<Option<Timestamp>, Damaged> {
+        let (seconds, nanoseconds) = self.date;
+        if nanoseconds == NO_DATE {
+            return Ok(None);
+        }
+        let date = i32::try_from(nanoseconds).ok().and_then(|nanos| Timestamp::new(seconds, nanos).ok());
+        date.map(Some).ok_or(Damaged::Bytes("a date"))
+    }
+
     /// The head; none where the record was withdrawn.
     pub(super) fn head(&self) -> Result<Option<Head>, Damaged> {
         if self.withdrawn { Ok(None) } else { codec::head(self.id, Cursor(self.body)).map(Some) }
@@ -97,17 +113,7 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn add(&mut self, row: &Row<'_>) -> Result<(), NotBuilt> {
-        let (seconds, nanoseconds) = match row.modified {
-            // A date before 1970 has both below zero; the format has them between 0 and a second.
-            Some(time) => {
-                let nanoseconds = time.subsec_nanosecond();
-                match u32::try_from(nanoseconds) {
-                    Ok(nanoseconds) => (time.as_second(), nanoseconds),
-                    Err(_) => (time.as_second() - 1, (1_000_000_000 + nanoseconds).unsigned_abs()),
-                }
-            }
-            None => (0, NO_DATE),
-        };
+        let (seconds, nanoseconds) = row.date;
         let text = row.text.map_or(Ok((0, 0, 0)), |place| {
             let block = place.block.checked_add(1).ok_or(NotBuilt::TooLarge)?;
             Ok::<_, NotBuilt>((block, place.offset, place.length))

@@ -76,8 +76,9 @@ impl<'a> Interner<'a> {
         self.texts.len()
     }
 
-    pub(super) fn text(&self, number: u32) -> &str {
-        self.texts.get(size(number)).map_or("", |text| text)
+    /// All of them, by number.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
+        self.texts.iter().map(AsRef::as_ref)
     }
 
     /// Writes the table of the strings that are used. `uses` has a count for each number; the answer has

@@ -95,12 +95,10 @@ impl Builder<'_> {
             generated = generated.max(slot.modified);
             ids.push((Hash::of(&[id.as_bytes()]), number));
             sections.add(&Row {
-                id,
-                digest: slot.digest,
-                modified: slot.modified,
                 withdrawn: slot.head.is_none(),
                 body: slot.head.as_deref().unwrap_or_default(),
                 text: slot.text.as_ref().map(|text| texts.add(id, text)).transpose()?,
+                ..Row::new(id, slot.digest, slot.modified)
             })?;
         }
         Ok(Records {
@@ -114,15 +112,24 @@ impl Builder<'_> {
     }
 
     fn postings(&self, rows: &[u32]) -> Result<Postings, NotBuilt> {
-        // By key and record. An entry's place among those of its record is its place here.
-        let mut order: Vec<(&str, u32, usize)> = self
-            .entries
-            .iter()
-            .enumerate()
-            .map(|(at, entry)| (self.keys.text(entry.key), rows.get(size(entry.slot)).copied(), at))
-            .filter_map(|(key, row, at)| Some((key, row.filter(|row| *row != GONE)?, at)))
-            .collect();
-        order.sort_unstable();
+        // By key and record. An entry's place among those of its record is its place here. What comes from
+        // a segment is in this order already, which a stable sort makes use of.
+        let mut names: Vec<(&str, u32)> =
+            (0u32..).zip(self.keys.texts()).map(|(key, name)| (name, key)).collect();
+        names.sort();
+        let mut ranks = vec![0u32; names.len()];
+        for (rank, (_, key)) in (0u32..).zip(&names) {
+            if let Some(place) = ranks.get_mut(size(*key)) {
+                *place = rank;
+            }
+        }
+        let mut order: Vec<(u32, u32, usize)> = Vec::with_capacity(self.entries.len());
+        for (at, entry) in self.entries.iter().enumerate() {
+            let row = rows.get(size(entry.slot)).copied().filter(|row| *row != GONE);
+            let rank = ranks.get(size(entry.key)).copied();
+            order.extend(row.zip(rank).map(|(row, rank)| (rank, row, at)));
+        }
+        order.sort();
         let mut uses = vec![0u32; self.strings.len()];
         for (_, _, at) in &order {
             for number in self.entries.get(*at).map(|entry| self.numbers_of(entry)).unwrap_or_default() {
@@ -136,7 +143,8 @@ impl Builder<'_> {
         let mut releases = BTreeMap::<String, u64>::new();
         let (mut body, mut numbers) = (Vec::new(), Vec::new());
         for group in order.chunk_by(|(one, ..), (other, ..)| one == other) {
-            let key = group.first().map_or("", |(key, ..)| key);
+            let rank = group.first().map_or(0, |(rank, ..)| *rank);
+            let key = names.get(size(rank)).map_or("", |(key, _)| key);
             keys.push((Hash::of(&[key.as_bytes()]), short(postings.len())?));
             put_block(&mut postings, key.as_bytes())?;
             put_count(&mut postings, group.len())?;
@@ -169,7 +177,7 @@ impl Builder<'_> {
 /// A line's end as the segment's id hashes it: `sha256:…` and a newline.
 fn spelled(digest: &[u8; 32]) -> [u8; 72] {
     let mut line = [b'\n'; 72];
-    let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
+    let digit = |nibble: u8| b"0123456789abcdef".get(usize::from(nibble)).copied().unwrap_or_default();
     let digits = digest.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
     for (place, digit) in line.iter_mut().zip(b"sha256:".iter().copied().chain(digits)) {
         *place = digit;
