@@ -112,9 +112,12 @@ fn agree(answer: &Answer, ruling: Ruling, entry: &Value, version: &str, scheme: 
         // Without what could not be compared it is affected, and the match says that it could not.
         (Answer::Affected(hit), Ruling::Either { without }) => without && hit.low_confidence.is_some(),
         (Answer::Undetermined(_), Ruling::Either { .. }) => true,
-        // Facts: a package without a version is undetermined; so is one at which a range ends and begins.
+        // Facts: a package without a version is undetermined; so is one at which a range ends and begins. What is no
+        // version is undetermined also where a range holds no version at all (`introduced: 0`, `fixed: 0`).
         (Answer::Undetermined(_), Ruling::Affected | Ruling::NotAffected) => {
-            version.is_empty() || ruling == Ruling::NotAffected && spec::reopens(entry, scheme)
+            let unaffected = ruling == Ruling::NotAffected;
+            version.is_empty()
+                || unaffected && (spec::reopens(entry, scheme) || !spec::readable(version, scheme))
         }
         (Answer::Affected(_), Ruling::NotAffected)
         | (Answer::NotAffected, Ruling::Affected | Ruling::Either { .. }) => false,

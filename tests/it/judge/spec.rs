@@ -36,7 +36,8 @@ fn list<'v>(value: &'v Value, name: &str) -> impl Iterator<Item = &'v Value> {
     value[name].as_array().into_iter().flatten()
 }
 
-fn readable(version: &str, scheme: Option<&dyn Scheme>) -> bool {
+/// Whether an order can read a version.
+pub fn readable(version: &str, scheme: Option<&dyn Scheme>) -> bool {
     scheme.is_some_and(|scheme| scheme.compare(version, version).is_ok())
 }
 
