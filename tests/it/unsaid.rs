@@ -194,3 +194,12 @@ fn a_module_without_its_stream_is_not_clean() {
     let doubts = findings.findings.iter().filter_map(|finding| finding.evidence.low_confidence.as_ref());
     assert!(doubts.count() > 0 || !findings.undetermined.is_empty(), "{findings:#?}");
 }
+
+/// Syft takes an artifact's name for its group where a jar does not state one.
+#[test]
+fn a_group_that_was_guessed_is_not_clean() {
+    let record = record("Maven", "com.google.guava:guava", "0", "32.0.0");
+    for purl in ["pkg:maven/guava/guava@20.0", "pkg:maven/guava@20.0"] {
+        is_not_clean(&document("syft", &json!([library("guava", "20.0", purl)])), &record);
+    }
+}
