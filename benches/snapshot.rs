@@ -113,10 +113,10 @@ fn multiply(directory: &Path, below: &Path, wanted: usize) -> PathBuf {
             let (copy, mut record) = (n / records.len(), records[n % records.len()].clone());
             let mut value: Value = serde_json::from_slice(&record).unwrap();
             if copy > 0 {
-                value["id"] = format!("{}-{copy}", value["id"].as_str().unwrap()).into();
+                value["id"] = format!("{}-copy{copy}", value["id"].as_str().unwrap()).into();
                 for affected in value["affected"].as_array_mut().into_iter().flatten() {
                     if let Some(Value::String(name)) = affected.pointer_mut("/package/name") {
-                        name.push_str(&format!("-{copy}"));
+                        name.push_str(&format!("-copy{copy}"));
                     }
                 }
                 record = serde_json::to_vec(&value).unwrap();
