@@ -14,12 +14,14 @@ use crate::model::layer::Scope;
 use crate::model::platform::Platform;
 use crate::version::scheme;
 
+use suppress::Owners;
+
 use super::affected::{Answer, Match, evaluate};
 use super::distro::Release;
 use super::names::base;
 use super::query::{Named, Query, has_advisories};
 use super::record::{Affected, Head};
-use super::segment::{Posting, Segment};
+use super::segment::{Damaged, Posting, Segment};
 
 pub use explain::explain;
 
@@ -31,7 +33,7 @@ pub struct Advisories<'a>(pub BTreeMap<String, Fact<Segment<'a>>>);
 /// among the undetermined, and a match that is set aside is among the suppressed with its reason.
 #[must_use]
 pub fn find(platform: &Platform, inventory: &Inventory, advisories: &Advisories<'_>) -> Findings {
-    let matching = Matching { platform, inventory, advisories };
+    let matching = Matching::new(platform, inventory, advisories);
     let mut findings = Findings::default();
     for package in &inventory.packages {
         matching.package(package, &mut findings);
@@ -72,6 +74,13 @@ struct Matching<'a> {
     platform: &'a Platform,
     inventory: &'a Inventory,
     advisories: &'a Advisories<'a>,
+    owners: Owners<'a>,
+}
+
+impl<'a> Matching<'a> {
+    fn new(platform: &'a Platform, inventory: &'a Inventory, advisories: &'a Advisories<'a>) -> Self {
+        Self { platform, inventory, advisories, owners: Owners::of(inventory) }
+    }
 }
 
 impl Matching<'_> {
@@ -177,14 +186,24 @@ impl Matching<'_> {
         let mut free = BTreeSet::new();
         let mut silent = true;
         for (ecosystem, named) in asked.questions() {
-            for Posting { head, affected } in self.postings(ecosystem, &named.name)? {
+            let damaged =
+                |damaged: Damaged| format!("the advisories for {ecosystem} could not be read: {damaged}");
+            let entries = self.segment(base(ecosystem))?.entries(ecosystem, &named.name).map_err(damaged)?;
+            // Most entries do not apply: of those no more is decoded than the comparison needs.
+            for entry in entries.into_iter().flatten() {
+                let entry = entry.map_err(damaged)?;
+                let affected = entry.affected().map_err(damaged)?;
                 silent = false;
-                if narrow::is_no_vulnerability(&head) {
-                    continue;
-                }
                 let answer = answer(&affected, named, ecosystem);
                 if !is_for_subscribers(ecosystem) && !matches!(answer, Answer::Undetermined(_)) {
-                    free.insert(head.id.clone());
+                    free.insert(entry.id().to_owned());
+                }
+                if answer == Answer::NotAffected {
+                    continue;
+                }
+                let head = entry.head().map_err(damaged)?;
+                if narrow::is_no_vulnerability(&head) {
+                    continue;
                 }
                 match answer {
                     Answer::Affected(matched) => {

@@ -81,7 +81,7 @@ impl Named {
 }
 
 /// Whether packages of a purl type belong to an operating system: its distribution answers for them.
-fn is_of_system(kind: &str) -> bool {
+pub(super) fn is_of_system(kind: &str) -> bool {
     matches!(kind, "apk" | "deb" | "rpm")
 }
 

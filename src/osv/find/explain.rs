@@ -26,7 +26,7 @@ pub fn explain(
     advisories: &Advisories<'_>,
     id: &str,
 ) -> PlatformExplanation {
-    let matching = Matching { platform, inventory, advisories };
+    let matching = Matching::new(platform, inventory, advisories);
     let mut packages = Vec::new();
     let mut unasked: BTreeMap<String, usize> = BTreeMap::new();
     for package in inventory.packages.iter().filter(|package| is_asked_about(package)) {

@@ -1,13 +1,16 @@
 //! What sets a match aside. Never in silence: every one is listed with its reason.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
 
 use crate::model::finding::{Finding, Findings, Suppressed};
-use crate::model::inventory::Package;
+use crate::model::inventory::{Inventory, Package};
 use crate::model::purl::Purl;
+use crate::osv::query::is_of_system;
 
+use super::Matching;
 use super::group::{Grouped, vulnerabilities};
-use super::{Asked, Matching};
 
 impl Matching<'_> {
     /// Puts a finding where it belongs. A malicious package is never set aside.
@@ -40,33 +43,73 @@ impl Matching<'_> {
         ids: &BTreeSet<String>,
         finding: &mut Finding,
     ) -> Option<(&'static str, String)> {
-        let package = self.inventory.packages.iter().find(|package| package.purl == *owner)?;
-        let asked = self.query(package).ok()?;
-        let named = format!("{} {}", package.name, package.version);
-        match self.statement(&asked, ids) {
+        let owner = self.owner(owner)?;
+        match ids.iter().find_map(|id| owner.speaks_of.get(id)) {
             Some(record) => {
-                Some(("owned-by", format!("its files belong to {named}, of which {record} speaks")))
+                Some(("owned-by", format!("its files belong to {}, of which {record} speaks", owner.named)))
             }
             None => {
-                let of = asked.ecosystems.first().map_or("its distribution", String::as_str);
-                let doubt =
-                    format!("its files belong to {named}, and the advisories for {of} do not speak of it");
+                let doubt = format!(
+                    "its files belong to {}, and the advisories for {} do not speak of it",
+                    owner.named, owner.feed
+                );
                 finding.evidence.low_confidence.get_or_insert(doubt);
                 None
             }
         }
     }
 
-    /// A record of the owner's distribution about one of the ids.
-    fn statement(&self, asked: &Asked, ids: &BTreeSet<String>) -> Option<String> {
-        let mut postings = asked
-            .questions()
-            .flat_map(|(ecosystem, named)| self.postings(ecosystem, &named.name).unwrap_or_default());
-        let speaks = postings.find(|posting| {
-            posting.affected.unreadable.is_none()
-                && vulnerabilities(&posting.head).iter().any(|about| !about.is_disjoint(ids))
-        });
-        speaks.map(|posting| posting.head.id)
+    /// What the distribution says of an owner. Asked once an owner: one package may own thousands of others, and
+    /// a kernel has thousands of records.
+    fn owner(&self, purl: &Purl) -> Option<Rc<Owner>> {
+        if let Some(known) = self.owners.known.borrow().get(purl) {
+            return known.clone();
+        }
+        let package = self.owners.packages.get(purl);
+        let found = package.and_then(|package| Some(Rc::new(self.ask_owner(package)?)));
+        self.owners.known.borrow_mut().insert(purl.clone(), found.clone());
+        found
+    }
+
+    fn ask_owner(&self, package: &Package) -> Option<Owner> {
+        let asked = self.query(package).ok()?;
+        let mut speaks_of = BTreeMap::new();
+        for (ecosystem, named) in asked.questions() {
+            let postings = self.postings(ecosystem, &named.name).unwrap_or_default();
+            for posting in postings.iter().filter(|posting| posting.affected.unreadable.is_none()) {
+                for id in vulnerabilities(&posting.head).into_iter().flatten() {
+                    speaks_of.entry(id).or_insert_with(|| posting.head.id.clone());
+                }
+            }
+        }
+        let feed = asked.ecosystems.first().map_or("its distribution", String::as_str).to_owned();
+        Some(Owner { named: format!("{} {}", package.name, package.version), feed, speaks_of })
+    }
+}
+
+/// An operating system package that owns others, and what its distribution's advisories say of it.
+struct Owner {
+    /// Name and version.
+    named: String,
+    /// Whose advisories they are.
+    feed: String,
+    /// Ids of vulnerabilities, and a record that speaks of each.
+    speaks_of: BTreeMap<String, String>,
+}
+
+/// The packages that may own others, and what was asked of them.
+pub(super) struct Owners<'a> {
+    packages: HashMap<&'a Purl, &'a Package>,
+    known: RefCell<HashMap<Purl, Option<Rc<Owner>>>>,
+}
+
+impl<'a> Owners<'a> {
+    pub(super) fn of(inventory: &'a Inventory) -> Self {
+        let mut packages = HashMap::new();
+        for package in inventory.packages.iter().filter(|package| is_of_system(package.kind)) {
+            packages.entry(&package.purl).or_insert(package);
+        }
+        Self { packages, known: RefCell::default() }
     }
 }
 
