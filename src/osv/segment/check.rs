@@ -1,6 +1,5 @@
 //! A segment read from end to end.
 
-use super::wire::Cursor;
 use super::{Damaged, Segment};
 
 impl Segment<'_> {
@@ -29,15 +28,10 @@ impl Segment<'_> {
         if (records, unreadable) != (self.meta.records, self.meta.unreadable) {
             return Err(Damaged::Bytes("its description counts otherwise"));
         }
-        let mut left = Cursor(self.postings);
-        while !left.is_empty() {
-            let key = str::from_utf8(left.block()?).map_err(|_| Damaged::Bytes("a key is no UTF-8"))?;
-            let (ecosystem, name) = key.split_once('\0').ok_or(Damaged::Bytes("a key has no name"))?;
-            let entries = left.count()?;
-            for _ in 0..entries {
-                left.block()?;
-            }
-            if self.affecting(ecosystem, name)?.len() != entries {
+        for key in self.keys() {
+            let (ecosystem, name) = key?;
+            // No writer makes a key without an entry.
+            if self.affecting(ecosystem, name)?.is_empty() {
                 return Err(Damaged::Bytes("a package is not found by its name"));
             }
         }
