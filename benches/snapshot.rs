@@ -39,10 +39,11 @@ static PLACE: OnceLock<Place> = OnceLock::new();
 
 fn main() {
     let temporary = tempfile::tempdir().unwrap();
-    let records = std::env::var("PORTCULLIS_BENCH_RECORDS").map(|text| text.parse().unwrap());
+    let records = std::env::var_os("PORTCULLIS_BENCH_RECORDS");
+    let records = records.map(|text| text.to_str().unwrap().parse().unwrap());
     let directory = match (std::env::var_os("PORTCULLIS_BENCH_DB"), records) {
-        (Some(directory), Ok(records)) => multiply(Path::new(&directory), temporary.path(), records),
-        (Some(directory), Err(_)) => directory.into(),
+        (Some(directory), Some(records)) => multiply(Path::new(&directory), temporary.path(), records),
+        (Some(directory), None) => directory.into(),
         (None, _) => make_up(temporary.path()),
     };
     let place = Place { directory, cache: temporary.path().join("cache") };

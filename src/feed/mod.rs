@@ -1,6 +1,6 @@
 //! Advisory snapshots on the local disk, and where they come from.
 //!
-//! An installed snapshot is kept up to date from a bucket ([`update`]), from the disk ([`import`]) or from whoever
+//! An installed snapshot is kept up to date from a bucket ([`update()`]), from the disk ([`import()`]) or from whoever
 //! hands over segments ([`Writer`]). A directory in the layout of the bucket (`<Ecosystem>/all.zip` or
 //! `<Ecosystem>/*.json`) serves as it is, each ecosystem compiled once into the cache.
 
