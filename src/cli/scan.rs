@@ -47,7 +47,13 @@ fn ended(evidence: &Evidence, fail_on: Option<Severity>) -> Exit {
         let complete = platforms.iter().all(|platform| matches!(platform.findings, Fact::Known(_)));
         return if complete { Exit::Admit } else { Exit::Undecided };
     };
-    let ends: Vec<Exit> = platforms.iter().map(|platform| platform_ended(platform, least)).collect();
+    let mut ends: Vec<Exit> = platforms.iter().map(|platform| platform_ended(platform, least)).collect();
+    // An advisory that could not be read may be about any package.
+    let mut segments =
+        evidence.snapshot.known().into_iter().flat_map(|snapshot| snapshot.ecosystems.values());
+    if segments.any(|segment| segment.unreadable > 0) {
+        ends.push(Exit::Undecided);
+    }
     if ends.contains(&Exit::Deny) { Exit::Deny } else { ends.into_iter().max().unwrap_or(Exit::Undecided) }
 }
 

@@ -27,7 +27,16 @@ pub fn explain(request: &Request<'_>, id: &str, progress: &dyn Progress) -> Resu
             let mapped = snapshot::segments(&evidence, store, progress);
             let advisories = snapshot::advisories(&mapped);
             match snapshot::describe(&advisories) {
-                Fact::Known(info) => explanation.snapshot = Some(info),
+                Fact::Known(info) => {
+                    let unreadable = info.ecosystems.iter().filter(|(_, segment)| segment.unreadable > 0);
+                    explanation.unread.extend(unreadable.map(|(ecosystem, segment)| {
+                        format!(
+                            "{} of the advisories for {ecosystem}, which may be about it",
+                            segment.unreadable
+                        )
+                    }));
+                    explanation.snapshot = Some(info);
+                }
                 Fact::Absent => {}
                 Fact::Unknown(cause) => explanation.unread.push(cause),
             }

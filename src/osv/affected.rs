@@ -1,6 +1,7 @@
 //! Whether a version is affected: osv-schema, "Evaluation", to the letter.
 
 use std::cmp::Ordering;
+use std::collections::HashSet;
 
 use crate::version::{Scheme, SemVer};
 
@@ -43,15 +44,14 @@ pub fn evaluate(affected: &Affected, version: &str, scheme: Option<&dyn Scheme>)
     if affected.versions.is_empty() && affected.ranges.is_empty() {
         return Answer::NotAffected;
     }
+    // Where every version is affected it does not matter which it is, nor whether it is one.
+    let every = affected.ranges.iter().filter(|range| range.kind != "GIT").find(|range| is_every(range));
+    if let (Some(range), false) = (every, version.bytes().any(|b| b.is_ascii_digit())) {
+        return in_range(range, version, scheme);
+    }
     if version.is_empty() {
         return Answer::Undetermined("the package has no version".into());
     }
-    // An exact spelling is a match whether or not it can be ordered; then equality by the ecosystem's order.
-    let listed = affected.versions.iter().find(|listed| *listed == version).or_else(|| {
-        let equal =
-            |listed: &&String| scheme.is_some_and(|s| s.compare(listed, version) == Ok(Ordering::Equal));
-        affected.versions.iter().find(equal)
-    });
     let ranges: Vec<(&Range, Answer)> = affected
         .ranges
         .iter()
@@ -65,12 +65,14 @@ pub fn evaluate(affected: &Affected, version: &str, scheme: Option<&dyn Scheme>)
     });
     if let Some((range, mut hit)) = hit {
         let own = fixes(std::slice::from_ref(range), version, scheme);
-        let all = fixes(&affected.ranges, version, scheme);
-        hit.fixed = own.iter().chain(all.iter().filter(|fix| !own.contains(fix))).cloned().collect();
+        let seen: HashSet<&String> = own.iter().collect();
+        let others: Vec<String> =
+            fixes(&affected.ranges, version, scheme).into_iter().filter(|fix| !seen.contains(fix)).collect();
+        hit.fixed = own.into_iter().chain(others).collect();
         hit.fix_unstated = points(range).any(|(kind, _)| kind == Kind::LastAffected);
         return Answer::Affected(hit);
     }
-    if let Some(listed) = listed {
+    if let Some(listed) = listed(affected, version, scheme) {
         return Answer::Affected(Match {
             range: "versions".into(),
             event: format!("lists {listed}"),
@@ -86,9 +88,36 @@ pub fn evaluate(affected: &Affected, version: &str, scheme: Option<&dyn Scheme>)
     }
 }
 
+/// The listed version that is this one: an exact spelling is a match whether or not it can be ordered; then
+/// equality by the ecosystem's order.
+fn listed<'l>(affected: &'l Affected, version: &str, scheme: Option<&dyn Scheme>) -> Option<&'l String> {
+    let equal = |listed: &&String| {
+        scheme.is_some_and(|scheme| {
+            may_be_equal(listed, version, scheme) && scheme.compare(listed, version) == Ok(Ordering::Equal)
+        })
+    };
+    affected
+        .versions
+        .iter()
+        .find(|listed| *listed == version)
+        .or_else(|| affected.versions.iter().find(equal))
+}
+
+/// Whether two spellings may be of one version: their numbers before any `+` are the same, zeros left out. Records
+/// list hundreds of versions, and to read them all as versions is most of what matching takes. In Alpine's order
+/// digits can be letters, so that it does not hold there.
+fn may_be_equal(a: &str, b: &str, scheme: &dyn Scheme) -> bool {
+    fn numbers(text: &str) -> impl Iterator<Item = &str> {
+        let text = text.split('+').next().unwrap_or_default();
+        let runs = text.split(|c: char| !c.is_ascii_digit());
+        runs.map(|run| run.trim_start_matches('0')).filter(|run| !run.is_empty())
+    }
+    scheme.id() == "apk" || numbers(a).eq(numbers(b))
+}
+
 /// A version that stands in no list. Where it or the list cannot be ordered, another spelling of it might.
 fn unlisted(affected: &Affected, version: &str, scheme: Option<&dyn Scheme>) -> Answer {
-    let comparable = scheme.is_some_and(|scheme| scheme.compare(version, version).is_ok());
+    let comparable = scheme.is_some_and(|scheme| scheme.comparable(version, version));
     if affected.versions.is_empty() || comparable {
         Answer::NotAffected
     } else {
@@ -129,12 +158,15 @@ enum At<'a> {
     Version(&'a str),
 }
 
+/// Whether a range begins before all versions and never ends.
+fn is_every(range: &Range) -> bool {
+    matches!(range.events.as_slice(),
+        [Event { introduced: Some(zero), fixed: None, last_affected: None, limit: None }] if zero == "0")
+}
+
 fn in_range(range: &Range, version: &str, scheme: Option<&dyn Scheme>) -> Answer {
     let shown = describe(range);
-    if let [Event { introduced: Some(zero), fixed: None, last_affected: None, limit: None }] =
-        range.events.as_slice()
-        && zero == "0"
-    {
+    if is_every(range) {
         return affected_by(shown, "introduced 0, every version".into(), None);
     }
     let scheme = match (range.kind.as_str(), scheme) {
@@ -142,7 +174,7 @@ fn in_range(range: &Range, version: &str, scheme: Option<&dyn Scheme>) -> Answer
         (_, Some(scheme)) => scheme,
         (_, None) => return Answer::Undetermined(incomparable(version, None)),
     };
-    if scheme.compare(version, version).is_err() {
+    if !scheme.comparable(version, version) {
         return Answer::Undetermined(incomparable(version, Some(scheme)));
     }
     // The schema demands an `introduced`. A range without one says nothing that could be relied upon.
@@ -154,7 +186,7 @@ fn in_range(range: &Range, version: &str, scheme: Option<&dyn Scheme>) -> Answer
     for (place, (kind, text)) in points(range).enumerate() {
         if text == "0" && kind != Kind::LastAffected {
             events.push((At::Start, kind, place));
-        } else if scheme.compare(text, text).is_ok() && scheme.compare(version, text).is_ok() {
+        } else if scheme.comparable(version, text) && scheme.compare(version, text).is_ok() {
             events.push((At::Version(text), kind, place));
         } else {
             skipped.push((kind, text));

@@ -71,6 +71,8 @@ static ROWS: &[Row] = &[
 pub(super) enum Release {
     /// Exactly this one, such as `Debian:12`.
     Exact(String),
+    /// A language's, whatever repository it names: `Packagist` and `Packagist:https://packages.drupal.org/8`.
+    Language(String),
     /// Every repository of a Red Hat Enterprise Linux: `Red Hat:enterprise_linux:9::appstream` for `9`. Which
     /// of them an image has enabled does not matter: the names of its packages tell them apart, and the CPE of
     /// os-release is that of `baseos` alone.
@@ -88,7 +90,7 @@ impl Release {
     /// Its base ecosystem.
     pub(super) fn base(&self) -> &str {
         match self {
-            Self::Exact(ecosystem) => base(ecosystem),
+            Self::Exact(ecosystem) | Self::Language(ecosystem) => base(ecosystem),
             Self::EnterpriseLinux(_) => "Red Hat",
             Self::SuseEnterprise(_) => "SUSE",
         }
@@ -103,7 +105,7 @@ impl Release {
     pub(super) fn rebuilt_by(&self, vendor: &str) -> Vec<Self> {
         let release = match self {
             // `Root:Alpine:3.18` for `Alpine:v3.18`.
-            Self::Exact(ecosystem) => ecosystem.replace(":v", ":"),
+            Self::Exact(ecosystem) | Self::Language(ecosystem) => ecosystem.replace(":v", ":"),
             Self::EnterpriseLinux(version) | Self::SuseEnterprise(version) => {
                 format!("{}:{version}", self.base())
             }
@@ -116,15 +118,31 @@ impl Release {
         let behind = |start: &str| ecosystem.strip_prefix(start);
         match self {
             Self::Exact(own) => own == ecosystem,
-            Self::EnterpriseLinux(major) => behind("Red Hat:enterprise_linux:")
-                .and_then(|rest| rest.strip_prefix(major.as_str()))
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with(':')),
+            Self::Language(own) => own == base(ecosystem),
+            Self::EnterpriseLinux(major) => {
+                let is_of = |product: &str| {
+                    let version = behind(product).and_then(|rest| rest.strip_prefix(major.as_str()));
+                    version.is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
+                };
+                // Collections have no version of the system but at the end: `rhel_software_collections:3::el7`.
+                let collections = || {
+                    behind("Red Hat:rhel_software_collections:")
+                        .is_some_and(|rest| rest.ends_with(&format!("::el{major}")))
+                };
+                is_of("Red Hat:enterprise_linux:")
+                    || is_of("Red Hat:rhel_extras:")
+                    || is_of("Red Hat:rhel_extras_other:")
+                    || collections()
+            }
             // `-LTSS`, `-ESPOS` and the like: the same builds, for longer.
-            Self::SuseEnterprise(version) => behind("SUSE:Linux Enterprise ").is_some_and(|product| {
-                product
-                    .split_once(&format!(" {version}"))
-                    .is_some_and(|(_, rest)| rest.is_empty() || rest.starts_with('-'))
-            }),
+            Self::SuseEnterprise(version) => ["SUSE:Linux Enterprise ", "SUSE:Package Hub"]
+                .iter()
+                .filter_map(|start| behind(start))
+                .any(|product| {
+                    product
+                        .split_once(&format!(" {version}"))
+                        .is_some_and(|(_, rest)| rest.is_empty() || rest.starts_with('-'))
+                }),
         }
     }
 }
@@ -132,7 +150,7 @@ impl Release {
 impl std::fmt::Display for Release {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Exact(ecosystem) => f.write_str(ecosystem),
+            Self::Exact(ecosystem) | Self::Language(ecosystem) => f.write_str(ecosystem),
             Self::EnterpriseLinux(major) => write!(f, "Red Hat:enterprise_linux:{major}"),
             Self::SuseEnterprise(version) => write!(f, "SUSE:Linux Enterprise {version}"),
         }
@@ -155,7 +173,15 @@ impl Feed {
     /// distribution's name: the records compare its version with builds that it has nothing to do with, or do not
     /// know it, and it would be clean.
     pub(super) fn speaks_of(&self, vendor: &str) -> bool {
-        self.vendors.is_empty() || self.vendors.iter().any(|own| vendor.starts_with(own))
+        let is_own = |own: &&str| {
+            vendor.strip_prefix(*own).is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric()))
+        };
+        self.vendors.is_empty() || self.vendors.iter().any(|own| is_own(&own))
+    }
+
+    /// Whether its packages state their vendor.
+    pub(super) fn has_vendors(&self) -> bool {
+        !self.vendors.is_empty()
     }
 }
 

@@ -19,7 +19,7 @@ use suppress::Owners;
 use super::affected::{Answer, Match, evaluate};
 use super::distro::Release;
 use super::names::base;
-use super::query::{Named, Query, has_advisories};
+use super::query::{GUESSED, Named, Query, has_advisories};
 use super::record::{Affected, Head};
 use super::segment::{Damaged, Posting, Segment};
 
@@ -36,12 +36,24 @@ pub fn find(platform: &Platform, inventory: &Inventory, advisories: &Advisories<
     let matching = Matching::new(platform, inventory, advisories);
     let mut findings = Findings::default();
     for package in &inventory.packages {
-        matching.package(package, &mut findings);
+        if findings.findings.len() + findings.suppressed.len() < MAX_FINDINGS {
+            matching.package(package, &mut findings);
+        } else {
+            findings.undetermined.push(matching.undetermined(package, &too_many(), BTreeSet::new()));
+        }
     }
     findings.findings.sort_by(|a, b| group::order(a).cmp(&group::order(b)));
     findings.undetermined.sort_by(|a, b| (&a.package.purl, &a.cause).cmp(&(&b.package.purl, &b.cause)));
     findings.suppressed.sort_by(|a, b| group::order(&a.finding).cmp(&group::order(&b.finding)));
     findings
+}
+
+/// Findings of one platform: 50,000; the worst images have a tenth. Attack: thousands of packages, each of which
+/// thousands of records name. What comes behind is not compared, and so undetermined.
+const MAX_FINDINGS: usize = 50_000;
+
+fn too_many() -> String {
+    format!("more than {MAX_FINDINGS} findings (limit `findings of a platform`)")
 }
 
 /// An advisory that applies to a package.
@@ -102,14 +114,15 @@ impl Matching<'_> {
         }
         match self.query(package) {
             Ok(asked) => {
-                if let Some(doubt) = &asked.query.doubt {
-                    doubts.entry(doubt.clone()).or_default();
+                let doubt = self.doubt(package, &asked.query);
+                if let Some(doubt) = doubt {
+                    doubts.entry(doubt.to_owned()).or_default();
                 }
                 if let Err(cause) = self.match_package(package, &asked, &mut hits, &mut doubts) {
                     doubts.entry(cause).or_default();
                 }
                 for mut finding in self.group(package, hits) {
-                    finding.doubt(package.doubt.as_deref().or(asked.query.doubt.as_deref()));
+                    finding.doubt(package.doubt.as_deref().or(doubt));
                     self.sort_out(package, finding, findings);
                 }
             }
@@ -117,12 +130,26 @@ impl Matching<'_> {
                 doubts.entry(cause).or_default();
             }
         }
-        findings.undetermined.extend(doubts.into_iter().map(|(cause, advisories)| Undetermined {
+        let undetermined = |(cause, advisories): (String, _)| self.undetermined(package, &cause, advisories);
+        findings.undetermined.extend(doubts.into_iter().map(undetermined));
+    }
+
+    fn undetermined(&self, package: &Package, cause: &str, advisories: BTreeSet<String>) -> Undetermined {
+        Undetermined {
             platform: self.platform.clone(),
             package: reference(package),
-            cause,
+            cause: cause.to_owned(),
             advisories: advisories.into_iter().collect(),
-        }));
+        }
+    }
+
+    /// Why what is said of a package is not certain. A guess does not matter where the package belongs to one of the
+    /// operating system of which advisories speak: that one answers, under a name that is certain.
+    fn doubt<'q>(&self, package: &Package, query: &'q Query) -> Option<&'q str> {
+        let doubt = query.doubt.as_deref()?;
+        let owner = || package.owned_by.as_ref().and_then(|owner| self.owner(owner));
+        let is_answered = doubt == GUESSED && owner().is_some_and(|owner| owner.is_known());
+        (!is_answered).then_some(doubt)
     }
 
     /// The questions about a package, where the snapshot can answer them.
@@ -146,7 +173,7 @@ impl Matching<'_> {
                     Release::Exact(exact) => {
                         found.extend(releases.get_key_value(exact).map(|(key, _)| key.clone()))
                     }
-                    Release::EnterpriseLinux(_) | Release::SuseEnterprise(_) => {
+                    Release::Language(_) | Release::EnterpriseLinux(_) | Release::SuseEnterprise(_) => {
                         found.extend(releases.keys().filter(|key| release.covers(key)).cloned());
                     }
                 }
@@ -233,7 +260,11 @@ impl Matching<'_> {
 fn answer(affected: &Affected, named: &Named, ecosystem: &str) -> Answer {
     let scheme = scheme(ecosystem);
     if let Some(cause) = named.no_version() {
-        return Answer::Undetermined(cause);
+        // Where every version is affected, so is one that is none.
+        return match evaluate(affected, "", scheme) {
+            affected @ Answer::Affected(_) => affected,
+            Answer::NotAffected | Answer::Undetermined(_) => Answer::Undetermined(cause),
+        };
     }
     let stated = evaluate(affected, &named.version, scheme);
     if !named.epoch_lost {

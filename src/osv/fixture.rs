@@ -26,13 +26,14 @@ pub(super) fn segment(ecosystem: &str, records: &[Value]) -> Vec<u8> {
     builder.finish().unwrap()
 }
 
-/// An installed package of `TYPE NAME VERSION`.
+/// An installed package of `TYPE NAME VERSION`. An RPM is as of a document that states no vendor and no layer.
 pub(super) fn package(text: &str) -> Package {
     let parts: Vec<&str> = text.split(' ').collect();
     let kind = TYPES.iter().find(|kind| **kind == parts[0]).unwrap();
     let layer = Digest::sha256(b"layer");
     let layer =
         LayerRef { index: Some(0), digest: Some(layer.clone()), diff_id: Some(layer), created_by: None };
+    let layer = if *kind == "rpm" { LayerRef::default() } else { layer };
     Package::new(Purl::new(kind, None, parts[1], Some(parts[2])), kind, parts[1], parts[2], layer)
 }
 

@@ -15,26 +15,21 @@ struct Language {
     kind: &'static str,
     /// OSV ecosystem.
     ecosystem: &'static str,
-    /// A repository of its own records, beside the usual one, and the front of the names of its packages.
-    repository: Option<(&'static str, &'static str)>,
     /// The version as the ecosystem's records write it.
     version: fn(&Package) -> String,
 }
 
 const fn language(kind: &'static str, ecosystem: &'static str) -> Language {
-    Language { kind, ecosystem, repository: None, version: |package| package.version.clone() }
+    Language { kind, ecosystem, version: |package| package.version.clone() }
 }
 
 /// Language packages.
 static LANGUAGES: &[Language] = &[
     Language { version: bitnami_version, ..language("bitnami", "Bitnami") },
     language("cargo", "crates.io"),
-    Language {
-        repository: Some(("Packagist:https://packages.drupal.org/8", "drupal/")),
-        ..language("composer", "Packagist")
-    },
+    language("composer", "Packagist"),
     language("cran", "CRAN"),
-    language("gem", "RubyGems"),
+    Language { version: gem_version, ..language("gem", "RubyGems") },
     Language { version: go_version, ..language("golang", "Go") },
     language("hackage", "Hackage"),
     language("hex", "Hex"),
@@ -45,6 +40,9 @@ static LANGUAGES: &[Language] = &[
     language("pypi", "PyPI"),
     language("swift", "SwiftURL"),
 ];
+
+/// The doubt of a package whose name or version is a guess.
+pub(super) const GUESSED: &str = "its name or version is a guess: no package manager states it";
 
 /// How the advisories are asked about one package.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,7 +73,13 @@ impl Named {
     /// version: the orders of Maven and RPM take any word and put it below every number, so that no range would
     /// begin early enough.
     pub(super) fn no_version(&self) -> Option<String> {
-        let is_word = !self.version.is_empty() && !self.version.bytes().any(|b| b.is_ascii_digit());
+        // What build tools write where they are not told a version.
+        const PLACEHOLDERS: [&str; 5] =
+            ["0.0.0-development", "0.0.0-semantic", "0+unknown", "0+untagged", "0.0.0+unknown"];
+        let version = self.version.trim_start_matches('v');
+        let is_word = !version.is_empty()
+            && (!version.bytes().any(|b| b.is_ascii_digit())
+                || PLACEHOLDERS.iter().any(|placeholder| version.starts_with(placeholder)));
         is_word.then(|| format!("`{}` is no version", self.version))
     }
 }
@@ -106,12 +110,23 @@ impl Query {
             ));
         }
         let mut feed = distro::feed(distro, package.kind)?;
-        if let Some(vendor) = package.supplier.as_deref().filter(|vendor| !feed.speaks_of(vendor)) {
-            let release = feed.releases.first().map_or_else(String::new, Release::to_string);
-            return Err(format!(
-                "the advisories for {release} do not speak of packages of `{}`",
-                escape(vendor.as_bytes())
-            ));
+        let release = || feed.releases.first().map_or_else(String::new, Release::to_string);
+        match package.supplier.as_deref().filter(|vendor| !vendor.is_empty()) {
+            Some(vendor) if !feed.speaks_of(vendor) => {
+                let vendor = escape(vendor.as_bytes());
+                return Err(format!(
+                    "the advisories for {} do not speak of packages of `{vendor}`",
+                    release()
+                ));
+            }
+            // A distribution's own packages state their vendor. A document may leave it out.
+            None if feed.has_vendors() && was_read(package) => {
+                return Err(format!(
+                    "it names no vendor: the advisories for {} may not speak of it",
+                    release()
+                ));
+            }
+            Some(_) | None => {}
         }
         if feed.releases.iter().any(Release::is_red_hat) && !is_of_enterprise_linux(&package.version) {
             return Err("which product of Red Hat it is of is not known".into());
@@ -124,25 +139,17 @@ impl Query {
     }
 
     fn of_language(package: &Package, language: &Language) -> Result<Self, String> {
-        let Language { ecosystem, repository, version, .. } = language;
+        let Language { ecosystem, version, .. } = language;
         // A jar without a pom tells its artifact at best. Nothing is filed under that alone.
         if *ecosystem == "Maven" && !package.name.contains(':') {
             return Err("which group of Maven artifacts it is of is not known".into());
         }
-        let mut releases = vec![Release::exact(*ecosystem)];
-        let own = repository.filter(|(_, front)| package.name.to_lowercase().starts_with(front));
-        releases.extend(own.map(|(repository, _)| Release::exact(repository)));
+        let name = normalise(ecosystem, &package.name).into_owned();
+        let mut releases = vec![Release::Language((*ecosystem).to_owned())];
         // The name alone does not tell: anybody may call a package `seal-…`.
-        releases.extend(rebuilt(&package.name).map(|vendor| Release::Exact(format!("{vendor}:{ecosystem}"))));
-        let named = Named {
-            name: normalise(ecosystem, &package.name).into_owned(),
-            version: version(package),
-            epoch_lost: false,
-        };
-        // Where an operating system package owns it, that one answers for it under a name that is certain.
-        let guessed = package.guessed && package.owned_by.is_none();
-        let cause =
-            guessed.then(|| "its name or version is a guess: no package manager states it".to_owned());
+        releases.extend(rebuilt(&name).map(|vendor| Release::Exact(format!("{vendor}:{ecosystem}"))));
+        let named = Named { name, version: version(package), epoch_lost: false };
+        let cause = package.guessed.then(|| GUESSED.to_owned());
         // What an SBOM tool writes where it knows no group: `guava:guava`. There are artifacts named so.
         let doubled = language.kind == "maven"
             && package.name.split_once(':').is_some_and(|(group, artifact)| group == artifact);
@@ -176,6 +183,12 @@ impl Query {
         names.dedup_by(|second, first| second.name == first.name);
         Self { releases: feed.releases, names, doubt, doubt_of_silence: None }
     }
+}
+
+/// Whether a package was read from an image, and not from a document of another tool: its layer is wholly known.
+fn was_read(package: &Package) -> bool {
+    let layer = &package.layer;
+    layer.index.is_some() && layer.digest.is_some() && layer.diff_id.is_some()
 }
 
 /// The base ecosystems whose advisories the packages of an image need.
@@ -222,6 +235,11 @@ fn bitnami_version(package: &Package) -> String {
     }
 }
 
+/// A gem's version without the platform that SBOM tools put behind it: `1.15.4` of `1.15.4-x86_64-linux`.
+fn gem_version(package: &Package) -> String {
+    package.version.split('-').next().unwrap_or_default().to_owned()
+}
+
 /// The toolchain's versions as Go's database writes them (`1.22.0-rc.1` of `1.22rc1`); those of modules as they are.
 fn go_version(package: &Package) -> String {
     let version = package.version.as_str();
@@ -233,6 +251,7 @@ fn go_version(package: &Package) -> String {
     if !matches!(package.name.as_str(), "stdlib" | "toolchain") {
         return version.to_owned();
     }
+    let version = version.trim_start_matches('v').trim_start_matches("go");
     let digit_end = |text: &str| text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (release, rest) = version.split_at(digit_end(version));
     let dots = release.matches('.').count();

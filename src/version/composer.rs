@@ -22,6 +22,15 @@ impl Scheme for Composer {
         };
         Ok(parse(a)?.cmp(&parse(b)?))
     }
+
+    /// A branch (`4.4.x-dev`) is above every release of its line: which fixes it has its commit alone says.
+    fn comparable(&self, a: &str, b: &str) -> bool {
+        let is_branch = |text: &str| {
+            let text = text.trim().to_ascii_lowercase();
+            text.ends_with("x-dev") || text.starts_with("9999999")
+        };
+        [a, b].iter().all(|text| !is_branch(text) && tokens(text).is_some())
+    }
 }
 
 /// What stands between dots, hyphens and changes from letters to digits, in the order of `version_compare`.

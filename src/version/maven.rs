@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use std::slice::Iter;
 
 use crate::version::natural::Natural;
-use crate::version::{Incomparable, Scheme};
+use crate::version::{Incomparable, Scheme, are_alike};
 
 /// The order of Maven's `ComparableVersion` as its main branch has it in autumn 2026. It is a total order of
 /// what it reads: all triples of 9,331 short versions hold. That of Maven 3 and the first 4 is none (`1` < `1-1` <
@@ -26,6 +26,10 @@ impl Scheme for Maven {
         let left = Reader::read(&lower_a).ok_or_else(|| refused(a))?;
         let right = Reader::read(&lower_b).ok_or_else(|| refused(b))?;
         Ok(order(&left, &right))
+    }
+
+    fn comparable(&self, a: &str, b: &str) -> bool {
+        are_alike(a, b) && self.compare(a, b).is_ok()
     }
 }
 

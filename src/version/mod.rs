@@ -41,6 +41,21 @@ pub trait Scheme: Sync {
     /// # Errors
     /// [`Incomparable`] where the tool would refuse one of them: the answer is unknown, never equal.
     fn compare(&self, a: &str, b: &str) -> Result<Ordering, Incomparable>;
+
+    /// Whether the order of two texts means anything: both are versions, and not words that the ecosystem's tool
+    /// puts somewhere because it must. Matching goes by no other order. Attack: `UNKNOWN` as a version, or as a fix.
+    fn comparable(&self, a: &str, b: &str) -> bool {
+        self.compare(a, a).is_ok() && self.compare(b, b).is_ok()
+    }
+}
+
+/// For orders that take every text: whether both texts have a number, and begin alike, with a digit or with a letter
+/// (`r09` and `r10`, `Finchley.SR2`).
+fn are_alike(a: &str, b: &str) -> bool {
+    let number = |text: &str| text.bytes().any(|byte| byte.is_ascii_digit());
+    let begins =
+        |text: &str| text.bytes().next().map(|byte| (byte.is_ascii_digit(), byte.is_ascii_alphabetic()));
+    number(a) && number(b) && begins(a) == begins(b) && begins(a) != Some((false, false))
 }
 
 /// Two versions of which it cannot be said which is the greater.

@@ -24,6 +24,12 @@ impl Scheme for Pep440 {
         };
         Ok(parse(a)?.cmp(&parse(b)?))
     }
+
+    /// What is below PEP 440 has an order among its like, and says nothing of those above: `0.2.0-n653` would be
+    /// below 0.1.
+    fn comparable(&self, a: &str, b: &str) -> bool {
+        [a, b].iter().all(|text| matches!(Release::parse(text), Some(Release::Standard(_))))
+    }
 }
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]

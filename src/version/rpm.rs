@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use rpm_version::Evr;
 
-use crate::version::{Incomparable, Scheme};
+use crate::version::{Incomparable, Scheme, are_alike};
 
 /// The order of `rpm.vercmp`: epoch, version, release, each by `rpmvercmp`. A version without a release is
 /// below the same with one. A missing epoch is zero here, as it is for rpm; whether it was lost on the way
@@ -22,6 +22,10 @@ impl Scheme for Rpm {
                 .ok_or_else(|| Incomparable { scheme: self.id(), version: version.to_owned() })
         };
         Ok(parse(a)?.order(&parse(b)?))
+    }
+
+    fn comparable(&self, a: &str, b: &str) -> bool {
+        are_alike(a, b) && self.compare(a, b).is_ok()
     }
 }
 

@@ -30,10 +30,19 @@ pub fn explain(
     let mut packages = Vec::new();
     let mut unasked: BTreeMap<String, usize> = BTreeMap::new();
     for package in inventory.packages.iter().filter(|package| is_asked_about(package)) {
-        match matching.query(package).and_then(|asked| matching.said(&asked, id)) {
-            Ok(records) if records.is_empty() => {}
-            Ok(records) => packages.push(matching.explained(package, records, id)),
-            Err(cause) => *unasked.entry(cause).or_default() += 1,
+        let mut doubt = |cause: String| *unasked.entry(cause).or_default() += 1;
+        match matching.query(package).and_then(|asked| Ok((matching.said(&asked, id)?, asked))) {
+            Ok((records, asked)) => {
+                let silence = asked.query.doubt_of_silence.as_deref().filter(|_| records.is_empty());
+                let own = package.doubt.as_deref().or_else(|| matching.doubt(package, &asked.query));
+                if let Some(cause) = own.or(silence) {
+                    doubt(cause.to_owned());
+                }
+                if !records.is_empty() {
+                    packages.push(matching.explained(package, records, id));
+                }
+            }
+            Err(cause) => doubt(cause),
         }
     }
     PlatformExplanation { platform: platform.clone(), packages, unasked, gaps: inventory.gaps.len() }

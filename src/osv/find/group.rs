@@ -11,7 +11,7 @@ use crate::osv::record::Head;
 use crate::osv::severity::{self, Stated};
 use crate::version::scheme;
 
-use super::narrow::{Reason, leaves_out};
+use super::narrow::{Reason, is_erratum, leaves_out};
 use super::{Hit, Matching, reference};
 
 /// One vulnerability of one package: the ids that mean it, and the advisories that match.
@@ -47,17 +47,13 @@ pub(super) fn order(finding: &Finding) -> impl Ord + use<'_> {
     (&finding.package.purl, &finding.locations, &finding.id)
 }
 
-/// Errata that name their CVEs as `related`: those of AlmaLinux and Rocky Linux, and bug fixes that have one.
-const ERRATA: [&str; 6] = ["ALBA-", "ALEA-", "ALSA-", "RHSA-", "RLSA-", "RXSA-"];
-
 /// Ids of the vulnerabilities that a record speaks of, one set each.
 ///
 /// Aliases mean the same vulnerability. `upstream` is one-way: a distribution's record is about those,
 /// and one about several CVEs makes a finding of each, so that a waiver for one leaves the others.
 pub(super) fn vulnerabilities(head: &Head) -> Vec<BTreeSet<String>> {
     let own = || [std::slice::from_ref(&head.id), &head.aliases].concat().into_iter().collect();
-    let errata = ERRATA.iter().any(|prefix| head.id.starts_with(prefix));
-    let about: BTreeSet<String> = if head.upstream.is_empty() && errata {
+    let mut about: BTreeSet<String> = if head.upstream.is_empty() && is_erratum(&head.id) {
         head.related.iter().filter(|id| id.starts_with("CVE-")).cloned().collect()
     } else {
         head.upstream.iter().map(|id| canonical(id).to_owned()).collect()
@@ -65,8 +61,15 @@ pub(super) fn vulnerabilities(head: &Head) -> Vec<BTreeSet<String>> {
     let cves = about.iter().filter(|id| id.starts_with("CVE-")).count();
     match cves {
         _ if about.is_empty() => vec![own()],
-        // `[CVE-…, GHSA-…]`: the other ids are names of the one CVE.
-        1 => vec![about],
+        // `[CVE-…, GHSA-…]`: the other ids are names of the one CVE, and so are the record's own aliases.
+        1 => {
+            about.extend(head.aliases.iter().cloned());
+            vec![about]
+        }
+        0 if !head.aliases.is_empty() => {
+            about.extend(head.aliases.iter().cloned());
+            vec![about]
+        }
         _ => about.into_iter().map(|id| BTreeSet::from([id])).collect(),
     }
 }
@@ -95,6 +98,7 @@ fn groups(hits: &[Hit]) -> Vec<Group<'_>> {
         let group = groups.entry(sets.root(node)).or_default();
         group.ids.extend(ids.iter().cloned());
         group.labels.insert(hit.head.id.clone());
+        group.labels.extend(hit.head.aliases.iter().filter(|id| id.starts_with("MAL-")).cloned());
         group.hits.push(hit);
     }
     groups.into_values().collect()
@@ -147,12 +151,9 @@ impl Matching<'_> {
         let id = display(&names).to_owned();
         names.remove(&id);
         let stated = self.severity(&hits, &group.ids);
-        let mut fixed: Vec<String> = Vec::new();
-        for version in hits.iter().flat_map(|hit| &hit.matched.fixed) {
-            if !fixed.contains(version) {
-                fixed.push(version.clone());
-            }
-        }
+        let mut seen = BTreeSet::new();
+        let fixes = hits.iter().flat_map(|hit| &hit.matched.fixed);
+        let fixed: Vec<String> = fixes.filter(|version| seen.insert(*version)).cloned().collect();
         let mut cvss: Vec<Cvss> = hits
             .iter()
             .flat_map(|hit| {

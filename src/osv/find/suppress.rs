@@ -8,9 +8,11 @@ use crate::model::finding::{Finding, Findings, Suppressed};
 use crate::model::inventory::{Inventory, Package};
 use crate::model::purl::Purl;
 use crate::osv::query::is_of_system;
+use crate::osv::segment::Posting;
 
 use super::Matching;
 use super::group::{Grouped, vulnerabilities};
+use super::narrow::record_leaves_out;
 
 impl Matching<'_> {
     /// Puts a finding where it belongs. A malicious package is never set aside.
@@ -61,7 +63,7 @@ impl Matching<'_> {
 
     /// What the distribution says of an owner. Asked once an owner: one package may own thousands of others, and
     /// a kernel has thousands of records.
-    fn owner(&self, purl: &Purl) -> Option<Rc<Owner>> {
+    pub(super) fn owner(&self, purl: &Purl) -> Option<Rc<Owner>> {
         if let Some(known) = self.owners.known.borrow().get(purl) {
             return known.clone();
         }
@@ -72,11 +74,20 @@ impl Matching<'_> {
     }
 
     fn ask_owner(&self, package: &Package) -> Option<Owner> {
+        if is_kernel_interface(package) {
+            return None;
+        }
         let asked = self.query(package).ok()?;
         let mut speaks_of = BTreeMap::new();
         for (ecosystem, named) in asked.questions() {
             let postings = self.postings(ecosystem, &named.name).unwrap_or_default();
-            for posting in postings.iter().filter(|posting| posting.affected.unreadable.is_none()) {
+            // What does not mean the owner's own build says nothing of what it owns.
+            let means = |posting: &&Posting| {
+                let record = (&posting.head, &posting.affected);
+                posting.affected.unreadable.is_none()
+                    && record_leaves_out(record, ecosystem, package).is_none()
+            };
+            for posting in postings.iter().filter(means) {
                 for id in vulnerabilities(&posting.head).into_iter().flatten() {
                     speaks_of.entry(id).or_insert_with(|| posting.head.id.clone());
                 }
@@ -88,13 +99,20 @@ impl Matching<'_> {
 }
 
 /// An operating system package that owns others, and what its distribution's advisories say of it.
-struct Owner {
+pub(super) struct Owner {
     /// Name and version.
     named: String,
     /// Whose advisories they are.
     feed: String,
     /// Ids of vulnerabilities, and a record that speaks of each.
     speaks_of: BTreeMap<String, String>,
+}
+
+impl Owner {
+    /// Whether its distribution's advisories know it.
+    pub(super) fn is_known(&self) -> bool {
+        !self.speaks_of.is_empty()
+    }
 }
 
 /// The packages that may own others, and what was asked of them.
@@ -113,19 +131,24 @@ impl<'a> Owners<'a> {
     }
 }
 
-/// Headers and build files of the kernel: an image runs on the host's kernel, not on one it carries.
+/// Headers and build files of the kernel: an image runs on the host's kernel, not on one it carries. Attack: another
+/// package under such a name: its source must be the kernel's.
 fn is_kernel_interface(package: &Package) -> bool {
     let name = package.name.as_str();
+    let source = package.source.as_ref().map_or(name, |source| source.name.as_str());
     match package.kind {
         "deb" => {
-            name == "linux-libc-dev"
-                || name.starts_with("linux-kbuild-")
-                || (name.starts_with("linux-") && name.contains("headers-"))
+            (source == "linux" || source.starts_with("linux-"))
+                && (name == "linux-libc-dev"
+                    || name.starts_with("linux-kbuild-")
+                    || (name.starts_with("linux-") && name.contains("headers-")))
         }
-        "apk" => name == "linux-headers",
+        "apk" => name == "linux-headers" && source == name,
         "rpm" => {
-            matches!(name, "kernel-headers" | "linux-glibc-devel")
-                || (name.starts_with("kernel-") && (name.ends_with("-headers") || name.ends_with("-devel")))
+            let of_kernel = source == "kernel" || source.starts_with("kernel-");
+            let headers = name.ends_with("-headers") || name.ends_with("-devel");
+            (of_kernel && name.starts_with("kernel-") && headers)
+                || (name == "linux-glibc-devel" && source == name)
         }
         _ => false,
     }

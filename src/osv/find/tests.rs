@@ -477,3 +477,113 @@ fn a_group_that_a_tool_may_have_made_up_is_in_doubt_where_no_record_confirms_it(
     let names: Vec<&str> = found.undetermined.iter().map(|one| one.package.name.as_str()).collect();
     assert_eq!(names, ["guava:guava"]);
 }
+
+#[test]
+fn a_fix_that_is_no_version_clears_nothing() {
+    for (ecosystem, fixed, text) in [
+        ("PyPI", "0.2.0-n653", "pypi x 0.1.9"),
+        ("Maven", "unreleased", "maven g:x 1.0"),
+        ("Maven", "${x}", "maven g:x 1.0"),
+        ("AlmaLinux:9", "<unfixed>", "rpm x 1.0-1.el9"),
+    ] {
+        let name = text.split(' ').nth(1).unwrap();
+        let base = ecosystem.split(':').next().unwrap();
+        let bytes = segment(base, &[record("X-1", ecosystem, name, fixed, json!({}))]);
+        let found = find_in("almalinux 9.3", vec![package(text)], &[&bytes]);
+        assert_eq!(ids(&found), ["X-1"], "{ecosystem} {fixed}");
+        assert!(found.findings[0].evidence.low_confidence.is_some(), "{ecosystem} {fixed}");
+    }
+}
+
+#[test]
+fn versions_that_only_look_like_some_are_undetermined() {
+    for (ecosystem, fixed, text) in [
+        ("Packagist", "4.4.50", "composer v/x 4.4.x-dev"),
+        ("npm", "2.0.0", "npm x 0.0.0-development"),
+        ("PyPI", "2.0", "pypi x 0+unknown"),
+        ("Maven", "2.17", "maven g:x dev-1"),
+        ("Maven", "2.17", "maven g:x [2.0,3)"),
+    ] {
+        let mut record = record("X-1", ecosystem, text.split(' ').nth(1).unwrap(), fixed, json!({}));
+        record["affected"][0]["ranges"][0]["events"][0] = json!({"introduced": "1.0"});
+        let bytes = segment(ecosystem, &[record]);
+        let found = find_in("debian 12", vec![package(text)], &[&bytes]);
+        assert_eq!(found.undetermined.len(), 1, "{text}: {found:#?}");
+    }
+}
+
+#[test]
+fn a_package_that_was_made_to_harm_needs_no_version() {
+    let malicious = json!({"id": "MAL-1", "affected": [{"package": {"ecosystem": "npm", "name": "x"},
+        "ranges": [{"type": "SEMVER", "events": [{"introduced": "0"}]}]}]});
+    let npm = segment("npm", &[malicious]);
+    assert_eq!(ids(&find_in("debian 12", vec![package("npm x latest")], &[&npm])), ["MAL-1"]);
+}
+
+#[test]
+fn another_package_under_the_name_of_kernel_headers_is_not_set_aside() {
+    let debian = segment("Debian", &[record("DSA-1", "Debian:12", "openssl", "9", json!({}))]);
+    let hidden = from_source(package("deb linux-x-headers-y 1"), "openssl", "1");
+    assert_eq!(ids(&find_in("debian 12", vec![hidden], &[&debian])), ["DSA-1"]);
+}
+
+#[test]
+fn a_label_on_a_package_of_no_module_changes_nothing() {
+    let record = record("ALSA-1", "AlmaLinux:9", "openssl", "3.0.7-1.el9", json!({"related": ["CVE-1"]}));
+    let alma = segment("AlmaLinux", &[record]);
+    let labelled = of_module("rpm openssl 3.0.1-1.el9", "a:b:1");
+    assert_eq!(ids(&find_in("almalinux 9.2", vec![labelled], &[&alma])), ["CVE-1"]);
+}
+
+#[test]
+fn an_owner_answers_with_records_of_its_own_build_only() {
+    let fixed = "1:16.20.0-1.module_el8.7.0+1+a";
+    let other = json!({"summary": "Important: nodejs:16 security update", "related": ["CVE-1"]});
+    let alma = segment("AlmaLinux", &[record("ALSA-1", "AlmaLinux:8", "nodejs", fixed, other)]);
+    let npm = segment("npm", &[record("GHSA-1", "npm", "undici", "5.0.0", json!({"aliases": ["CVE-1"]}))]);
+    let owner = of_module("rpm nodejs 1:12.1.0-1.module_el8.3.0+1+b", "nodejs:12:1");
+    let undici = Package { owned_by: Some(owner.purl.clone()), ..package("npm undici 4.0.0") };
+    let found = find_in("almalinux 8.5", vec![owner, undici], &[&alma, &npm]);
+    assert_eq!(found.findings[0].package.name, "undici");
+}
+
+#[test]
+fn a_guess_stays_one_where_advisories_do_not_know_its_owner() {
+    let maven = segment("Maven", &[record("X-1", "Maven", "g:x", "2", json!({}))]);
+    let debian = segment("Debian", &[record("DSA-1", "Debian:12", "libx-java", "1", json!({}))]);
+    let owned = |owner: &Package| Package {
+        guessed: true,
+        owned_by: Some(owner.purl.clone()),
+        ..package("maven g:x 3")
+    };
+    let undetermined = |owner: Package| {
+        let guessed = owned(&owner);
+        find_in("debian 12", vec![owner, guessed], &[&maven, &debian]).undetermined.len()
+    };
+    assert_eq!(undetermined(package("deb myapp 1")), 1);
+    assert_eq!(undetermined(package("deb libx-java 1")), 0);
+}
+
+#[test]
+fn aliases_count_beside_upstream() {
+    let ids_of = |rest: Value| {
+        let npm = segment("npm", &[record("GHSA-1", "npm", "x", "2", rest)]);
+        let finding = find_in("debian 12", vec![package("npm x 1.0.0")], &[&npm]).findings.remove(0);
+        (finding.id, finding.malicious)
+    };
+    let both = json!({"aliases": ["CVE-2024-5000", "MAL-2024-9"], "upstream": ["GHSA-z"]});
+    assert_eq!(ids_of(both), ("CVE-2024-5000".to_owned(), true));
+    let several = json!({"aliases": ["MAL-2024-9"], "upstream": ["CVE-1", "CVE-2"]});
+    assert!(ids_of(several).1);
+}
+
+#[test]
+fn findings_beyond_the_limit_leave_the_rest_undetermined() {
+    let records: Vec<Value> =
+        (0..300).map(|n| record(&format!("X-{n}"), "npm", "x", "9", json!({}))).collect();
+    let npm = segment("npm", &records);
+    let packages = (0..200).map(|n| package(&format!("npm x 1.0.{n}"))).collect();
+    let found = find_in("debian 12", packages, &[&npm]);
+    assert!(found.findings.len() < MAX_FINDINGS + 300);
+    assert!(found.undetermined[0].cause.contains("limit `findings of a platform`"));
+}

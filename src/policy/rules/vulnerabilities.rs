@@ -290,7 +290,9 @@ impl Vulnerabilities {
             for (waiver, covered) in self.undetermined.iter().zip(&mut *covered) {
                 if waiver.covers(&package.purl) {
                     covered.push(format!("{} ({})", package.purl, platform.platform));
-                    accepted |= waiver.terms.in_force(subject.today());
+                    // What may have been made to harm is not accepted because nothing is known of it.
+                    let malicious = undetermined.advisories.iter().any(|id| id.starts_with("MAL-"));
+                    accepted |= waiver.terms.in_force(subject.today()) && !malicious;
                 }
             }
             let named = escape(format!("{} {}", package.name, package.version).as_bytes());

@@ -41,7 +41,13 @@ pub(super) fn name_and_version(kind: &'static str, purl: &Purl, stated: &Stated,
     };
     // A purl's Python name is normalised, and the metadata's is what people know. Purls of npm and Go are written in
     // lower case by tools that follow older rules: under that name no record would be found.
-    let same_letters = kind == "pypi" || own.to_lowercase() == theirs.to_lowercase();
+    // A Go module's path may stand in the purl's subpath in part (`…/contrib@v1#net/http/otelhttp`).
+    let whole = match &purl.subpath {
+        Some(subpath) if kind == "golang" => format!("{theirs}/{subpath}"),
+        Some(_) | None => theirs.clone(),
+    };
+    let lower = own.to_lowercase();
+    let same_letters = kind == "pypi" || lower == theirs.to_lowercase() || lower == whole.to_lowercase();
     let keeps_own = ours || (name_agrees && same_letters);
     let version = version.unwrap_or_else(|()| stated.version.clone());
     Named { name: if keeps_own { own } else { theirs }, version, contradiction }

@@ -38,12 +38,12 @@ fn list<'v>(value: &'v Value, name: &str) -> impl Iterator<Item = &'v Value> {
 
 /// Whether an order can read a version.
 pub fn readable(version: &str, scheme: Option<&dyn Scheme>) -> bool {
-    scheme.is_some_and(|scheme| scheme.compare(version, version).is_ok())
+    scheme.is_some_and(|scheme| scheme.comparable(version, version))
 }
 
 /// Two versions of which both can be read: an order may tell two apart before it has read the rest of one.
 fn compare(a: &str, b: &str, scheme: Option<&dyn Scheme>) -> Option<Ordering> {
-    if readable(a, scheme) && readable(b, scheme) { scheme?.compare(a, b).ok() } else { None }
+    if scheme?.comparable(a, b) { scheme?.compare(a, b).ok() } else { None }
 }
 
 fn in_versions(entry: &Value, version: &str, scheme: Option<&dyn Scheme>) -> Ruling {
