@@ -203,3 +203,36 @@ fn a_group_that_was_guessed_is_not_clean() {
         is_not_clean(&document("syft", &json!([library("guava", "20.0", purl)])), &record);
     }
 }
+
+/// Attack: the package in the one place of a document where no package is looked for.
+#[test]
+fn what_a_document_is_about_is_a_package_too() {
+    let record = record("npm", "a", "0", "2.0.0");
+    let mut about = document("another", &json!([]));
+    about["metadata"]["component"] =
+        json!({"type": "application", "name": "a", "version": "1.0.0", "purl": "pkg:npm/a@1.0.0"});
+    is_not_clean(&about, &record);
+}
+
+/// Attack: two purls in one SPDX package, of which a reader takes the first.
+#[test]
+fn every_purl_of_a_package_counts() {
+    let record = record("npm", "a", "0", "2.0.0");
+    let purl = |purl: &str| json!({"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl", "referenceLocator": purl});
+    let document = json!({"spdxVersion": "SPDX-2.3", "SPDXID": "SPDXRef-DOCUMENT", "name": "x",
+        "dataLicense": "CC0-1.0", "documentNamespace": "https://example.org/x",
+        "creationInfo": {"created": "2026-01-01T00:00:00Z", "creators": ["Tool: another"]},
+        "packages": [{"SPDXID": "SPDXRef-a", "name": "zz", "versionInfo": "1.0.0", "downloadLocation": "NOASSERTION",
+            "externalRefs": [purl("pkg:npm/zz@1.0.0"), purl("pkg:npm/a@1.0.0")]}]});
+    is_not_clean(&document, &record);
+}
+
+/// Attack: the rest of a Go module's path in the purl's subpath, so that another module is looked up.
+#[test]
+fn a_go_module_is_looked_up_by_its_whole_path() {
+    let record = record("Go", "go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp", "0", "0.44.0");
+    let purl = "pkg:golang/go.opentelemetry.io/contrib/instrumentation@v0.40.0#net/http/otelhttp";
+    let name = "go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp";
+    let findings = matched(&document("syft", &json!([library(name, "v0.40.0", purl)])), &record);
+    assert_eq!(findings.findings.len(), 1, "{findings:#?}");
+}

@@ -118,6 +118,10 @@ pub(super) fn read(bytes: &[u8], version: &str) -> Result<Raw, ReadError> {
         sort_in(std::mem::take(&mut image.components), &mut raw);
         let (part, _, _) = image.part();
         raw.others.extend(part.reference.clone());
+        // What the document is about may be a package itself. Attack: it in the one place where none is looked for.
+        if part.purl.as_deref().is_some_and(|purl| !purl.starts_with("pkg:oci/")) {
+            raw.parts.push(part.clone());
+        }
         raw.image = Some(part);
     }
     sort_in(bom.components, &mut raw);

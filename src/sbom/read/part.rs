@@ -12,7 +12,7 @@ use crate::model::purl::Purl;
 use super::purl::{self, Stated};
 
 /// A component as a document states it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Part {
     /// By which name relations speak of it.
     pub(super) reference: Option<String>,

@@ -109,7 +109,14 @@ pub(super) fn read(bytes: &[u8], version: &str) -> Result<Raw, ReadError> {
         let is_package = package.external("purl").is_some_and(|purl| !purl.starts_with("pkg:oci/"));
         let is_image = !is_package && described.contains(&package.id) && package.is_image();
         let (system, listed) = (!is_package && package.is_system(), package.is_list());
+        // Attack: a second purl, that of the package that it really is. Each is one, and contradicts the name or not.
+        let mut purls = package.purls();
+        let first = purls.next().map(str::to_owned);
+        let others: BTreeSet<String> =
+            purls.filter(|purl| Some(*purl) != first.as_deref()).map(str::to_owned).collect();
         let part = package.part(&licenses);
+        let more = others.into_iter().map(|purl| Part { purl: Some(purl), reference: None, ..part.clone() });
+        raw.parts.extend(more);
         if is_image || system || listed {
             raw.others.extend(part.reference.clone());
         }
@@ -162,6 +169,11 @@ impl Described {
         self.external("purl").is_none()
             && self.version_info.is_none()
             && self.id.starts_with("SPDXRef-Application-")
+    }
+
+    fn purls(&self) -> impl Iterator<Item = &str> {
+        let purls = self.external_refs.iter().filter(|external| external.reference_type == "purl");
+        purls.map(|external| external.reference_locator.as_str())
     }
 
     fn external(&self, kind: &str) -> Option<&str> {
