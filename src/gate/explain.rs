@@ -3,7 +3,7 @@
 use crate::model::evidence::Evidence;
 use crate::model::explanation::Explanation;
 use crate::model::fact::Fact;
-use crate::osv;
+use crate::osv::{self, Advisories};
 
 use super::inspect::{Error, Progress};
 use super::judge::{Request, inspect};
@@ -20,6 +20,7 @@ pub fn explain(request: &Request<'_>, id: &str, progress: &dyn Progress) -> Resu
         image: evidence.image.clone(),
         snapshot: None,
         platforms: Vec::new(),
+        withdrawn: Vec::new(),
         unread: unread(&evidence),
     };
     match request.snapshot {
@@ -40,6 +41,7 @@ pub fn explain(request: &Request<'_>, id: &str, progress: &dyn Progress) -> Resu
                 Fact::Absent => {}
                 Fact::Unknown(cause) => explanation.unread.push(cause),
             }
+            explanation.withdrawn = withdrawn(&advisories, id);
             let platforms = evidence.platforms.known().into_iter().flatten();
             explanation.platforms = platforms
                 .filter_map(|of| Some(osv::explain(&of.platform, of.inventory.known()?, &advisories, id)))
@@ -49,6 +51,17 @@ pub fn explain(request: &Request<'_>, id: &str, progress: &dyn Progress) -> Resu
         Fact::Unknown(cause) => explanation.unread.push(cause.clone()),
     }
     Ok(explanation)
+}
+
+/// The records of an id that were withdrawn.
+fn withdrawn(advisories: &Advisories<'_>, id: &str) -> Vec<String> {
+    let segments = advisories.0.iter().filter_map(|(ecosystem, segment)| Some((ecosystem, segment.known()?)));
+    let records = segments
+        .flat_map(|(ecosystem, segment)| segment.records().flatten().map(move |record| (ecosystem, record)));
+    records
+        .filter(|(_, record)| record.withdrawn && record.id.eq_ignore_ascii_case(id))
+        .map(|(ecosystem, record)| format!("{ecosystem} {}", record.id))
+        .collect()
 }
 
 /// What could not be read of the image.

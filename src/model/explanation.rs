@@ -23,6 +23,8 @@ pub struct Explanation {
     pub snapshot: Option<SnapshotInfo>,
     /// The platforms that were read.
     pub platforms: Vec<PlatformExplanation>,
+    /// Records of the id that were withdrawn: they match nothing. Each as `ECOSYSTEM ID`.
+    pub withdrawn: Vec<String>,
     /// What could not be read, each with its cause.
     pub unread: Vec<String>,
 }

@@ -27,6 +27,7 @@ impl ExplainFormat for Json {
             image: &explanation.image,
             snapshot: explanation.snapshot.as_ref(),
             platforms: &explanation.platforms,
+            withdrawn: &explanation.withdrawn,
             unread: &explanation.unread,
         })
     }
@@ -41,5 +42,6 @@ struct Document<'a> {
     image: &'a ImageIdentity,
     snapshot: Option<&'a SnapshotInfo>,
     platforms: &'a [PlatformExplanation],
+    withdrawn: &'a [String],
     unread: &'a [String],
 }

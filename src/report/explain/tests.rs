@@ -42,6 +42,7 @@ fn explanation() -> Explanation {
             unasked: [("the snapshot has no advisories for Alpine:v3.14".to_owned(), 11)].into(),
             gaps: 1,
         }],
+        withdrawn: vec!["PyPI PYSEC-2".into()],
         unread: vec!["npm: damaged".into()],
     }
 }
@@ -53,6 +54,7 @@ fn a_person_is_told_record_range_event_and_segment_and_what_is_not_known() {
     for wanted in [
         "CVE-2024-1 in oci:x",
         "could not be read: npm: damaged",
+        "withdrawn, and so without effect: PyPI PYSEC-2",
         "record        GHSA-1 (CVE-2024-1)",
         "affected by   introduced 0 <= 3.1.4 of ECOSYSTEM introduced=0 fixed=3.1.6",
         "answer        not affected",

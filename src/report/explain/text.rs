@@ -42,6 +42,9 @@ impl ExplainFormat for Text {
         for cause in &explanation.unread {
             page.row(&[plain("  ")], &[piece(Tint::Doubt, format!("could not be read: {cause}"))]);
         }
+        for record in &explanation.withdrawn {
+            page.row(&[plain("  ")], &[plain(format!("withdrawn, and so without effect: {}", name(record)))]);
+        }
         for platform in &explanation.platforms {
             page.gap();
             write_platform(&mut page, platform, style.detail);
