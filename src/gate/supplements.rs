@@ -138,7 +138,7 @@ fn published_names(file: ExploitFile, now: Timestamp) -> Vec<String> {
 /// Puts it to the findings at a time: first what is known of exploits, then what VEX sets aside.
 pub(super) fn supplement(evidence: &mut Evidence, supplements: &Supplements, now: Timestamp) {
     enrich::apply(evidence, &supplements.exploits, latest(now));
-    vex::apply(evidence, &supplements.vex);
+    vex::apply(evidence, &supplements.vex, latest(now));
 }
 
 /// The latest time that what was made by now may bear: clocks differ.
