@@ -96,11 +96,7 @@ pub fn apply(evidence: &mut Evidence, exploits: &Exploits, latest: Timestamp) {
 }
 
 /// The data, unless it lies in the future.
-fn believed<'a, T>(
-    data: &'a Fact<T>,
-    info: impl FnOnce(&T) -> &ExploitData,
-    latest: Timestamp,
-) -> Fact<&'a T> {
+fn believed<T>(data: &Fact<T>, info: impl FnOnce(&T) -> &ExploitData, latest: Timestamp) -> Fact<&T> {
     match data {
         Fact::Known(known) => future(info(known), latest).map_or(Fact::Known(known), Fact::Unknown),
         Fact::Absent => Fact::Absent,
