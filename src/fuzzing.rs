@@ -371,7 +371,7 @@ pub fn sbom(bytes: &[u8]) {
 pub fn vex_document(bytes: &[u8]) {
     let Ok(document) = vex::read(bytes, "fuzz.json") else { return };
     let mut evidence = two_findings();
-    vex::apply(&mut evidence, &[document]);
+    vex::apply(&mut evidence, &[document], Timestamp::MAX);
     let findings =
         evidence.platforms.known().into_iter().flatten().filter_map(|platform| platform.findings.known());
     for findings in findings {

@@ -20,7 +20,7 @@ pub(super) fn run(args: &ScanArgs, context: &Context, out: &mut dyn Write) -> Re
     let snapshot = images::snapshot(&args.snapshot, context)?;
     let now = args.at.unwrap_or_else(clock::now);
     let answers = images::each(&args.image, (&snapshot, &supplements), context, |request, progress| {
-        let mut evidence = gather(request, progress)?;
+        let mut evidence = gather(request, now, progress)?;
         note_end_of_life(&mut evidence, now);
         Ok(evidence)
     })?;

@@ -124,6 +124,10 @@ impl Epss {
         let text = std::str::from_utf8(unpacked.as_deref().unwrap_or(bytes))
             .map_err(|_| Unreadable("its text is not UTF-8".to_owned()))?;
         let (generated, mut entries) = parse(text)?;
+        // Attack: an emptied file, by which no score is known to be high.
+        if entries.is_empty() {
+            return Err(Unreadable("it has no scores: fetch it again".to_owned()));
+        }
         entries.sort_unstable_by_key(|(cve, _)| *cve);
         if entries.windows(2).any(|pair| matches!(pair, [(a, _), (b, _)] if a == b)) {
             return Err(Unreadable("it has two scores for one CVE".to_owned()));
@@ -149,7 +153,7 @@ impl Epss {
         let generated = Timestamp::from_second(seconds).ok()?;
         let count = u32::from_le_bytes(at(52, 4)?.try_into().ok()?);
         let entries = body.get(HEADER..)?;
-        if entries.len() != usize::try_from(count).ok()?.checked_mul(ENTRY)? {
+        if count == 0 || entries.len() != usize::try_from(count).ok()?.checked_mul(ENTRY)? {
             return None;
         }
         let info = ExploitData { digest: source.clone(), generated, entries: count.into() };
@@ -323,6 +327,7 @@ mod tests {
         assert!(unread(&CSV.replace("0.00042", "high")).contains("line 4"));
         assert!(unread(&CSV.replace("CVE-1999-0001", "CVE-2021-44228")).contains("two scores"));
         assert!(unread(&CSV.replace(",0.1\n", "\n")).contains("line 4"));
+        assert!(unread(CSV.split_inclusive("percentile\n").next().unwrap()).contains("no scores"));
         assert!(unread(&CSV.replace("2026-11-24T", "soon")).contains("score_date"));
     }
 

@@ -79,6 +79,10 @@ impl Kev {
                 "it says that it has {count} entries, and has {there}: fetch it again"
             )));
         }
+        // Attack: an emptied catalogue, by which nothing is exploited and every rule on it holds.
+        if cves.is_empty() {
+            return Err(Unreadable("it has no entries: fetch it again".to_owned()));
+        }
         let info = ExploitData { digest: Digest::sha256(bytes), generated, entries: cves.len() as u64 };
         Ok(Self { info, cves })
     }

@@ -5,6 +5,8 @@ mod cve;
 mod epss;
 mod kev;
 
+use jiff::Timestamp;
+
 use crate::model::enrichment::{Enrichment, ExploitData};
 use crate::model::evidence::Evidence;
 use crate::model::fact::Fact;
@@ -19,6 +21,43 @@ use cve::Cve;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Unreadable(String);
+
+/// Whether data may be installed in the place of other data, where there is some. What says that it was made after
+/// `latest` is not believed: `latest` is the time of now, and by how much clocks differ.
+///
+/// # Errors
+/// [`Unreadable`] where it lies in the future, is older than the other, or has fewer than half of its entries. Data
+/// that itself lies in the future holds up no other.
+pub fn may_follow(
+    new: &ExploitData,
+    installed: Option<&ExploitData>,
+    latest: Timestamp,
+) -> Result<(), Unreadable> {
+    // Attack: a date by which it is fresh for ever, and every true list behind it is older.
+    if let Some(cause) = future(new, latest) {
+        return Err(Unreadable(cause));
+    }
+    let Some(installed) = installed.filter(|installed| installed.generated <= latest) else { return Ok(()) };
+    // Attack: yesterday's list, of which an entry is missing that is exploited today.
+    if installed.generated > new.generated {
+        let (new, old) = (new.generated, installed.generated);
+        return Err(Unreadable(format!("it is of {new}, and what is installed of {old}")));
+    }
+    // Attack: a new list of which most is missing. CISA and FIRST add, and take away one or two.
+    if new.entries < installed.entries.div_ceil(2) {
+        let (new, old) = (new.entries, installed.entries);
+        return Err(Unreadable(format!(
+            "it has {new} entries, less than half of the {old} installed: remove the installed file where it is true"
+        )));
+    }
+    Ok(())
+}
+
+/// Why data is not believed that says it was made after a time.
+fn future(data: &ExploitData, latest: Timestamp) -> Option<String> {
+    (data.generated > latest)
+        .then(|| format!("it is of {}, which lies in the future: fetch it again", data.generated))
+}
 
 /// The data at hand. Absent where none was given.
 #[derive(Debug)]
@@ -39,30 +78,41 @@ impl Default for Exploits {
 ///
 /// A finding without a CVE is not on CISA's list, which has nothing but CVEs. It has no score, and that is not
 /// known: FIRST scores nothing but CVEs either, which makes it no less likely to be exploited.
-pub fn apply(evidence: &mut Evidence, exploits: &Exploits) {
-    let told = |info: &ExploitData| info.clone();
-    evidence.enrichment = Enrichment {
-        kev: map(&exploits.kev, |kev| told(&kev.info)),
-        epss: map(&exploits.epss, |epss| told(&epss.info)),
-    };
+///
+/// Data that says it was made after `latest` is unknown: `latest` is the evaluation time, and by how much clocks
+/// differ.
+pub fn apply(evidence: &mut Evidence, exploits: &Exploits, latest: Timestamp) {
+    let kev = believed(&exploits.kev, |kev| &kev.info, latest);
+    let epss = believed(&exploits.epss, |epss| &epss.info, latest);
+    evidence.enrichment =
+        Enrichment { kev: map(&kev, |kev| kev.info.clone()), epss: map(&epss, |epss| epss.info.clone()) };
     for platform in evidence.platforms.known_mut().into_iter().flatten() {
         let Some(findings) = platform.findings.known_mut() else { continue };
         let suppressed = findings.suppressed.iter_mut().map(|suppressed| &mut suppressed.finding);
         for finding in findings.findings.iter_mut().chain(suppressed) {
-            tell(finding, exploits);
+            tell(finding, &kev, &epss);
         }
     }
 }
 
-fn tell(finding: &mut Finding, exploits: &Exploits) {
+/// The data, unless it lies in the future.
+fn believed<T>(data: &Fact<T>, info: impl FnOnce(&T) -> &ExploitData, latest: Timestamp) -> Fact<&T> {
+    match data {
+        Fact::Known(known) => future(info(known), latest).map_or(Fact::Known(known), Fact::Unknown),
+        Fact::Absent => Fact::Absent,
+        Fact::Unknown(cause) => Fact::Unknown(cause.clone()),
+    }
+}
+
+fn tell(finding: &mut Finding, kev: &Fact<&Kev>, epss: &Fact<&Epss>) {
     let ids = std::iter::once(&finding.id).chain(&finding.aliases);
     let mut cves: Vec<Cve> = ids.filter_map(|id| Cve::parse(id)).collect();
     cves.sort_unstable();
     cves.dedup();
-    if let Fact::Known(kev) = &exploits.kev {
+    if let Fact::Known(kev) = kev {
         finding.kev = Some(cves.iter().any(|cve| kev.lists(*cve)));
     }
-    if let Fact::Known(epss) = &exploits.epss {
+    if let Fact::Known(epss) = epss {
         let scores: Vec<_> = cves.iter().map(|cve| epss.score(*cve)).collect();
         finding.epss = scores.iter().flatten().max().map(ToString::to_string);
         // The highest of the others may be less than what the missing one would be.

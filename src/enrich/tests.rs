@@ -2,6 +2,9 @@ use super::*;
 use crate::model::finding::Suppressed;
 use crate::model::fixture::{evidence, finding};
 
+/// The time of evaluation and what clocks may differ.
+const LATEST: &str = "2026-11-25T00:00:00Z";
+
 fn kev(ids: &[&str]) -> Vec<u8> {
     let entries: Vec<_> =
         ids.iter().map(|id| serde_json::json!({"cveID": id, "vendorProject": "x"})).collect();
@@ -25,7 +28,7 @@ fn told(ids: &[&str], exploits: &Exploits) -> (Option<bool>, Option<String>, boo
     let findings = evidence.platforms_mut()[0].findings_mut();
     findings.findings.push(one.clone());
     findings.suppressed.push(Suppressed { finding: one, reason: "owned-by", detail: String::new() });
-    apply(&mut evidence, exploits);
+    apply(&mut evidence, exploits, LATEST.parse().unwrap());
     let findings = evidence.platforms_mut()[0].findings_mut();
     let (one, aside) = (&findings.findings[0], &findings.suppressed[0].finding);
     assert_eq!(one, aside, "findings that are set aside are told of, too");
@@ -61,7 +64,7 @@ fn the_evidence_names_the_data() {
     let bytes = kev(&["CVE-2021-44228", "CVE-2014-0160"]);
     let exploits = Exploits { kev: Fact::Known(Kev::read(&bytes).unwrap()), epss: Fact::Unknown("x".into()) };
     let mut evidence = evidence();
-    apply(&mut evidence, &exploits);
+    apply(&mut evidence, &exploits, LATEST.parse().unwrap());
     let Fact::Known(told) = &evidence.enrichment.kev else { panic!("{:?}", evidence.enrichment) };
     assert_eq!((told.entries, told.digest.clone()), (2, crate::model::digest::Digest::sha256(&bytes)));
     assert!(told.generated.to_string().starts_with("2026-11-20T17:00:00"));
@@ -81,4 +84,53 @@ fn a_catalogue_that_is_not_whole_is_not_taken() {
     assert!(unread(&text.replace("2026-11-20T", "soon")).contains("dateReleased"));
     assert!(unread(&text[..text.len() - 1]).contains("EOF"));
     assert!(unread("{}").contains("catalogue"));
+    let empty = String::from_utf8(kev(&[])).unwrap();
+    assert_eq!(unread(&empty), "it has no entries: fetch it again");
+}
+
+#[test]
+fn data_of_the_future_is_unknown_and_says_nothing_of_findings() {
+    let data = |time: &str| {
+        let text = String::from_utf8(kev(&["CVE-2014-0160"])).unwrap();
+        let text = text.replace("2026-11-20T17:00:00.1234Z", time);
+        let scores = format!("#score_date:{time}\ncve,epss,percentile\nCVE-2021-44228,0.1,1\n");
+        Exploits {
+            kev: Fact::Known(Kev::read(text.as_bytes()).unwrap()),
+            epss: Fact::Known(Epss::read(scores.as_bytes()).unwrap()),
+        }
+    };
+    let score = Some("0.1".to_owned());
+    assert_eq!(told(&["CVE-2021-44228"], &data(LATEST)), (Some(false), score, false));
+    for time in ["2026-11-25T00:00:01Z", "9999-01-01T00:00:00Z"] {
+        let exploits = data(time);
+        assert_eq!(told(&["CVE-2021-44228"], &exploits), (None, None, false), "{time}");
+        let mut evidence = evidence();
+        apply(&mut evidence, &exploits, LATEST.parse().unwrap());
+        let Enrichment { kev: Fact::Unknown(kev), epss: Fact::Unknown(epss) } = evidence.enrichment else {
+            panic!("{time} is believed")
+        };
+        assert!(kev.contains("lies in the future") && epss.contains("lies in the future"), "{kev}, {epss}");
+    }
+}
+
+#[test]
+fn data_follows_what_is_older_and_not_much_larger() {
+    let info = |time: &str, entries: u64| ExploitData {
+        digest: crate::model::digest::Digest::sha256(b"x"),
+        generated: time.parse().unwrap(),
+        entries,
+    };
+    let may = |new: &ExploitData, old: Option<&ExploitData>| {
+        may_follow(new, old, LATEST.parse().unwrap()).map_err(|error| error.to_string())
+    };
+    let refused = |new: &ExploitData, old: &ExploitData| may(new, Some(old)).unwrap_err();
+    let installed = info("2026-11-20T00:00:00Z", 1_501);
+    assert_eq!(may(&installed, None), Ok(()));
+    assert_eq!(may(&installed, Some(&installed)), Ok(()));
+    assert_eq!(may(&info("2026-11-21T00:00:00Z", 751), Some(&installed)), Ok(()));
+    assert!(refused(&info("2026-11-21T00:00:00Z", 750), &installed).contains("half of the 1501 installed"));
+    assert!(refused(&info("2026-11-19T00:00:00Z", 1_501), &installed).contains("what is installed of 2026"));
+    assert!(refused(&info("2026-11-26T00:00:00Z", 1_501), &installed).contains("lies in the future"));
+    // One that lies in the future itself holds up no true one.
+    assert_eq!(may(&installed, Some(&info("9999-01-01T00:00:00Z", 100_000))), Ok(()));
 }

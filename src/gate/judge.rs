@@ -41,13 +41,14 @@ pub struct Request<'a> {
     pub cache: Option<&'a LayerCache>,
 }
 
-/// All facts of an image but the checks: what is in it, and which advisories apply.
+/// All facts of an image but the checks: what is in it, and which advisories apply. Statements and data on exploits
+/// from after `now` are not believed.
 ///
 /// # Errors
 /// [`Error`] only where the user must choose; what could not be read is unknown in the evidence.
-pub fn gather(request: &Request<'_>, progress: &dyn Progress) -> Result<Evidence, Error> {
+pub fn gather(request: &Request<'_>, now: Timestamp, progress: &dyn Progress) -> Result<Evidence, Error> {
     let mut evidence = inspect(request, progress)?.evidence;
-    compare(&mut evidence, request, progress);
+    compare(&mut evidence, request, now, progress);
     Ok(evidence)
 }
 
@@ -62,7 +63,7 @@ pub(super) fn inspect(request: &Request<'_>, progress: &dyn Progress) -> Result<
     Ok(inspected)
 }
 
-fn compare(evidence: &mut Evidence, request: &Request<'_>, progress: &dyn Progress) {
+fn compare(evidence: &mut Evidence, request: &Request<'_>, now: Timestamp, progress: &dyn Progress) {
     match request.snapshot {
         Fact::Known(store) => snapshot::compare(evidence, store, progress),
         Fact::Absent => {}
@@ -73,7 +74,7 @@ fn compare(evidence: &mut Evidence, request: &Request<'_>, progress: &dyn Progre
             }
         }
     }
-    supplement(evidence, request.supplements);
+    supplement(evidence, request.supplements, now);
 }
 
 /// Judges an image by a policy at a time. What the checks expect beyond the specifications is `expected`.
@@ -92,7 +93,7 @@ pub fn judge(
         inspected.check(expected, now);
     }
     let mut evidence = inspected.evidence;
-    compare(&mut evidence, request, progress);
+    compare(&mut evidence, request, now, progress);
     let verdict = evaluate(policy, &evidence, now);
     Ok((evidence, verdict))
 }

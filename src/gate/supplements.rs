@@ -15,6 +15,7 @@ use crate::model::digest::Digest;
 use crate::model::enrichment::ExploitData;
 use crate::model::evidence::{Ended, Evidence};
 use crate::model::fact::Fact;
+use crate::policy::CLOCK_SKEW;
 use crate::vex;
 
 /// CISA's catalogue in a snapshot directory.
@@ -84,8 +85,8 @@ pub enum ExploitFile {
 /// Fetches data on exploits into a snapshot directory. `source` is where it is published.
 ///
 /// # Errors
-/// Why there is none, or none that may be installed: it cannot be fetched or read, or is older than what is there.
-/// The file that was there then stays.
+/// Why there is none, or none that may be installed: it cannot be fetched or read, lies in the future, is older than
+/// what is there, or has less than half of it. The file that was there then stays.
 pub fn fetch_exploits(
     file: ExploitFile,
     source: &Bucket,
@@ -104,17 +105,11 @@ pub fn fetch_exploits(
     for name in published_names(file, now) {
         match source.file(&name, limit) {
             Ok(bytes) => {
-                let data = read_data(&bytes).map_err(|error| format!("{}/{name}: {error}", source.url()))?;
+                let refused = |error: enrich::Unreadable| format!("{}/{name}: {error}", source.url());
+                let data = read_data(&bytes).map_err(refused)?;
                 let there = read(&directory.join(usual), limit).ok();
                 let there = there.and_then(|bytes| read_data(&bytes).ok());
-                // Attack: yesterday's list, of which an entry is missing that is exploited today.
-                if let Some(there) = there.filter(|there| there.generated > data.generated) {
-                    let (new, old) = (data.generated, there.generated);
-                    return Err(format!(
-                        "{}/{name} is of {new}, and what is installed of {old}",
-                        source.url()
-                    ));
-                }
+                enrich::may_follow(&data, there.as_ref(), latest(now)).map_err(refused)?;
                 install_file(directory, usual, &bytes).map_err(|error| error.to_string())?;
                 return Ok(data);
             }
@@ -140,10 +135,15 @@ fn published_names(file: ExploitFile, now: Timestamp) -> Vec<String> {
     }
 }
 
-/// Puts it to the findings: first what is known of exploits, then what VEX sets aside.
-pub(super) fn supplement(evidence: &mut Evidence, supplements: &Supplements) {
-    enrich::apply(evidence, &supplements.exploits);
-    vex::apply(evidence, &supplements.vex);
+/// Puts it to the findings at a time: first what is known of exploits, then what VEX sets aside.
+pub(super) fn supplement(evidence: &mut Evidence, supplements: &Supplements, now: Timestamp) {
+    enrich::apply(evidence, &supplements.exploits, latest(now));
+    vex::apply(evidence, &supplements.vex, latest(now));
+}
+
+/// The latest time that what was made by now may bear: clocks differ.
+fn latest(now: Timestamp) -> Timestamp {
+    now.checked_add(CLOCK_SKEW).unwrap_or(Timestamp::MAX)
 }
 
 /// Notes the distributions whose release is past its end of life at a time: their advisories have stopped, and a

@@ -25,6 +25,7 @@ pub use error::PolicyError;
 pub use evaluate::evaluate;
 pub use implicit::IMPLICIT;
 pub use rule::{RULES, Rule};
+pub(crate) use rules::age::CLOCK_SKEW;
 pub use scope::{SelectedPolicy, Selection, UnknownScope};
 
 /// The built-in policy, used where no other is given.

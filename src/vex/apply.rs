@@ -4,17 +4,27 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::mem;
 
+use jiff::Timestamp;
+
 use crate::model::evidence::{Evidence, PlatformEvidence};
 use crate::model::finding::{Finding, Suppressed};
 use crate::model::path::escape;
 use crate::model::vex::{VEX_REASON, VexOutcome, VexReport, VexStatement};
 
 use super::bind::{Bound, Place, bind};
+use super::index::Index;
 use super::{Document, Statement, cut};
 
 /// Findings named at refused statements, of all together: 10,000. A document may name one vulnerability in
 /// thousands of statements, and an image may have it in hundreds of packages.
 const MAX_NAMED: usize = 10_000;
+
+/// Steps in which statements are compared with findings, of all together: 20 million, some seconds. A document of a
+/// distribution with all its packages takes a few for each finding.
+const MAX_STEPS: usize = 20_000_000;
+
+/// Why a statement is not applied to what is left when the steps are used up.
+const EXHAUSTED: &str = "too much to compare (limit `steps of VEX`): some findings were not compared with it";
 
 /// Reasons for which one statement is refused.
 const MAX_REASONS: usize = 20;
@@ -24,7 +34,15 @@ const DETAIL: usize = 500;
 
 /// Applies the statements of the documents to the findings of all platforms. A finding that the image was not
 /// found to have, a package that is undetermined and a malicious package stay what they are.
-pub fn apply(evidence: &mut Evidence, documents: &[Document]) {
+///
+/// A statement that says it was made after `latest` sets nothing aside: `latest` is the evaluation time, and by how much
+/// clocks differ.
+pub fn apply(evidence: &mut Evidence, documents: &[Document], latest: Timestamp) {
+    apply_within(evidence, documents, latest, MAX_STEPS);
+}
+
+/// The same, in so many steps.
+pub(super) fn apply_within(evidence: &mut Evidence, documents: &[Document], latest: Timestamp, steps: usize) {
     let statements: Vec<(&Document, &Statement)> = documents
         .iter()
         .flat_map(|document| document.statements.iter().map(move |statement| (document, statement)))
@@ -36,7 +54,9 @@ pub fn apply(evidence: &mut Evidence, documents: &[Document]) {
         }
     }
     let fates = statements.iter().map(|_| Fate::default()).collect();
-    let mut applying = Applying { statements: &statements, by_id, fates, named: 0 };
+    let indexes = statements.iter().map(|(_, statement)| Index::new(statement)).collect();
+    let mut applying =
+        Applying { statements: &statements, indexes, by_id, fates, latest, named: 0, steps: Some(steps) };
     let (image, bom) = (evidence.image.digest.clone(), evidence.bom.clone());
     for platform in evidence.platforms.known_mut().into_iter().flatten() {
         let PlatformEvidence { platform, digest, findings, .. } = platform;
@@ -70,10 +90,16 @@ struct Fate {
 
 struct Applying<'a> {
     statements: &'a [(&'a Document, &'a Statement)],
+    /// The targets of each.
+    indexes: Vec<Index<'a>>,
     /// Statements by every id of their vulnerability, in lower case.
     by_id: HashMap<String, BTreeSet<usize>>,
     fates: Vec<Fate>,
+    /// What bears a later time is not believed.
+    latest: Timestamp,
     named: usize,
+    /// Steps that are left; none once they are used up, and then nothing more is applied.
+    steps: Option<usize>,
 }
 
 /// A statement that is about a finding.
@@ -97,10 +123,17 @@ impl Applying<'_> {
         };
         let mut chosen: Vec<Option<Candidate>> = Vec::new();
         for question in &questions {
+            // A statement that was not compared may be the one that keeps the finding.
+            if self.steps.is_none() {
+                return (finding, None);
+            }
             chosen.push(self.choose(question, &finding, place, &label));
         }
         if cves.len() > 1 {
             self.refuse_unspecific(&ids, &cves, &label);
+        }
+        if self.steps.is_none() {
+            return (finding, None);
         }
         let answered = chosen.iter().flatten().count() == questions.len();
         let chosen: Vec<Candidate> = chosen.into_iter().flatten().collect();
@@ -147,10 +180,23 @@ impl Applying<'_> {
         let mut candidates = Vec::new();
         for number in numbers {
             let Some((_, statement)) = self.statements.get(number) else { continue };
+            // Attack: a statement on all vulnerabilities, with a hundred thousand products that hundreds of
+            // findings are compared with.
+            self.spend(1 + statement.ids.len())?;
             if !is_about(statement, ids) {
                 continue;
             }
-            match bind(statement, finding, place) {
+            let targets = self.indexes.get(number)?.of(&finding.package.purl);
+            for target in &targets {
+                self.spend(target.steps())?;
+            }
+            match bind(statement, targets.into_iter(), finding, place) {
+                // Attack: a date by which it counts before every true statement for ever. One that keeps the finding
+                // may: it fails closed.
+                Bound::Yes(..) if statement.status.sets_aside() && statement.time > Some(self.latest) => {
+                    let time = statement.time.map(|time| time.to_string()).unwrap_or_default();
+                    self.refuse(number, format!("it is of {time}, which lies in the future"), label);
+                }
                 Bound::Yes(level, product) => {
                     candidates.push((level, statement.time, statement.status, number, product));
                 }
@@ -170,8 +216,18 @@ impl Applying<'_> {
         chosen
     }
 
+    /// Takes steps from those that are left. `None` where there are not so many.
+    fn spend(&mut self, steps: usize) -> Option<()> {
+        self.steps = self.steps?.checked_sub(steps);
+        self.steps.map(|_| ())
+    }
+
     /// Statements that name a finding of several CVEs by another id than these.
     fn refuse_unspecific(&mut self, ids: &[String], cves: &[String], label: &str) {
+        let named = ids.iter().filter_map(|id| self.by_id.get(id)).map(BTreeSet::len);
+        if self.spend(2 * named.sum::<usize>()).is_none() {
+            return;
+        }
         let by = |ids: &[String]| -> BTreeSet<usize> {
             ids.iter().filter_map(|id| self.by_id.get(id)).flatten().copied().collect()
         };
@@ -217,7 +273,12 @@ impl Applying<'_> {
         })
     }
 
-    fn report(self, documents: &[Document]) -> VexReport {
+    fn report(mut self, documents: &[Document]) -> VexReport {
+        if self.steps.is_none() {
+            for fate in &mut self.fates {
+                fate.refused.entry(EXHAUSTED.to_owned()).or_default();
+            }
+        }
         let mut report = VexReport {
             documents: documents.iter().map(|document| document.info.clone()).collect(),
             refused: documents.iter().flat_map(|document| document.refused.iter().cloned()).collect(),

@@ -21,6 +21,13 @@ pub(super) struct Place<'a> {
     pub(super) bom: Option<&'a str>,
 }
 
+impl Place<'_> {
+    /// Whether a digest is that of the image.
+    fn is(&self, digest: &Digest) -> bool {
+        self.image == Some(digest) || self.manifest == Some(digest)
+    }
+}
+
 /// How near a statement is. One about the product that carries a package goes before one about the package
 /// wherever it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,11 +53,17 @@ enum Is {
     Unsure(String),
 }
 
-/// Whether the statement is about the finding, whose vulnerability it is known to name.
-pub(super) fn bind(statement: &Statement, finding: &Finding, place: &Place<'_>) -> Bound {
+/// Whether the statement, of which these targets may be about the package, is about the finding, whose vulnerability it
+/// is known to name.
+pub(super) fn bind<'a>(
+    statement: &Statement,
+    targets: impl Iterator<Item = &'a Target>,
+    finding: &Finding,
+    place: &Place<'_>,
+) -> Bound {
     let mut unsure = None;
     let mut best: Option<(Level, String)> = None;
-    for target in &statement.targets {
+    for target in targets {
         match one(statement, target, finding, place) {
             Bound::Yes(level, text) => best = best.max(Some((level, text))),
             Bound::Unsure(reason) => unsure = unsure.or(Some(reason)),
@@ -71,7 +84,7 @@ fn one(statement: &Statement, target: &Target, finding: &Finding, place: &Place<
     };
     let Bound::Yes(level, text) = bound else { return bound };
     // The finding is proof that the component is there: the statement is about another image than it says, or wrong.
-    if level == Level::Product && statement.justification.as_deref() == Some(ABSENT) {
+    if statement.status.sets_aside() && statement.justification.as_deref() == Some(ABSENT) {
         return Bound::Unsure(format!("it says `{ABSENT}`, but {} is in the image", finding.package.name));
     }
     match of_version(&target.versions, statement.status, finding) {
@@ -87,7 +100,8 @@ fn whole(statement: &Statement, target: &Target, finding: &Finding, place: &Plac
     let text = product.text.clone();
     match (is_image(product, place), is_package(product, &finding.package.purl, place)) {
         (Is::Yes, _) => Bound::Yes(Level::Product, text),
-        (_, Is::Yes) => {
+        (Is::Unsure(reason), _) => Bound::Unsure(reason),
+        (Is::No, Is::Yes) => {
             // A package of any version cannot have the fix: the one that was found has not.
             let names_version = product
                 .names
@@ -101,7 +115,7 @@ fn whole(statement: &Statement, target: &Target, finding: &Finding, place: &Plac
             }
             Bound::Yes(Level::Package, text)
         }
-        (Is::Unsure(reason), _) | (_, Is::Unsure(reason)) => Bound::Unsure(reason),
+        (Is::No, Is::Unsure(reason)) => Bound::Unsure(reason),
         (Is::No, Is::No) => Bound::No,
     }
 }
@@ -118,12 +132,12 @@ fn part(product: &Component, parts: &[Component], finding: &Finding, place: &Pla
         }
     }
     let within = match (is_image(product, place), carries(product, finding, place)) {
-        (Is::Yes, _) | (_, Some(true)) => Is::Yes,
-        (_, Some(false)) => {
+        (Is::Unsure(reason), _) => Is::Unsure(reason),
+        (Is::Yes, _) | (Is::No, Some(true)) => Is::Yes,
+        (Is::No, Some(false)) => {
             let (name, product) = (&finding.package.name, &product.text);
             Is::Unsure(format!("it is about {name} inside of `{product}`, which this one is not known to be"))
         }
-        (Is::Unsure(reason), None) => Is::Unsure(reason),
         (Is::No, None) => Is::No,
     };
     match (named, within, unsure) {
@@ -146,7 +160,7 @@ fn carries(product: &Component, finding: &Finding, place: &Place<'_>) -> Option<
     Some(carrier.is_some_and(|carrier| matches!(is_package(product, &carrier, place), Is::Yes)))
 }
 
-fn is_image_type(purl: &Purl) -> bool {
+pub(super) fn is_image_type(purl: &Purl) -> bool {
     matches!(purl.kind.as_str(), "oci" | "docker")
 }
 
@@ -155,8 +169,9 @@ fn is_image(component: &Component, place: &Place<'_>) -> Is {
     if let Some(problem) = &component.problem {
         return Is::Unsure(problem.clone());
     }
-    let is_ours = |digest: &Digest| place.image == Some(digest) || place.manifest == Some(digest);
+    let is_ours = |digest: &Digest| place.is(digest);
     let mut proven = false;
+    let mut package = false;
     let mut unsure = None;
     for name in &component.names {
         match name {
@@ -178,8 +193,12 @@ fn is_image(component: &Component, place: &Place<'_>) -> Is {
             Identity::Reference(digest) if is_ours(digest) => proven = true,
             Identity::Reference(_) => return Is::No,
             Identity::Hash(digest) => proven |= is_ours(digest),
-            Identity::Purl(_) | Identity::Link(_, _) => {}
+            Identity::Purl(_) | Identity::Link(_, _) => package = true,
         }
+    }
+    // Attack: any package with the digest of this image beside it, for a statement on all that is in the image.
+    if proven && package {
+        return Is::Unsure(both(component));
     }
     match (proven, unsure) {
         (true, _) => Is::Yes,
@@ -211,6 +230,7 @@ fn is_package(component: &Component, package: &Purl, place: &Place<'_>) -> Is {
         return Is::Unsure(problem.clone());
     }
     let mut proven = false;
+    let mut image = false;
     for name in &component.names {
         match name {
             Identity::Purl(purl) if names(purl, package) => proven = true,
@@ -220,10 +240,19 @@ fn is_package(component: &Component, package: &Purl, place: &Place<'_>) -> Is {
             Identity::Link(_, _) => {
                 return Is::Unsure(format!("`{}` leads into another BOM", cut(&component.text, 200)));
             }
-            Identity::Reference(_) | Identity::Hash(_) => {}
+            Identity::Reference(_) => image = true,
+            Identity::Hash(digest) => image |= place.is(digest),
         }
     }
-    if proven { Is::Yes } else { Is::No }
+    match (proven, image) {
+        (true, true) => Is::Unsure(both(component)),
+        (true, false) => Is::Yes,
+        (false, _) => Is::No,
+    }
+}
+
+fn both(component: &Component) -> String {
+    format!("`{}` names a package and an image at once", cut(&component.text, 200))
 }
 
 /// Whether a purl of a statement names a package: one without a version names all of them, and each qualifier

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use crate::model::purl::Purl;
 use crate::model::vex::VexStatus;
 
+use super::bind::is_image_type;
 use super::{
     Component, Document, Identity, MAX_NAME, MAX_TEXT, ReadError, Reading, Refused, Statement, Target,
     VersionClaim, cut, parse, time, words,
@@ -68,7 +69,6 @@ struct Vulnerability {
     id: Option<String>,
     #[serde(default)]
     references: Vec<Equivalent>,
-    updated: Option<String>,
     analysis: Option<Analysis>,
     #[serde(default)]
     affects: Vec<Affected>,
@@ -261,6 +261,9 @@ fn component(raw: &RawComponent) -> Component {
         component.identify(purl);
     }
     let version = raw.version.as_deref().filter(|version| !version.is_empty());
+    if let Some(problem) = component.names.iter().find_map(|name| contradiction(name, raw, version)) {
+        component.problem = Some(problem);
+    }
     for name in &mut component.names {
         if let (Identity::Purl(purl), Some(version)) = (name, version)
             && purl.version.is_none()
@@ -280,6 +283,50 @@ fn component(raw: &RawComponent) -> Component {
         component.text = cut(format!("{} {}", raw.name, version.unwrap_or_default()).trim(), MAX_NAME);
     }
     component.done()
+}
+
+/// In what a component differs from its own purl. An image has a tag or a digest for a version, and for a name a
+/// whole reference.
+fn contradiction(identity: &Identity, raw: &RawComponent, version: Option<&str>) -> Option<String> {
+    let Identity::Purl(purl) = identity else { return None };
+    if is_image_type(purl) {
+        return None;
+    }
+    let differs = |what: &str, stated: &str| {
+        Some(format!(
+            "its {what} `{}` is not that of its purl `{}`",
+            cut(stated, 100),
+            cut(&purl.to_string(), 200)
+        ))
+    };
+    match (version, purl.version.as_deref()) {
+        (Some(stated), Some(own)) if !is_version(stated, own, purl) => return differs("version", stated),
+        (_, _) => {}
+    }
+    if raw.name.is_empty() || is_name(&raw.name, purl) { None } else { differs("name", &raw.name) }
+}
+
+/// Whether a component's version is that of its purl. An epoch may stand in a qualifier, and Go's `v` may be left out.
+fn is_version(stated: &str, own: &str, purl: &Purl) -> bool {
+    let epoch = purl.qualifiers.get("epoch").map_or("0", String::as_str);
+    let with_epoch = stated.split_once(':').is_some_and(|(stated, rest)| stated == epoch && rest == own);
+    let bare = |text: &str| text.strip_prefix('v').unwrap_or(text).to_owned();
+    stated == own || with_epoch || (purl.kind == "golang" && bare(stated) == bare(own))
+}
+
+/// Whether a component's name is that of its purl, or ends it: tools write `core`, `@babel/core` and `group:core`.
+fn is_name(name: &str, purl: &Purl) -> bool {
+    let folded = |text: &str| -> Vec<String> {
+        let parts = text.split(['/', ':']).filter(|part| !part.is_empty());
+        parts.map(|part| part.to_lowercase().replace(['_', '.'], "-")).collect()
+    };
+    let mut whole = folded(purl.namespace.as_deref().unwrap_or_default());
+    whole.extend(folded(&purl.name));
+    let mut deep = whole.clone();
+    deep.extend(folded(purl.subpath.as_deref().unwrap_or_default()));
+    let name = folded(name);
+    !name.is_empty()
+        && (whole.ends_with(&name) || (deep.ends_with(&name) && name.len() > deep.len() - whole.len()))
 }
 
 fn statement(raw: Vulnerability, analysis: Analysis, at: String, bom: &Bom) -> Result<Statement, Refused> {
@@ -307,9 +354,10 @@ fn statement(raw: Vulnerability, analysis: Analysis, at: String, bom: &Bom) -> R
     if stated == "not_affected" && justification.is_none() && text.is_none() {
         return Err(refused("`not_affected` without a justification or a detail".to_owned()));
     }
-    let times = [&analysis.first_issued, &analysis.last_updated, &raw.updated].into_iter().flatten();
-    let times: Result<Vec<_>, _> = times.map(|text| time(text)).collect();
-    let times = times.map_err(refused)?;
+    // Not `updated` of the vulnerability: that is when its record changed, whoever looked at it before.
+    let read = |text: &Option<String>| text.as_deref().map(time).transpose();
+    let first = read(&analysis.first_issued).map_err(refused)?;
+    let last = read(&analysis.last_updated).map_err(refused)?;
     if raw.affects.is_empty() {
         return Err(refused("it names nothing that it affects".to_owned()));
     }
@@ -319,7 +367,7 @@ fn statement(raw: Vulnerability, analysis: Analysis, at: String, bom: &Bom) -> R
         justification,
         text,
         action: words(Some(analysis.response.join(", ")), MAX_TEXT),
-        time: times.into_iter().max().or(bom.issued),
+        time: last.or(first).or(bom.issued),
         targets: raw.affects.into_iter().map(|affected| bom.target(affected)).collect(),
         stated,
         ids,

@@ -8,6 +8,7 @@
 mod apply;
 mod bind;
 mod cyclonedx;
+mod index;
 mod openvex;
 mod vers;
 
@@ -271,6 +272,16 @@ fn words(text: Option<String>, limit: usize) -> Option<String> {
 /// A time as both formats write it (RFC 3339).
 fn time(text: &str) -> Result<Timestamp, String> {
     text.parse().map_err(|_| format!("`{}` is no time as in RFC 3339", cut(text, 60)))
+}
+
+impl Target {
+    /// Steps that a comparison with a package takes, as far as it goes by what the document has.
+    fn steps(&self) -> usize {
+        let names: usize = self.parts.iter().chain([&self.product]).map(|one| 1 + one.names.len()).sum();
+        // A range is read anew for every finding.
+        let versions = self.versions.iter().map(|claim| 1 + claim.range.as_ref().map_or(0, String::len));
+        names + versions.sum::<usize>()
+    }
 }
 
 impl Component {

@@ -156,7 +156,7 @@ fn statement(raw: RawStatement, at: String, issued: jiff::Timestamp) -> Result<S
     if raw.products.is_empty() {
         return Err(refused("it names no product".to_owned()));
     }
-    let shared: Vec<Component> = raw.subcomponents.into_iter().map(|part| component(part).0).collect();
+    let shared: Vec<Component> = raw.subcomponents.into_iter().map(part).collect();
     let target = |product| {
         let (product, mut parts) = component(product);
         parts.extend(shared.iter().cloned());
@@ -193,8 +193,18 @@ fn component(product: Product) -> (Component, Vec<Component>) {
             for (algorithm, hex) in &hashes {
                 component.hash(algorithm, hex);
             }
-            let parts = subcomponents.into_iter().map(|part| self::component(part).0).collect();
-            (component.done(), parts)
+            (component.done(), subcomponents.into_iter().map(part).collect())
         }
     }
+}
+
+/// A part of a product. Where it has parts of its own, the statement is about those inside of it.
+fn part(product: Product) -> Component {
+    let (component, parts) = component(product);
+    if parts.is_empty() {
+        return component;
+    }
+    // Attack: a narrow statement taken for a wide one.
+    let problem = format!("it is about parts of the part `{}`", cut(&component.text, 200));
+    Component::unknown(&component.text, problem)
 }

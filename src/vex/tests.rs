@@ -12,6 +12,11 @@ mod properties;
 const CVE: &str = "CVE-2026-1";
 const OPENSSL: &str = "pkg:deb/debian/openssl@3.0.11-1";
 
+/// The time of evaluation and what clocks may differ.
+fn latest() -> Timestamp {
+    "2026-12-01T00:00:00Z".parse().unwrap()
+}
+
 fn document(value: &Value) -> Document {
     read(&serde_json::to_vec(value).unwrap(), "a.json").unwrap()
 }
@@ -47,7 +52,7 @@ fn applied(change: impl FnOnce(&mut Finding), documents: &[Value]) -> Evidence {
     change(&mut one);
     evidence.platforms_mut()[0].findings_mut().findings.push(one);
     let documents: Vec<Document> = documents.iter().map(document).collect();
-    apply(&mut evidence, &documents);
+    apply(&mut evidence, &documents, latest());
     evidence
 }
 
@@ -235,9 +240,13 @@ fn a_component_that_was_found_is_not_absent() {
         statement["justification"] = json!("component_not_present");
         statement
     };
-    assert!(refusal(absent(&openssl_in(image()))).contains("openssl is in the image"));
-    // Of the package itself: a part of it was left out when it was built.
-    assert!(aside(absent(&json!({"@id": OPENSSL}))));
+    for product in [openssl_in(image()), image(), json!({"@id": OPENSSL})] {
+        assert!(refusal(absent(&product)).contains("openssl is in the image"), "{product}");
+    }
+    // Where it keeps the finding it need not be right.
+    let mut kept = absent(&json!({"@id": OPENSSL}));
+    kept["status"] = json!("affected");
+    assert_eq!(counts(&applied(|_| {}, &[openvex(&json!([kept]))]).vex), [1, 0, 0]);
 }
 
 #[test]
@@ -310,6 +319,58 @@ fn the_later_statement_counts_whatever_document_it_is_in() {
 }
 
 #[test]
+fn a_statement_of_the_future_sets_nothing_aside() {
+    let at = |time: &str, status: &str| {
+        let mut statement = cleared(&json!({"@id": OPENSSL}));
+        statement["status"] = json!(status);
+        statement["timestamp"] = json!(time);
+        statement
+    };
+    assert!(aside(at("2026-12-01T00:00:00Z", "not_affected")));
+    for time in ["2026-12-01T00:00:01Z", "9999-01-01T00:00:00Z"] {
+        assert!(refusal(at(time, "not_affected")).contains("lies in the future"), "{time}");
+        // A true one stands in spite of it, whatever it says.
+        let now = "2026-11-01T00:00:00Z";
+        for (status, want) in [("affected", false), ("fixed", true)] {
+            let statements = json!([at(time, "not_affected"), at(now, status)]);
+            let mut evidence = applied(|_| {}, &[openvex(&statements)]);
+            assert_eq!((is_set_aside(&mut evidence), counts(&evidence.vex)), (want, [1, 0, 1]), "{status}");
+        }
+        // A wrong clock makes no vulnerability go away.
+        let mut kept = applied(|_| {}, &[openvex(&json!([at(time, "affected"), at(now, "fixed")]))]);
+        assert!(!is_set_aside(&mut kept));
+    }
+    let mut document = openvex(&json!([cleared(&json!({"@id": OPENSSL}))]));
+    document["timestamp"] = json!("2027-01-01T00:00:00Z");
+    let mut evidence = applied(|_| {}, &[document]);
+    assert!(!is_set_aside(&mut evidence), "the time of the document is that of its statements");
+}
+
+#[test]
+fn what_is_narrowed_or_contradicts_itself_is_not_applied() {
+    let hex = IMAGE_DIGEST.strip_prefix("sha256:").unwrap();
+    let hashes = json!({"sha-256": hex});
+    for id in ["pkg:npm/other@1", OPENSSL] {
+        let product = json!({"@id": id, "hashes": hashes});
+        assert!(refusal(cleared(&product)).contains("a package and an image at once"), "{id}");
+        let reason = refusal(cleared(&openssl_in(product)));
+        assert!(reason.contains("a package and an image at once"), "{id}");
+    }
+    let foreign = format!("ghcr.io/acme/app@{}", Digest::sha256(b"another"));
+    let product = json!({"@id": foreign, "identifiers": {"purl": OPENSSL}});
+    assert!(refusal(cleared(&product)).contains("a package and an image at once"));
+    let other = json!({"@id": OPENSSL, "hashes": {"sha-256": "0".repeat(64)}});
+    assert!(aside(cleared(&other)), "the hash of a package is no image's");
+    let mut nested = image();
+    nested["subcomponents"] =
+        json!([{"@id": OPENSSL, "subcomponents": [{"@id": "pkg:generic/fips-provider@1"}]}]);
+    assert!(refusal(cleared(&nested)).contains("about parts of the part `pkg:deb/debian/openssl@3.0.11-1`"));
+    let mut old = cleared(&image());
+    old["subcomponents"] = nested["subcomponents"].clone();
+    assert!(refusal(old).contains("about parts of the part"));
+}
+
+#[test]
 fn a_statement_about_the_image_goes_before_one_about_the_package() {
     let mut kept = cleared(&openssl_in(image()));
     kept["status"] = json!("affected");
@@ -338,6 +399,22 @@ fn one_of_several_cves_does_not_clear_the_others() {
 }
 
 #[test]
+fn where_no_cve_is_among_the_ids_any_of_them_names_the_vulnerability() {
+    let of = |aliases: &[&str]| {
+        let change = |finding: &mut Finding| {
+            finding.id = "GHSA-2".into();
+            finding.aliases = aliases.iter().map(|id| (*id).to_owned()).collect();
+        };
+        let mut statement = cleared(&json!({"@id": OPENSSL}));
+        statement["vulnerability"] = json!({"name": "GHSA-1"});
+        is_set_aside(&mut applied(change, &[openvex(&json!([statement]))]))
+    };
+    assert!(of(&["GHSA-1"]));
+    assert!(!of(&["GHSA-3"]));
+    assert!(!of(&["CVE-2026-1", "CVE-2026-2", "GHSA-1"]));
+}
+
+#[test]
 fn an_advisory_on_two_cves_does_not_clear_one_by_a_statement_on_the_other() {
     // The finding is CVE-2026-1 and has the id of DSA-CVE-2026-1, which speaks of CVE-2026-2 as well.
     let about = |name: &str, aliases: &[&str]| {
@@ -363,7 +440,7 @@ fn an_undetermined_package_stays_undetermined() {
     let mut evidence = evidence();
     let unknown = crate::model::fixture::undetermined("no advisories");
     evidence.platforms_mut()[0].findings_mut().undetermined.push(unknown.clone());
-    apply(&mut evidence, &[document(&openvex(&json!([cleared(&json!({"@id": OPENSSL}))])))]);
+    apply(&mut evidence, &[document(&openvex(&json!([cleared(&json!({"@id": OPENSSL}))])))], latest());
     assert_eq!(evidence.platforms_mut()[0].findings_mut().undetermined, [unknown]);
     assert_eq!(counts(&evidence.vex), [0, 1, 0]);
 }
@@ -402,7 +479,56 @@ fn thousands_of_refused_statements_name_a_bounded_number_of_findings() {
     let document = document(&openvex(&json!(vec![statement; 2_000])));
     let mut evidence = evidence();
     evidence.platforms_mut()[0].findings_mut().findings = vec![finding(CVE); 100];
-    apply(&mut evidence, &[document]);
+    apply(&mut evidence, &[document], latest());
     let named: usize = evidence.vex.refused.iter().map(|outcome| outcome.findings.len()).sum();
     assert_eq!((evidence.vex.refused.len(), named), (2_000, 10_000));
+}
+
+/// Statements on one vulnerability that many packages have, of so many products.
+fn wide(products: impl Iterator<Item = String>) -> Document {
+    let products: Vec<Value> = products.map(|id| json!({"@id": id})).collect();
+    let mut statement = cleared(&json!({}));
+    statement["products"] = json!(products);
+    document(&openvex(&json!([statement])))
+}
+
+fn many_findings(of: usize) -> Evidence {
+    let mut evidence = evidence();
+    evidence.platforms_mut()[0].findings_mut().findings = vec![finding(CVE); of];
+    evidence
+}
+
+#[test]
+fn products_of_other_packages_are_not_looked_at() {
+    let others = (0..100_000).map(|number| format!("pkg:deb/debian/p{number}@1"));
+    let document = wide(others.chain([OPENSSL.to_owned()]));
+    let mut evidence = many_findings(1_000);
+    // 100 million pairs, and a few steps for each finding.
+    apply::apply_within(&mut evidence, &[document], latest(), 10_000);
+    let findings = evidence.platforms_mut()[0].findings_mut();
+    assert_eq!((findings.findings.len(), findings.suppressed.len()), (0, 1_000));
+    assert_eq!(counts(&evidence.vex), [1, 0, 0]);
+}
+
+#[test]
+fn what_is_too_much_to_compare_sets_nothing_more_aside() {
+    let all =
+        || (0..1_000).map(|number| format!("pkg:deb/debian/openssl@{number}")).chain([OPENSSL.to_owned()]);
+    let mut evidence = many_findings(100);
+    apply::apply_within(&mut evidence, &[wide(all())], latest(), 50_000);
+    let findings = evidence.platforms_mut()[0].findings_mut();
+    let aside = findings.suppressed.len();
+    assert_eq!(findings.findings.len() + aside, 100, "nothing is lost");
+    assert!((1..50).contains(&aside), "{aside}");
+    assert!(reasons(&evidence.vex.refused)[0].contains("limit `steps of VEX`"), "{:?}", evidence.vex);
+    // Attack: a document that uses the steps up, so that the statement that keeps a finding is not seen.
+    let mut kept = cleared(&json!({"@id": OPENSSL}));
+    kept["status"] = json!("affected");
+    kept["timestamp"] = json!("2026-06-01T00:00:00Z");
+    let kept = document(&openvex(&json!([kept])));
+    for steps in [0, 100, 1_000, 4_010, 4_020, 5_000, 50_000] {
+        let mut evidence = many_findings(3);
+        apply::apply_within(&mut evidence, &[wide(all()), kept.clone()], latest(), steps);
+        assert!(evidence.platforms_mut()[0].findings_mut().suppressed.is_empty(), "{steps}");
+    }
 }

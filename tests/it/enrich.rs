@@ -58,6 +58,9 @@ fn finding<'d>(document: &'d Value, id: &str) -> &'d Value {
 
 const LODASH: &str = "CVE-2021-23337";
 
+/// A CVE that the demo does not have.
+const OTHER: &str = "CVE-1999-0001";
+
 #[test]
 fn findings_say_whether_they_are_exploited_and_how_likely_it_is() {
     let (home, place) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -102,7 +105,7 @@ fn findings_say_whether_they_are_exploited_and_how_likely_it_is() {
 fn a_policy_judges_by_them_and_is_undecided_without_them() {
     let (home, place) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let kev_file = write(place.path(), "k.json", &kev(&[LODASH]));
-    let none = write(place.path(), "none.json", &kev(&[]));
+    let none = write(place.path(), "none.json", &kev(&[OTHER]));
     let epss = write(place.path(), "e.csv.gz", &epss("CVE-2021-23337,0.6,0.5\n"));
     let policy = |rule: &str| {
         let text = format!(
@@ -129,6 +132,13 @@ fn a_policy_judges_by_them_and_is_undecided_without_them() {
     gate("{database: {maxAge: 900d, kevMaxAge: 30d}, deny: [{kev: true}]}", &["--kev", &none], 0);
     gate("{database: {maxAge: 900d, kevMaxAge: 3d}, deny: [{kev: true}]}", &["--kev", &none], 3);
     gate("{database: {maxAge: 900d, epssMaxAge: 3d}}", &[], 3);
+    // An emptied list is none, and one of the future is not believed, whatever it has.
+    let empty = write(place.path(), "empty.json", &kev(&[]));
+    gate(exploited, &["--kev", &empty], 2);
+    let text = String::from_utf8(kev(&[OTHER])).unwrap().replace("2026-01-20T", "2026-02-03T");
+    let future = write(place.path(), "future.json", text.as_bytes());
+    let verdict = gate(exploited, &["--kev", &future], 3).out();
+    assert!(verdict.contains("lies in the future"), "{verdict}");
 }
 
 #[test]
@@ -142,7 +152,7 @@ fn a_snapshot_may_have_them() {
     let lodash = finding(&document, LODASH);
     assert_eq!((&lodash["kev"], &lodash["epss"]), (&json!(true), &json!("0.6")));
     // What is named goes before what lies there.
-    let none = write(home.path(), "none.json", &kev(&[]));
+    let none = write(home.path(), "none.json", &kev(&[OTHER]));
     let document = scan(home.path(), &["--db", &db, "--kev", &none]).ended(0).json();
     assert_eq!(finding(&document, LODASH)["kev"], false);
     // What lies there and cannot be read is unknown, and said.
@@ -221,9 +231,16 @@ fn an_update_fetches_them_whole_or_leaves_what_was_there() {
     assert_eq!(finding(&document, LODASH)["kev"], true);
     assert_eq!(finding(&document, LODASH)["epss"], "0.6");
     // A list that was cut, one that is older, and scores that are nowhere: what was there stays.
-    let cut = String::from_utf8(kev(&[])).unwrap().replace("\"count\":0", "\"count\":9");
-    let old = String::from_utf8(kev(&[])).unwrap().replace("2026-01-20T", "2025-01-20T");
-    for (kev, want) in [(cut, "9 entries, and has 0"), (old, "and what is installed of 2026-01-20")] {
+    let text = |ids: &[&str]| String::from_utf8(kev(ids)).unwrap();
+    let cut = text(&[]).replace("\"count\":0", "\"count\":9");
+    let old = text(&[OTHER]).replace("2026-01-20T", "2025-01-20T");
+    let future = text(&[OTHER]).replace("2026-01-20T", "9999-01-20T");
+    for (kev, want) in [
+        (cut, "9 entries, and has 0"),
+        (old, "and what is installed of 2026-01-20"),
+        (text(&[]).replace("2026-01-20T", "2026-01-21T"), "has no entries"),
+        (future.clone(), "lies in the future"),
+    ] {
         let url = serve(&[(name, kev.into_bytes())], 100);
         let run = update(&url).ended(3);
         assert!(run.err().contains(want) && run.err().contains("no such object"), "{}", run.err());
@@ -231,6 +248,11 @@ fn an_update_fetches_them_whole_or_leaves_what_was_there() {
         let document = scan(home.path(), &["--db", &db]).ended(0).json();
         assert_eq!(finding(&document, LODASH)["kev"], true);
     }
+    // One of the future that lies there does not hold up a true one.
+    write(place.path(), "kev.json", future.as_bytes());
+    let url = serve(&[(name, kev(&[LODASH]))], 100);
+    portcullis(home.path(), &["db", "update", "--db", &db, "--kev", "--kev-source", &url]).ended(0);
+    assert_eq!(finding(&scan(home.path(), &["--db", &db]).json(), LODASH)["kev"], true);
     // Where the current scores are but a redirect, those of the day are asked for.
     let url = serve(&[("epss_scores-2*", epss("CVE-2021-23337,0.7,0.5\n"))], 100);
     portcullis(home.path(), &["db", "update", "--db", &db, "--epss", "--epss-source", &url]).ended(0);

@@ -83,7 +83,7 @@ fn a_link_into_the_document_that_is_judged_leads_to_its_package() {
         let mut evidence = evidence();
         evidence.bom = bom.map(str::to_owned);
         evidence.platforms_mut()[0].findings_mut().findings.push(finding(CVE));
-        apply(&mut evidence, &[self::document(&document)]);
+        apply(&mut evidence, &[self::document(&document)], latest());
         (is_set_aside(&mut evidence), evidence.vex)
     };
     let named = "pkg:deb/debian/openssl@3.0.11-1%3Farch=amd64%26package-id=0123456789abcdef";
@@ -152,6 +152,82 @@ fn listed_versions_must_clear_this_one() {
         assert!(!is_set_aside(&mut evidence), "{version}");
         assert_eq!(!evidence.vex.refused.is_empty(), refused, "{version}");
     }
+}
+
+#[test]
+fn a_component_that_contradicts_its_purl_is_not_applied() {
+    let of = |component: Value| {
+        let mut document = cyclonedx(analysed("not_affected", "a"));
+        document["components"][0] = component;
+        document["components"][0]["bom-ref"] = json!("a");
+        let mut evidence = applied(|_| {}, &[document]);
+        (is_set_aside(&mut evidence), reasons(&evidence.vex.refused).join(", "))
+    };
+    for (component, want) in [
+        (json!({"name": "openssl", "version": "3.0.10-1", "purl": OPENSSL}), "its version `3.0.10-1`"),
+        (json!({"name": "libfoo", "version": "3.0.11-1", "purl": OPENSSL}), "its name `libfoo`"),
+        (json!({"name": "libfoo", "purl": "pkg:deb/debian/openssl"}), "its name `libfoo`"),
+        (json!({"name": "ssl", "purl": OPENSSL}), "its name `ssl`"),
+    ] {
+        let (aside, reason) = of(component.clone());
+        assert!(!aside && reason.contains(want) && reason.contains("of its purl"), "{component}: {reason}");
+    }
+    for component in [
+        json!({"name": "openssl", "version": "3.0.11-1", "purl": OPENSSL}),
+        json!({"name": "OpenSSL", "version": "0:3.0.11-1", "purl": OPENSSL}),
+        json!({"name": "debian/openssl", "purl": OPENSSL}),
+    ] {
+        assert_eq!(of(component.clone()), (true, String::new()), "{component}");
+    }
+}
+
+#[test]
+fn the_names_and_versions_of_tools_are_those_of_their_purls() {
+    let of = |name: &str, version: &str, purl: &str| {
+        let raw = json!({"name": name, "version": version, "purl": purl, "bom-ref": "a"});
+        let document = cyclonedx(analysed("not_affected", "a"));
+        let mut document = document;
+        document["components"] = json!([raw]);
+        let read = self::document(&document);
+        read.statements[0].targets[0].product.problem.clone()
+    };
+    for (name, version, purl) in [
+        ("@babel/core", "7.0.0", "pkg:npm/%40babel/core@7.0.0"),
+        ("core", "7.0.0", "pkg:npm/%40babel/core@7.0.0"),
+        ("org.slf4j:slf4j-api", "2.0", "pkg:maven/org.slf4j/slf4j-api@2.0"),
+        ("github.com/BurntSushi/toml", "1.2.0", "pkg:golang/github.com/burntsushi/toml@v1.2.0"),
+        ("github.com/a/b/cmd", "v1", "pkg:golang/github.com/a/b@v1#cmd"),
+        ("Typing_Extensions", "4.0", "pkg:pypi/typing-extensions@4.0"),
+        ("openssl", "1:3.0.7-27", "pkg:rpm/rocky/openssl@3.0.7-27?epoch=1"),
+        ("ghcr.io/acme/app:v1", "v1", "pkg:oci/app@sha256%3A00?tag=v1"),
+    ] {
+        assert_eq!(of(name, version, purl), None, "{name} {version} {purl}");
+    }
+    for (name, version, purl) in [
+        ("cmd", "v1", "pkg:golang/github.com/a/b@v1#cmd"),
+        ("openssl", "2:3.0.7-27", "pkg:rpm/rocky/openssl@3.0.7-27?epoch=1"),
+        ("a", "v1", "pkg:npm/a@1"),
+        ("x/core", "7.0.0", "pkg:npm/%40babel/core@7.0.0"),
+    ] {
+        assert!(of(name, version, purl).is_some(), "{name} {version} {purl}");
+    }
+}
+
+#[test]
+fn the_time_is_that_of_the_analysis_and_not_of_the_record() {
+    let at = |times: Value, updated: &str| {
+        let mut vulnerability = analysed("not_affected", "a");
+        vulnerability["analysis"].as_object_mut().unwrap().extend(times.as_object().unwrap().clone());
+        vulnerability["updated"] = json!(updated);
+        let read = document(&cyclonedx(vulnerability));
+        read.statements[0].time.unwrap().to_string()
+    };
+    let (first, last) = ("2026-02-01T00:00:00Z", "2026-03-01T00:00:00Z");
+    let record = "2026-06-01T00:00:00Z";
+    assert_eq!(at(json!({"firstIssued": first, "lastUpdated": last}), record), last);
+    assert_eq!(at(json!({"firstIssued": first}), record), first);
+    assert_eq!(at(json!({}), record), "2026-01-01T00:00:00Z");
+    assert_eq!(at(json!({}), "soon"), "2026-01-01T00:00:00Z");
 }
 
 #[test]
