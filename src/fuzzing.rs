@@ -291,7 +291,7 @@ pub fn record(bytes: &[u8]) {
         }
     }
     let mut builder = Builder::new("PyPI");
-    builder.add("fuzz.json", Compiled::read("PyPI", bytes));
+    builder.add("fuzz", Compiled::read("PyPI", bytes));
     if let Ok(bytes) = builder.finish() {
         let opened = Segment::open(&bytes);
         assert!(opened.is_ok(), "what was written must open: {:?}", opened.err());

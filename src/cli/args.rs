@@ -441,6 +441,9 @@ pub(super) struct ImportArgs {
     /// Only this ecosystem [default: what the directory has, or what the records of the zip are for]
     #[arg(long, env = "PORTCULLIS_ECOSYSTEM", value_name = "ECOSYSTEM")]
     pub(super) ecosystem: Option<String>,
+    /// Take it also where what is installed has newer advisories, or twice as many
+    #[arg(long, env = "PORTCULLIS_ALLOW_OLDER", value_parser = switch())]
+    pub(super) allow_older: bool,
     #[command(flatten)]
     pub(super) installed: InstalledArgs,
 }
@@ -474,7 +477,7 @@ pub(super) struct PullArgs {
     /// Where from; a digest pins it, a tag is resolved once and its digest is printed
     #[arg(value_name = "REFERENCE")]
     pub(super) reference: Reference,
-    /// Install it also where what is installed has newer advisories
+    /// Install it also where what is installed has newer advisories, or twice as many
     #[arg(long, env = "PORTCULLIS_ALLOW_OLDER", value_parser = switch())]
     pub(super) allow_older: bool,
     #[command(flatten)]

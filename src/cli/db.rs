@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::feed::{
-    self, Change, ErrorKind, Installed, Store, Updated, Wanted, Watch as _, id_of, import, update,
+    self, Change, ErrorKind, Import, Installed, PATIENCE, Store, Updated, Wanted, Watch as _, id_of, import,
+    update,
 };
 use crate::gate::{
     DbError, EcosystemStatus, ExploitFile, PUBLIC_EPSS, PUBLIC_KEV, Progress as _, PullRequest,
@@ -92,6 +93,10 @@ fn update_from(args: &UpdateArgs, context: &Context) -> Result<(String, Exit), F
     drop(bar);
     let mut text = data;
     for one in &updated {
+        if one.unreadable > 0 {
+            context.complain(&unreadable(&one.ecosystem, one.unreadable, &one.unreadable_names));
+            exit = Exit::Undecided;
+        }
         one.notes.iter().for_each(|note| context.complain(&format!("{}: {note}", one.ecosystem)));
         match told(one) {
             Ok(line) => text.push_str(&line),
@@ -142,6 +147,21 @@ fn unusable(error: feed::Error) -> Failure {
     }
 }
 
+/// How many records could not be read, and the first of them.
+fn unreadable(ecosystem: &str, count: u64, names: &[String]) -> String {
+    let mut text = format!("{ecosystem}: {count} records could not be read, and count as missing");
+    for name in names.iter().take(NAMED) {
+        let _ = write!(text, "\n  {}", escape(name.as_bytes()));
+    }
+    if count > NAMED as u64 {
+        text.push_str("\n  `portcullis db status` names more");
+    }
+    text
+}
+
+/// Unreadable records that an update names.
+const NAMED: usize = 5;
+
 fn told(updated: &Updated) -> Result<String, String> {
     let name = escape(updated.ecosystem.as_bytes());
     match &updated.outcome {
@@ -158,7 +178,14 @@ fn import_from(args: &ImportArgs, context: &Context) -> Result<(String, Exit), F
     let directory = directory(&args.installed)?;
     let bar = context.progress();
     let only = args.ecosystem.as_deref().filter(|name| !name.is_empty());
-    let imported = import(&directory, &args.from, only, clock::now(), &bar)
+    let request = Import {
+        from: &args.from,
+        only,
+        allow_older: args.allow_older,
+        patience: context.global.timeout.unwrap_or(PATIENCE),
+        now: clock::now(),
+    };
+    let imported = import(&directory, &request, &bar)
         .map_err(|error| Failure::undecided(format!("nothing was imported\n{error}")))?;
     drop(bar);
     let mut text = String::new();
@@ -228,6 +255,7 @@ fn pulled(args: &PullArgs, context: &Context) -> Result<(String, Exit), Failure>
         registry: client(&args.reference, context)?,
         directory: &directory,
         allow_older: args.allow_older,
+        patience: context.global.timeout.unwrap_or(PATIENCE),
         now: clock::now(),
     };
     let bar = context.progress();
@@ -321,6 +349,9 @@ fn as_text(looked: &Looked) -> String {
         "{:<16} {:>9} {:>10}  {:<20}  {:>7}  id\n",
         "ecosystem", "records", "unreadable", "newest", "age"
     );
+    if looked.ecosystems.is_empty() {
+        text.push_str("no ecosystem is installed: `portcullis db update --ecosystem E` installs one\n");
+    }
     for (ecosystem, status) in &looked.ecosystems {
         let segment = &status.segment;
         let newest = segment.generated.map(|time| time.strftime("%FT%TZ").to_string());

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::check::Expected;
-use crate::feed::{Bucket, BucketSettings, BucketTimes, Installed, PUBLIC_BUCKET, Store};
+use crate::feed::{Bucket, BucketSettings, BucketTimes, Installed, PUBLIC_BUCKET, Store, is_layout};
 use crate::gate::{
     self, Request, SupplementFiles, Supplements, fetching_snapshot, known_bases, open_snapshot,
 };
@@ -30,12 +30,9 @@ pub(super) fn snapshot(args: &SnapshotArgs, context: &Context) -> Result<Fact<St
         return Ok(open_snapshot(directory, &context.cache_dir()?));
     }
     let Some(directory) = usual_snapshot() else { return Ok(Fact::Absent) };
-    let is_layout = directory.exists() && !Installed::is_in(&directory).unwrap_or(true) && {
-        // An empty directory is one that nothing was installed into yet.
-        std::fs::read_dir(&directory)
-            .is_ok_and(|mut entries| entries.any(|entry| entry.is_ok_and(|it| it.path().is_dir())))
-    };
-    if is_layout {
+    // An empty directory is one that nothing was installed into yet. What cannot be told is told where it is opened.
+    let is_layout = || is_layout(&directory).unwrap_or(true);
+    if directory.exists() && !Installed::is_in(&directory).unwrap_or(true) && is_layout() {
         return Ok(open_snapshot(&directory, &context.cache_dir()?));
     }
     if context.global.offline {

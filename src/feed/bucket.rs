@@ -35,6 +35,9 @@ const MAX_RECORD: u64 = 16 << 20;
 /// Bytes of the records of one update together: 1 GiB. A delta of two hundredths of the largest ecosystem has 20 MB.
 const MAX_RECORDS: u64 = 1 << 30;
 
+/// Bytes of an `ETag`: 256; real ones have forty. A longer one is as good as none.
+const MAX_ETAG: usize = 256;
+
 /// Requests for single records in flight: 32.
 const IN_FLIGHT: usize = 32;
 
@@ -102,6 +105,8 @@ impl Default for BucketSettings {
 #[derive(Debug, Clone)]
 pub struct Bucket {
     pub(super) inner: Arc<Inner>,
+    /// The end of everything.
+    deadline: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -111,7 +116,6 @@ pub(super) struct Inner {
     base: Url,
     pub(super) retry: Retry,
     times: BucketTimes,
-    deadline: Option<Instant>,
 }
 
 /// Why one attempt failed, and whether another may help.
@@ -179,7 +183,18 @@ impl Bucket {
         let client = builder.build().map_err(|error| unusable(error.to_string()))?;
         let deadline = settings.times.deadline.and_then(|deadline| Instant::now().checked_add(deadline));
         let (retry, times) = (settings.retry, settings.times);
-        Ok(Self { inner: Arc::new(Inner { runtime: Some(runtime), client, base, retry, times, deadline }) })
+        Ok(Self { inner: Arc::new(Inner { runtime: Some(runtime), client, base, retry, times }), deadline })
+    }
+
+    /// The same with an end that comes no later than this.
+    pub(super) fn until(&self, end: Instant) -> Self {
+        let deadline = Some(self.deadline.map_or(end, |own| own.min(end)));
+        Self { inner: Arc::clone(&self.inner), deadline }
+    }
+
+    /// How much time is left; none where there is no end.
+    pub(super) fn left(&self) -> Option<Duration> {
+        self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
     /// Its base URL.
@@ -288,11 +303,11 @@ impl Bucket {
         let ended = |what: &str| Error::at_url(&self.inner.base, what);
         let Some(runtime) = &self.inner.runtime else { return Err(ended("shut down")) };
         runtime.block_on(async {
-            match self.inner.deadline {
+            match self.deadline {
                 None => task.await,
                 Some(deadline) => tokio::time::timeout_at(deadline.into(), task)
                     .await
-                    .unwrap_or_else(|_| Err(ended("the time-out for the whole run is over"))),
+                    .unwrap_or_else(|_| Err(ended("the time for fetching advisories is over"))),
             }
         })
     }
@@ -408,7 +423,7 @@ impl Inner {
         if length(&response).is_some_and(|length| length > limit) {
             return Err(too_large());
         }
-        let etag = header(&response, ETAG);
+        let etag = etag_of(&response);
         let mut body = Body::new(self, url, response);
         let mut bytes = Vec::new();
         while let Some(piece) = body.next().await? {
@@ -472,6 +487,12 @@ pub(super) fn insert(
 
 pub(super) fn header(response: &Response, name: HeaderName) -> Option<String> {
     response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+}
+
+/// The `ETag` of an answer, where it is worth keeping.
+pub(super) fn etag_of(response: &Response) -> Option<String> {
+    // Attack: tags of a megabyte, after which the document of the snapshot cannot be read any more.
+    header(response, ETAG).filter(|etag| etag.len() <= MAX_ETAG)
 }
 
 /// The length that an answer states.

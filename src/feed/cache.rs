@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::digest::Digest;
 use crate::osv::segment::{FORMAT, Segment};
 
-use super::files::{private_directory, write_whole};
+use super::files::{open_regular, private_directory, write_whole};
 use super::source::stamp;
 use super::{Error, ErrorKind, Mapped};
 
@@ -53,7 +53,7 @@ pub(super) fn open(directory: &Path, ecosystem: &str, source: &Digest) -> Option
     if known.compiler != compiler() || known.source != *source || known.file.contains(['/', '\\']) {
         return None;
     }
-    let file = File::open(directory.join(&known.file)).ok()?;
+    let file = open_regular(&directory.join(&known.file)).ok()?;
     let seen = stamp(&file.metadata().ok()?);
     let mapped = Mapped::of(&file).ok()?;
     if seen != known.stamp && Digest::sha256(mapped.bytes()) != known.digest {

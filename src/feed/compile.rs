@@ -1,63 +1,97 @@
 //! Compiling the records of an ecosystem into a segment, on all cores: parsing dominates.
 
-use std::fs::File;
 use std::io::{BufReader, Read, Seek as _, SeekFrom};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc;
 use std::thread;
 
+use jiff::{SignedDuration, Timestamp};
 use zip::ZipArchive;
 
 use crate::model::path::escape;
 use crate::osv::segment::build::{Builder, Compiled};
 
+use super::files::open_regular;
 use super::source::{MAX_RECORDS, Source};
 use super::{Error, ErrorKind};
 
 /// Bytes of one record: 16 MiB (design §7, JSON metadata); the largest real ones have a few.
 const MAX_RECORD: u64 = 16 << 20;
 
+/// Bytes of all records of a zip: 16 GiB; those of the whole bucket have a third of it.
+const MAX_UNPACKED: u64 = 16 << 30;
+
+/// How many bytes of records one byte of a zip may stand for, beyond [`UNPACKED`]: 50. Real archives have up to 16.
+const RATIO: u64 = 50;
+
+/// Bytes that any zip may unpack to: 64 MiB.
+const UNPACKED: u64 = 64 << 20;
+
+/// Records that were read and wait to be taken: 32. One of the largest takes some ten megabytes.
+const READ_AHEAD: usize = 32;
+
+/// How far a clock may be behind that of whoever withdrew a record: a day.
+const CLOCKS: SignedDuration = SignedDuration::from_hours(24);
+
 /// One file's name and what it says.
 type Parsed = (String, Result<Compiled, String>);
 
 /// The segment of an ecosystem. A record that cannot be read is counted in it and named, and its
 /// ecosystem is then not wholly known; a source that cannot be read at all is an error.
-pub(super) fn compile(ecosystem: &str, source: &Source) -> Result<Vec<u8>, Error> {
-    let (at, records) = match source {
-        Source::Zip(zip) => (zip, from_zip(ecosystem, zip)?),
-        Source::Files(directory, files) => (directory, from_files(ecosystem, files)),
-    };
+pub(super) fn compile(ecosystem: &str, source: &Source, now: Timestamp) -> Result<Vec<u8>, Error> {
     let mut builder = Builder::new(ecosystem);
-    for (name, record) in records {
-        builder.add(&name, record);
-    }
+    let mut add = |(name, record): Parsed| builder.add(&name, record);
+    let at = match source {
+        Source::Zip(zip) => {
+            let read = |name, bytes: Result<Vec<u8>, String>| {
+                (name, bytes.and_then(|bytes| record(ecosystem, &bytes, now)))
+            };
+            read_zip(zip, read, &mut add)?;
+            zip
+        }
+        Source::Files(directory, files) => {
+            from_files(ecosystem, files, now, &mut add);
+            directory
+        }
+    };
     builder.finish().map_err(|error| Error::new(ErrorKind::TooLarge, at, error.to_string()))
 }
 
-fn from_files(ecosystem: &str, files: &[PathBuf]) -> Vec<Parsed> {
-    in_parallel(files.len(), || {
-        |index: usize| {
-            let path = files.get(index)?;
-            let name = path.file_name().unwrap_or_default().as_encoded_bytes();
-            Some(read(ecosystem, escape(name), || File::open(path)))
-        }
-    })
+/// One record, as it is known at a time.
+///
+/// # Errors
+/// Why it is none, or not to be believed.
+pub(super) fn record(ecosystem: &str, bytes: &[u8], now: Timestamp) -> Result<Compiled, String> {
+    let record = Compiled::read(ecosystem, bytes)?;
+    // Attack, or a slip: an advisory that counts as taken back before it is.
+    let is_to_come = |time: Timestamp| time.duration_since(now) > CLOCKS;
+    match record.withdrawn() {
+        Some(time) if is_to_come(time) => Err("its `withdrawn` is still to come".into()),
+        Some(_) | None => Ok(record),
+    }
 }
 
-fn from_zip(ecosystem: &str, path: &Path) -> Result<Vec<Parsed>, Error> {
-    read_zip(path, |name, bytes| (name, bytes.and_then(|bytes| Compiled::read(ecosystem, &bytes))))
+fn from_files(ecosystem: &str, files: &[PathBuf], now: Timestamp, take: &mut dyn FnMut(Parsed)) {
+    let read = |path: &PathBuf| {
+        let name = escape(path.file_name().unwrap_or_default().as_encoded_bytes());
+        let bytes = bytes_of(|| open_regular(path));
+        (name, bytes.and_then(|bytes| record(ecosystem, &bytes, now)))
+    };
+    in_parallel(files.len(), || |index: usize| files.get(index).map(read), take);
 }
 
-/// Reads every record of a zip, on all cores; the answers are in no order. `read` is given each member's name, and its
-/// bytes or why there are none.
+/// Reads every record of a zip, on all cores. `read` is given each member's name, and its bytes or why there are none;
+/// its answers are given to `take` as they come, in no order.
 pub(super) fn read_zip<T: Send>(
     path: &Path,
     read: impl Fn(String, Result<Vec<u8>, String>) -> T + Sync,
-) -> Result<Vec<T>, Error> {
+    take: &mut dyn FnMut(T),
+) -> Result<(), Error> {
     let unreadable = |cause: String| Error::new(ErrorKind::NotASnapshot, path, cause);
     let open = || {
-        let file = File::open(path).map_err(|error| Error::io(path, &error))?;
+        let file = open_regular(path).map_err(|error| Error::io(path, &error))?;
         ZipArchive::new(BufReader::new(file))
             .map_err(|error| unreadable(format!("cannot be read as a zip: {error}")))
     };
@@ -72,11 +106,20 @@ pub(super) fn read_zip<T: Send>(
         return Err(unreadable(format!("its directory lists {listed} members, under {count} names")));
     }
     drop(first);
-    Ok(in_parallel(count, || {
+    let packed = path.metadata().map_err(|error| Error::io(path, &error))?.len();
+    let limit = MAX_UNPACKED.min(packed.saturating_mul(RATIO).saturating_add(UNPACKED));
+    let unpacked = AtomicU64::new(0);
+    let member = || {
         // Each thread reads the file on its own: an archive has one position.
         let mut archive = open();
         let read = &read;
+        let unpacked = &unpacked;
         move |index: usize| {
+            // Attack: a zip of kilobytes that unpacks to gigabytes.
+            if unpacked.load(Ordering::Relaxed) > limit {
+                return None;
+            }
+            let name = archive.as_ref().ok().and_then(|archive| name_of(archive, index));
             let entry = match &mut archive {
                 Ok(archive) => archive.by_index(index).map_err(|error| error.to_string()),
                 Err(error) => Err(error.to_string()),
@@ -90,21 +133,36 @@ pub(super) fn read_zip<T: Send>(
                     let is_record = entry.is_file() && name.ends_with(".json");
                     let bytes =
                         if is_record { bytes_of(|| Ok(entry)) } else { Err("is no JSON file".into()) };
+                    let length = bytes.as_ref().map_or(MAX_RECORD, |bytes| bytes.len() as u64);
+                    unpacked.fetch_add(if is_record { length } else { 0 }, Ordering::Relaxed);
                     Some(read(name, bytes))
                 }
                 Err(cause) => {
-                    Some(read(format!("entry {index}"), Err(format!("cannot be read from the zip: {cause}"))))
+                    let name = name.unwrap_or_else(|| format!("entry {index}"));
+                    Some(read(name, Err(format!("cannot be read from the zip: {cause}"))))
                 }
             }
         }
-    }))
+    };
+    in_parallel(count, member, take);
+    if unpacked.into_inner() > limit {
+        let message =
+            format!("its records have more than the limit of {limit} bytes for {packed} bytes of zip");
+        return Err(Error::new(ErrorKind::TooLarge, path, message));
+    }
+    Ok(())
+}
+
+/// The name of a member as the directory of the zip has it, also where the member itself cannot be read.
+fn name_of<R: Read + std::io::Seek>(archive: &ZipArchive<R>, index: usize) -> Option<String> {
+    archive.name_for_index(index)?.ok().map(|name| escape(name.as_bytes()))
 }
 
 /// How many members the central directory of a zip lists (APPNOTE.TXT, 4.3.12).
 fn listed_members(path: &Path, start: u64) -> Result<usize, Error> {
     const HEADER: usize = 46;
     let failed = |error: std::io::Error| Error::io(path, &error);
-    let mut file = BufReader::new(File::open(path).map_err(failed)?);
+    let mut file = BufReader::new(open_regular(path).map_err(failed)?);
     file.seek(SeekFrom::Start(start)).map_err(failed)?;
     for count in 0..=MAX_RECORDS {
         let mut header = [0; HEADER];
@@ -121,11 +179,6 @@ fn listed_members(path: &Path, start: u64) -> Result<usize, Error> {
     Ok(MAX_RECORDS + 1)
 }
 
-/// Reads one record.
-fn read<R: Read>(ecosystem: &str, name: String, open: impl FnOnce() -> std::io::Result<R>) -> Parsed {
-    (name, bytes_of(open).and_then(|bytes| Compiled::read(ecosystem, &bytes)))
-}
-
 /// The bytes of one record.
 fn bytes_of<R: Read>(open: impl FnOnce() -> std::io::Result<R>) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
@@ -136,26 +189,34 @@ fn bytes_of<R: Read>(open: impl FnOnce() -> std::io::Result<R>) -> Result<Vec<u8
     }
 }
 
-/// Runs `0..count` over all cores; each thread makes a worker of its own. Answers in no order.
-fn in_parallel<T: Send, W: FnMut(usize) -> Option<T>>(count: usize, worker: impl Fn() -> W + Sync) -> Vec<T> {
+/// Runs `0..count` over all cores; each thread makes a worker of its own. Answers are taken as they come, in no order.
+fn in_parallel<T: Send, W: FnMut(usize) -> Option<T>>(
+    count: usize,
+    worker: impl Fn() -> W + Sync,
+    take: &mut dyn FnMut(T),
+) {
     let next = AtomicUsize::new(0);
     let threads = thread::available_parallelism().map_or(1, NonZero::get).min(count.max(1));
-    thread::scope(|scope| {
-        let run = || {
-            let mut work = worker();
-            let mut done = Vec::new();
-            loop {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                if index >= count {
-                    return done;
-                }
-                done.extend(work(index));
+    let (sender, receiver) = mpsc::sync_channel(READ_AHEAD);
+    let run = |sender: mpsc::SyncSender<T>| {
+        let mut work = worker();
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            if index >= count {
+                return;
             }
-        };
-        let handles: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
-        handles
-            .into_iter()
-            .flat_map(|handle| handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect()
-    })
+            // Nobody takes any more where whoever did has panicked.
+            if work(index).is_some_and(|done| sender.send(done).is_err()) {
+                return;
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            let sender = sender.clone();
+            scope.spawn(|| run(sender));
+        }
+        drop(sender);
+        receiver.into_iter().for_each(take);
+    });
 }

@@ -73,6 +73,25 @@ pub struct Origin {
     pub list_etag: Option<String>,
 }
 
+impl Part {
+    /// Why this part cannot be the next one after another: fewer than half of its files, or an end that is earlier.
+    /// None where it can. A lowercase fragment without a subject.
+    #[must_use]
+    pub fn goes_back(&self, old: &Self) -> Option<String> {
+        // What cannot be read counts: it makes the ecosystem unknown, and hides nothing.
+        let files = |part: &Self| part.records.saturating_add(part.unreadable);
+        if files(self).saturating_mul(2) < files(old) {
+            return Some(format!("has {} records, the installed one has {}", files(self), files(old)));
+        }
+        // The newest record may itself have become one that cannot be read.
+        if self.newest < old.newest && self.unreadable <= old.unreadable {
+            let time = |time: Option<Timestamp>| time.map_or("no time".to_owned(), |time| time.to_string());
+            return Some(format!("ends at {}, the installed one at {}", time(self.newest), time(old.newest)));
+        }
+        None
+    }
+}
+
 /// Why bytes are no snapshot document.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DocumentError {
@@ -217,6 +236,34 @@ mod tests {
         let portable = String::from_utf8(snapshot().portable().to_bytes().unwrap()).unwrap();
         assert!(!portable.contains("2026-01-02") && !portable.contains("stamp"), "{portable}");
         assert_eq!(Snapshot::parse(portable.as_bytes()).unwrap().id(), snapshot().id());
+    }
+
+    #[test]
+    fn a_part_goes_back_where_it_shrinks_or_ends_earlier() {
+        let of = |records: u64, unreadable: u64, newest: Option<&str>| Part {
+            records,
+            unreadable,
+            newest: newest.map(|text| text.parse().unwrap()),
+            ..snapshot().ecosystems["npm"].clone()
+        };
+        let (early, late) = (Some("2026-01-01T00:00:00Z"), Some("2026-01-01T00:00:01Z"));
+        let old = of(100, 0, late);
+        for (new, back) in [
+            (of(100, 0, late), false),
+            (of(50, 0, late), false),
+            (of(49, 0, late), true),
+            (of(0, 0, None), true),
+            (of(100, 0, early), true),
+            (of(100, 0, None), true),
+            (of(0, 50, None), false),
+            (of(99, 1, early), false),
+        ] {
+            assert_eq!(new.goes_back(&old).is_some(), back, "{new:?}");
+        }
+        let told = of(1, 0, early).goes_back(&old).unwrap();
+        assert_eq!(told, "has 1 records, the installed one has 100");
+        assert!(of(99, 0, early).goes_back(&old).unwrap().contains("2026-01-01T00:00:00Z, the installed"));
+        assert_eq!(of(1, 0, early).goes_back(&of(0, 0, None)), None);
     }
 
     #[test]

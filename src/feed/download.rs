@@ -1,7 +1,7 @@
 //! The archive of an ecosystem, fetched into a file that a later run goes on with.
 
 use std::fs::{self, File};
-use std::io::{BufReader, Seek as _, SeekFrom, Write as _};
+use std::io::{BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use reqwest::StatusCode;
@@ -11,16 +11,24 @@ use zip::ZipArchive;
 
 use crate::net::Budget;
 
-use super::bucket::{Body, Bucket, Failed, Inner, header, insert, length};
+use super::bucket::{Body, Bucket, Failed, Inner, etag_of, header, insert, length};
+use super::files::open_regular;
 use super::update::{Step, Watch};
 use super::{Error, ErrorKind};
 
 /// Bytes of an archive: 8 GiB; the largest has a third of one.
 const MAX_ARCHIVE: u64 = 8 << 30;
 
+/// Bytes after which an attempt counts as progress, and the next one has the whole patience again: 1 MiB. Whoever cuts
+/// more often is asked no longer than one who sends nothing.
+const PROGRESS: u64 = 1 << 20;
+
 /// How often a download is taken up again in one run, however far it came between: 64. Whoever cuts more often sends
 /// a byte a connection.
 const RESUMES: u32 = 64;
+
+/// Bytes of the file with its `ETag`: 1 KiB.
+const MAX_TAG: u64 = 1 << 10;
 
 /// An archive as it came, or a part of it. It has two files: the bytes, and the `ETag` that they had. The second is
 /// removed before the first is begun anew, so that the bytes of one version are never taken for those of another.
@@ -55,7 +63,8 @@ impl Partial {
 
     /// What is there of it: how many bytes, and of which version.
     fn state(&self) -> Option<(u64, String)> {
-        let etag = fs::read_to_string(&self.tag).ok()?;
+        let mut etag = String::new();
+        open_regular(&self.tag).ok()?.take(MAX_TAG).read_to_string(&mut etag).ok()?;
         let length = fs::metadata(&self.bytes).ok()?.len();
         (length > 0 && is_strong(&etag)).then_some((length, etag))
     }
@@ -155,10 +164,10 @@ impl Download<'_> {
                 Err(failed) => failed,
             };
             resumes += 1;
-            if self.progress > 0 {
+            if self.progress >= PROGRESS {
                 budget = Budget::new(self.inner.retry);
             }
-            // Attack: a connection that breaks after every byte.
+            // Attack: a connection that breaks after every MiB.
             if resumes > RESUMES {
                 let message =
                     format!("interrupted more than {RESUMES} times, the last time: {}", failed.error.message);
@@ -200,7 +209,7 @@ impl Download<'_> {
                 }
                 (have, Some(total), Some(etag))
             }
-            (StatusCode::OK, _) => (0, length(&response), header(&response, ETAG)),
+            (StatusCode::OK, _) => (0, length(&response), etag_of(&response)),
             // What is here is longer than what is there.
             _ => {
                 self.partial.discard();

@@ -23,10 +23,11 @@ pub(super) fn write_whole(
     name: &str,
     write: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> io::Result<()> {
-    // Several processes may write the same file; each has a name of its own until it is done.
-    let own = format!("{UNFINISHED}{}-{:?}-{name}", std::process::id(), std::thread::current().id());
-    let temporary = directory.join(own);
-    let written = File::create(&temporary).and_then(|mut file| {
+    // Several processes may write the same file; each has a name of its own until it is done. In two containers
+    // they may have one number.
+    let temporary = directory.join(format!("{UNFINISHED}{:016x}-{name}", fastrand::u64(..)));
+    let created = File::options().write(true).create_new(true).open(&temporary);
+    let written = created.and_then(|mut file| {
         write(&mut file)?;
         file.sync_all()?;
         fs::rename(&temporary, directory.join(name))
@@ -36,6 +37,15 @@ pub(super) fn write_whole(
         let _ = fs::remove_file(&temporary);
     }
     written
+}
+
+/// Opens a file for reading, where it is a regular one.
+pub(super) fn open_regular(path: &Path) -> io::Result<File> {
+    // Attack: a pipe that nobody writes into, and opening it never ends.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("is no regular file"));
+    }
+    File::open(path)
 }
 
 /// Installs a file beside the snapshot: a reader sees the old one or the new one.

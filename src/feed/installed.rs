@@ -14,7 +14,7 @@ use crate::model::digest::{Algorithm, Digest, Hasher};
 use crate::osv::segment::{Damaged, Segment};
 
 use super::document::{self, DocumentError, MAX_DOCUMENT, Origin, Part, Snapshot, file_name};
-use super::files::{is_unfinished, private_directory, sync_directory, write_whole};
+use super::files::{is_unfinished, open_regular, private_directory, sync_directory, write_whole};
 use super::source::{self, stamp};
 use super::{Error, ErrorKind, Mapped};
 
@@ -28,8 +28,9 @@ const LOCK: &str = "lock";
 /// somebody installed another snapshot within microseconds.
 const TRIES: usize = 10;
 
-/// How long another process may write before a writer gives up: 30 minutes, a first download over a slow line.
-const PATIENCE: Duration = Duration::from_secs(30 * 60);
+/// How long another process may write before a writer gives up who may wait: 30 minutes, a first download over a slow
+/// line.
+pub const PATIENCE: Duration = Duration::from_secs(30 * 60);
 
 /// How often a writer looks whether the other one is done.
 const LOOK: Duration = Duration::from_millis(100);
@@ -67,7 +68,7 @@ impl Installed {
             let mut gone = None;
             for (ecosystem, part) in &snapshot.ecosystems {
                 let path = directory.join(&part.file);
-                match File::open(&path) {
+                match open_regular(&path) {
                     Ok(file) => {
                         files.insert(ecosystem.clone(), file);
                     }
@@ -130,7 +131,7 @@ const REINSTALL: &str = "install it again by `portcullis db update`, `db import`
 fn read(directory: &Path) -> Result<Snapshot, Error> {
     let path = directory.join(DOCUMENT);
     let mut bytes = Vec::new();
-    match File::open(&path).and_then(|file| file.take(MAX_DOCUMENT + 1).read_to_end(&mut bytes)) {
+    match open_regular(&path).and_then(|file| file.take(MAX_DOCUMENT + 1).read_to_end(&mut bytes)) {
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Snapshot::default()),
         Err(error) => return Err(Error::io(&path, &error)),
@@ -203,13 +204,13 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Begins to change the snapshot of a directory, which is made where there is none. Waits for another process
-    /// that is at it, and calls `waiting` once before.
+    /// Begins to change the snapshot of a directory, which is made where there is none. Waits so long for another
+    /// process that is at it, and calls `waiting` once before.
     ///
     /// # Errors
     /// [`Error`] where the directory cannot be written, what is there cannot be read, or the other process does not
     /// come to an end.
-    pub fn begin(directory: &Path, waiting: impl FnOnce()) -> Result<Self, Error> {
+    pub fn begin(directory: &Path, patience: Duration, waiting: impl FnOnce()) -> Result<Self, Error> {
         let failed = |error: io::Error| {
             let message = format!("cannot be written: {error}; `--db DIR` names another place");
             Error::new(ErrorKind::Io, directory, message)
@@ -220,19 +221,19 @@ impl Writer {
                            another one to install into, `db import` takes advisories from this one";
             return Err(Error::new(ErrorKind::NotASnapshot, directory, message));
         }
-        let lock = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(directory.join(LOCK))
-            .map_err(failed)?;
-        wait_for(&lock, directory, waiting)?;
+        let lock = directory.join(LOCK);
+        // Attack: a pipe in its place, and opening it never ends.
+        if fs::metadata(&lock).is_ok_and(|there| !there.is_file()) {
+            return Err(Error::new(ErrorKind::Io, &lock, "is no regular file: remove it"));
+        }
+        let lock = File::options().create(true).truncate(false).write(true).open(lock).map_err(failed)?;
+        wait_for(&lock, directory, patience, waiting)?;
         let installed = Installed::open(directory).or_else(|error| match error.kind {
             // What is to be replaced may be damaged, as long as the document says what there is.
             ErrorKind::Damaged => {
                 let snapshot = read(directory)?;
                 let files = snapshot.ecosystems.iter().filter_map(|(ecosystem, part)| {
-                    Some((ecosystem.clone(), File::open(directory.join(&part.file)).ok()?))
+                    Some((ecosystem.clone(), open_regular(&directory.join(&part.file)).ok()?))
                 });
                 Ok(Installed { directory: directory.to_owned(), files: files.collect(), snapshot })
             }
@@ -330,8 +331,26 @@ impl Writer {
         })
     }
 
-    /// Makes a staged segment the next one of its ecosystem.
-    pub fn put(&mut self, ecosystem: &str, part: Part) {
+    /// Makes a staged segment the next one of its ecosystem, where it does not [go back](Part::goes_back) from the
+    /// installed one. What is installed is known by the document, also where its segment cannot be read.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Refused`] where it goes back.
+    pub fn put(&mut self, ecosystem: &str, part: Part) -> Result<(), Error> {
+        let back = self.installed.snapshot.ecosystems.get(ecosystem).and_then(|old| part.goes_back(old));
+        if let Some(cause) = back {
+            let message = format!(
+                "{ecosystem} {cause}: it is not believed that so much was taken back; `db import` and `db pull` take it \
+                 with `--allow-older`"
+            );
+            return Err(Error::new(ErrorKind::Refused, &self.directory, message));
+        }
+        self.put_older(ecosystem, part);
+        Ok(())
+    }
+
+    /// The same on the word of the user: whatever is installed.
+    pub fn put_older(&mut self, ecosystem: &str, part: Part) {
         self.next.ecosystems.insert(ecosystem.to_owned(), part);
     }
 
@@ -344,6 +363,11 @@ impl Writer {
         let failed =
             |error: io::Error| Error::new(ErrorKind::Io, &path, format!("cannot be written: {error}"));
         let bytes = self.next.to_bytes().map_err(|error| failed(error.into()))?;
+        // It could not be read again, and nothing could be installed over it.
+        if bytes.len() as u64 > MAX_DOCUMENT {
+            let message = format!("would be larger than the limit of {MAX_DOCUMENT} bytes");
+            return Err(Error::new(ErrorKind::TooLarge, &path, message));
+        }
         // The segments' names must be on the disk before the document that speaks of them.
         sync_directory(&self.directory).map_err(failed)?;
         write_whole(&self.directory, DOCUMENT, |file| file.write_all(&bytes)).map_err(failed)?;
@@ -399,13 +423,13 @@ fn copy(stream: &mut dyn Read, target: &mut File, digest: &Digest, size: u64) ->
     Ok((found != *digest).then(|| format!("digest mismatch: its bytes have {found}")))
 }
 
-fn wait_for(lock: &File, directory: &Path, waiting: impl FnOnce()) -> Result<(), Error> {
+fn wait_for(lock: &File, directory: &Path, patience: Duration, waiting: impl FnOnce()) -> Result<(), Error> {
     let began = Instant::now();
     let mut waiting = Some(waiting);
     loop {
         match lock.try_lock() {
             Ok(()) => return Ok(()),
-            Err(TryLockError::WouldBlock) if began.elapsed() < PATIENCE => {
+            Err(TryLockError::WouldBlock) if began.elapsed() < patience => {
                 if let Some(waiting) = waiting.take() {
                     waiting();
                 }
@@ -413,8 +437,8 @@ fn wait_for(lock: &File, directory: &Path, waiting: impl FnOnce()) -> Result<(),
             }
             Err(TryLockError::WouldBlock) => {
                 let message = format!(
-                    "another process has been writing it for {} minutes: see whether it hangs, and try again",
-                    PATIENCE.as_secs() / 60
+                    "another process has been writing it for {} seconds: see whether it hangs, and try again",
+                    patience.as_secs()
                 );
                 return Err(Error::new(ErrorKind::Io, directory, message));
             }

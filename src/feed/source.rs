@@ -20,13 +20,16 @@ pub(super) enum Source {
     Files(PathBuf, Vec<PathBuf>),
 }
 
+/// What is in the root of a disk, and often for its owner alone. It holds no advisories.
+const FOUND: &str = "lost+found";
+
 /// The ecosystems of a snapshot directory: its subdirectories that hold a source.
 pub(super) fn ecosystems(directory: &Path) -> Result<Vec<String>, Error> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory).map_err(|error| Error::io(directory, &error))? {
         let entry = entry.map_err(|error| Error::io(directory, &error))?;
         let Ok(name) = entry.file_name().into_string() else { continue };
-        if entry.path().is_dir() && Source::find(directory, &name)?.is_some() {
+        if name != FOUND && entry.path().is_dir() && Source::find(directory, &name)?.is_some() {
             found.push(name);
         }
     }

@@ -183,3 +183,150 @@ fn a_zip_with_one_name_twice_or_with_other_files_is_not_wholly_read() {
     let mapped = place.store().segment("npm").unwrap().unwrap();
     assert_eq!(Segment::open(mapped.bytes()).unwrap().meta().unreadable, 2);
 }
+
+fn pipe(path: &Path) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
+#[test]
+fn a_pipe_is_no_source_and_is_not_waited_for() {
+    let place = place();
+    place.file("npm/A.json", &record("A", "x"));
+    pipe(&place.directory.path().join("npm/B.json"));
+    pipe(&place.directory.path().join("PyPI/all.zip"));
+    let store = place.store();
+    let mapped = store.segment("npm").unwrap().unwrap();
+    let names = Segment::open(mapped.bytes()).unwrap().meta().unreadable_names.clone();
+    assert_eq!(names, ["B.json: is no regular file"]);
+    assert!(store.segment("PyPI").unwrap_err().message.contains("no regular file"));
+    for name in ["snapshot.json", "lock"] {
+        let installed = tempfile::tempdir().unwrap();
+        pipe(&installed.path().join(name));
+        let error = Writer::begin(installed.path(), PATIENCE, || {}).unwrap_err();
+        assert!(error.to_string().contains(&format!("{name}: is no regular file")), "{error}");
+    }
+}
+
+#[test]
+fn a_withdrawal_that_is_still_to_come_is_not_believed() {
+    let place = place();
+    let record = |id: &str, withdrawn: &str| format!(r#"{{"id":"{id}","withdrawn":"{withdrawn}"}}"#);
+    place.file("npm/A.json", record("A", "2020-01-01T00:00:00Z").as_bytes());
+    place.file("npm/B.json", record("B", "2999-01-01T00:00:00Z").as_bytes());
+    let mapped = place.store().segment("npm").unwrap().unwrap();
+    let meta = Segment::open(mapped.bytes()).unwrap().meta().clone();
+    assert_eq!((meta.records, meta.unreadable), (1, 1));
+    assert_eq!(meta.unreadable_names, ["B.json: its `withdrawn` is still to come"]);
+}
+
+#[test]
+fn a_record_of_more_values_than_any_has_is_unreadable() {
+    let place = place();
+    let many = format!(r#"{{"id":"A","affected":[{}{{}}]}}"#, "{},".repeat(400_001));
+    place.file("npm/A.json", many.as_bytes());
+    let mapped = place.store().segment("npm").unwrap().unwrap();
+    let meta = Segment::open(mapped.bytes()).unwrap().meta().clone();
+    assert_eq!(meta.unreadable_names, ["A.json: it has more than the limit of 400000 values"]);
+}
+
+#[test]
+fn a_zip_that_unpacks_to_far_more_than_it_is_is_refused() {
+    let place = place();
+    let path = place.directory.path().join("npm/all.zip");
+    let long = |id: &str| format!(r#"{{"id":"{id}","affected":[]}}{}"#, " ".repeat(15 << 20)).into_bytes();
+    let names: Vec<String> = (0..6).map(|number| format!("A{number}")).collect();
+    let files: Vec<(String, Vec<u8>)> = names.iter().map(|id| (format!("{id}.json"), long(id))).collect();
+    let files: Vec<(&str, &[u8])> =
+        files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
+    zip(&path, &files[..3]);
+    let mapped = place.store().segment("npm").unwrap().unwrap();
+    assert_eq!(Segment::open(mapped.bytes()).unwrap().meta().records, 3);
+    zip(&path, &files);
+    let error = place.store().segment("npm").unwrap_err();
+    assert_eq!(error.kind, ErrorKind::TooLarge);
+    assert!(error.message.contains("bytes of zip"), "{error}");
+}
+
+#[test]
+fn a_member_of_a_zip_that_cannot_be_read_has_its_name() {
+    let place = place();
+    let path = place.directory.path().join("npm/all.zip");
+    zip(&path, &[("A.json", &record("A", "x")), ("B.json", &record("B", "x"))]);
+    let mut bytes = fs::read(&path).unwrap();
+    let second = bytes.windows(4).rposition(|four| four == b"PK\x03\x04").unwrap();
+    assert!(second > 0);
+    bytes[second] = b'X';
+    fs::write(&path, bytes).unwrap();
+    let mapped = place.store().segment("npm").unwrap().unwrap();
+    let segment = Segment::open(mapped.bytes()).unwrap();
+    let unreadable: Vec<_> = segment.unreadable().map(|one| one.unwrap().0).collect();
+    assert_eq!((unreadable, segment.meta().records), (vec!["B.json"], 1));
+}
+
+#[test]
+fn two_writers_of_one_file_do_not_meet() {
+    let place = place();
+    let directory = place.directory.path();
+    // Of one process and one thread, as the first processes of two containers are of one number.
+    files::write_whole(directory, "x", |outer| {
+        files::write_whole(directory, "x", |inner| inner.write_all(b"inner"))?;
+        outer.write_all(b"outer")
+    })
+    .unwrap();
+    assert_eq!(fs::read(directory.join("x")).unwrap(), b"outer");
+    assert_eq!(fs::read_dir(directory).unwrap().count(), 1);
+}
+
+#[test]
+fn the_wait_for_the_lock_has_an_end() {
+    let place = place();
+    let held = Writer::begin(place.directory.path(), PATIENCE, || {}).unwrap();
+    let (began, mut told) = (Instant::now(), false);
+    let error =
+        Writer::begin(place.directory.path(), Duration::from_millis(300), || told = true).unwrap_err();
+    assert!(told && error.message.contains("another process"), "{error}");
+    assert!(began.elapsed() < Duration::from_secs(60));
+    drop(held);
+    Writer::begin(place.directory.path(), Duration::ZERO, || {}).unwrap();
+}
+
+#[test]
+fn a_bucket_with_an_end_asks_nothing_after_it() {
+    let settings = BucketSettings { url: "http://127.0.0.1:1".into(), ..BucketSettings::default() };
+    let bucket = Bucket::new(&settings).unwrap();
+    assert_eq!(bucket.left(), None);
+    let ended = bucket.until(Instant::now());
+    assert_eq!(ended.left(), Some(Duration::ZERO));
+    let error = ended.ecosystems().unwrap_err();
+    assert!(error.message.contains("the time for fetching advisories is over"), "{error}");
+    let later = Instant::now() + Duration::from_secs(1000);
+    assert_eq!(ended.until(later).left(), Some(Duration::ZERO), "an end is not put off");
+}
+
+#[test]
+fn a_document_that_could_not_be_read_again_is_not_written() {
+    let place = place();
+    let source = place.directory.path().join("source");
+    fs::create_dir_all(source.join("npm")).unwrap();
+    fs::write(source.join("npm/A.json"), record("A", "x")).unwrap();
+    let segment = place_of(&source);
+    let installed = place.directory.path().join("installed");
+    let mut writer = Writer::begin(&installed, PATIENCE, || {}).unwrap();
+    let origin = Origin {
+        source: "x".repeat(5 << 20),
+        checked: "2026-01-01T00:00:00Z".parse().unwrap(),
+        etag: None,
+        list_etag: None,
+    };
+    let part = writer.stage("npm", segment.bytes(), origin).unwrap();
+    writer.put("npm", part).unwrap();
+    assert_eq!(writer.commit().unwrap_err().kind, ErrorKind::TooLarge);
+    assert!(!installed.join("snapshot.json").exists());
+}
+
+/// The segment of npm of a directory in the layout of the bucket.
+fn place_of(source: &Path) -> Mapped {
+    let cache = tempfile::tempdir().unwrap();
+    Store::open(source, cache.path()).unwrap().segment("npm").unwrap().unwrap()
+}

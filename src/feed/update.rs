@@ -7,17 +7,18 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::net::Budget;
-use crate::osv::segment::build::{Builder, Compiled};
+use crate::osv::segment::build::Builder;
 use crate::osv::segment::{Damaged, Segment};
 
 use super::bucket::{Bucket, Failed, Fetched};
 use super::document::{Origin, Part, check_name};
 use super::download::Archive;
-use super::installed::{Writer, open};
+use super::installed::{Installed, PATIENCE, Writer, open};
 use super::list::{List, is_newer};
 use super::source::Source;
 use super::{Error, ErrorKind, compile};
@@ -80,6 +81,10 @@ pub struct Updated {
     pub outcome: Result<Change, Error>,
     /// What a person should know of it.
     pub notes: Vec<String>,
+    /// How many records of what is installed now could not be read.
+    pub unreadable: u64,
+    /// The first of them, each with its cause.
+    pub unreadable_names: Vec<String>,
 }
 
 /// How an ecosystem changed.
@@ -113,7 +118,8 @@ pub fn update(
     for name in &wanted.named {
         check_name(name).map_err(|cause| Error::new(ErrorKind::Refused, directory, cause))?;
     }
-    let mut writer = Writer::begin(directory, || watch.say(WAITING))?;
+    let patience = bucket.left().map_or(PATIENCE, |left| left.min(PATIENCE));
+    let mut writer = Writer::begin(directory, patience, || watch.say(WAITING))?;
     let mut ecosystems: Vec<String> = writer.installed().snapshot().ecosystems.keys().cloned().collect();
     ecosystems.extend(wanted.named.iter().cloned());
     if wanted.all {
@@ -132,22 +138,44 @@ pub fn update(
     let mut updated = Vec::new();
     for (ecosystem, done) in ecosystems.iter().zip(in_parallel(&ecosystems, work)) {
         let Done { outcome, notes, archive } = done;
-        let outcome = outcome.map(|(part, change)| {
-            writer.put(ecosystem, part);
-            change
+        let mut unreadable = 0;
+        let outcome = outcome.and_then(|(part, change)| {
+            unreadable = part.unreadable;
+            writer.put(ecosystem, part).map(|()| change)
         });
-        archives.extend(archive.filter(|_| outcome.is_ok()));
-        updated.push(Updated { ecosystem: ecosystem.clone(), outcome, notes });
+        // One that was refused is of no use to the next run either.
+        let is_done = outcome.as_ref().map_or_else(|error| error.kind == ErrorKind::Refused, |_| true);
+        archives.extend(archive.filter(|_| is_done));
+        let unreadable_names = Vec::new();
+        updated.push(Updated { ecosystem: ecosystem.clone(), outcome, notes, unreadable, unreadable_names });
     }
     if updated.iter().any(|updated| updated.outcome.is_ok()) {
         writer.commit()?;
     }
     archives.into_iter().for_each(Archive::discard);
+    name_unreadable(directory, &mut updated)?;
     Ok(updated)
+}
+
+/// Names what could not be read of the ecosystems that were updated.
+fn name_unreadable(directory: &Path, updated: &mut [Updated]) -> Result<(), Error> {
+    updated.iter_mut().filter(|one| one.outcome.is_err()).for_each(|one| one.unreadable = 0);
+    if updated.iter().all(|one| one.unreadable == 0) {
+        return Ok(());
+    }
+    let installed = Installed::open(directory)?;
+    for one in updated.iter_mut().filter(|one| one.unreadable > 0) {
+        let Some(mapped) = installed.segment(&one.ecosystem)? else { continue };
+        one.unreadable_names = open(mapped.bytes(), directory)?.meta().unreadable_names.clone();
+    }
+    Ok(())
 }
 
 /// What is said while another process holds the lock.
 pub(super) const WAITING: &str = "another process is writing the advisory snapshot: waiting for it";
+
+/// How long whoever has an image to judge waits for another process that writes: 30 seconds.
+const HASTE: Duration = Duration::from_secs(30);
 
 /// Fetches one ecosystem that is not installed, or that this portcullis cannot read. Another process may have been
 /// first: then nothing is done.
@@ -162,7 +190,8 @@ pub(super) fn fetch(
     watch: &dyn Watch,
 ) -> Result<Vec<String>, Error> {
     check_name(ecosystem).map_err(|cause| Error::new(ErrorKind::NotFound, directory, cause))?;
-    let mut writer = Writer::begin(directory, || watch.say(WAITING))?;
+    let patience = bucket.left().map_or(HASTE, |left| left.min(HASTE));
+    let mut writer = Writer::begin(directory, patience, || watch.say(WAITING))?;
     if matches!(writer.installed().segment(ecosystem), Ok(Some(_))) {
         return Ok(Vec::new());
     }
@@ -171,7 +200,7 @@ pub(super) fn fetch(
     let done = job.run();
     watch.step(ecosystem, Step::Ended);
     let (part, _) = done.outcome?;
-    writer.put(ecosystem, part);
+    writer.put(ecosystem, part)?;
     writer.commit()?;
     done.archive.into_iter().for_each(Archive::discard);
     Ok(done.notes)
@@ -359,7 +388,7 @@ impl Job<'_> {
             Some(archive) => {
                 let _turn = self.compiling.lock().unwrap_or_else(PoisonError::into_inner);
                 self.watch.step(self.ecosystem, Step::Compiling);
-                Some(compile::compile(self.ecosystem, &Source::Zip(archive.path.clone()))?)
+                Some(compile::compile(self.ecosystem, &Source::Zip(archive.path.clone()), self.now)?)
             }
             None => None,
         };
@@ -438,7 +467,8 @@ impl Job<'_> {
             return Ok((None, 0));
         }
         let ecosystem = self.ecosystem.to_owned();
-        let read = move |id: &str, bytes: &[u8]| (id.to_owned(), Compiled::read(&ecosystem, bytes));
+        let now = self.now;
+        let read = move |id: &str, bytes: &[u8]| (id.to_owned(), compile::record(&ecosystem, bytes, now));
         let of = fetched.len();
         let done = |done| self.watch.step(self.ecosystem, Step::Records { done, of });
         let records = self.bucket.records(self.ecosystem, fetched, read, done).map_err(|failures| {
@@ -453,10 +483,23 @@ impl Job<'_> {
         let _turn = self.compiling.lock().unwrap_or_else(PoisonError::into_inner);
         self.watch.step(self.ecosystem, Step::Compiling);
         let mut builder = Builder::from_segment(segment).map_err(|error| self.damaged(error))?;
+        let mut known = BTreeMap::new();
+        for record in segment.records() {
+            let record = record.map_err(|error| self.damaged(error))?;
+            known.insert(record.id, record.modified);
+        }
         let mut stale = 0;
         for (id, record) in records {
-            if let (Ok(record), Some(listed)) = (&record, list.records.get(&id)) {
-                stale += usize::from(is_newer(*listed, record.modified()));
+            if let Ok(record) = &record {
+                // Attack, or a cache in between: an older version, which lacks what the newer one says.
+                let is_older = record.id() == id
+                    && known.get(id.as_str()).is_some_and(|known| record.modified() < *known);
+                let listed = list.records.get(&id);
+                let is_behind = listed.is_some_and(|listed| is_newer(*listed, record.modified()));
+                stale += usize::from(is_older || is_behind);
+                if is_older {
+                    continue;
+                }
             }
             builder.put(&format!("{id}.json"), record);
         }

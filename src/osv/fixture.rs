@@ -21,7 +21,8 @@ pub(super) fn segment(ecosystem: &str, records: &[Value]) -> Vec<u8> {
     let mut builder = Builder::new(ecosystem);
     for record in records {
         let bytes = serde_json::to_vec(record).unwrap();
-        builder.add("test.json", Compiled::read(ecosystem, &bytes));
+        let name = format!("{}.json", record["id"].as_str().unwrap_or_default());
+        builder.add(&name, Compiled::read(ecosystem, &bytes));
     }
     builder.finish().unwrap()
 }

@@ -37,7 +37,7 @@ fn matched(document: &Value, record: &Value) -> Findings {
     let stated = record["affected"][0]["package"]["ecosystem"].as_str().unwrap();
     let base = stated.split(':').next().unwrap();
     let mut builder = Builder::new(base);
-    builder.add("test.json", Compiled::read(base, &serde_json::to_vec(record).unwrap()));
+    builder.add("test", Compiled::read(base, &serde_json::to_vec(record).unwrap()));
     let bytes = builder.finish().unwrap();
     let segment = Segment::open(&bytes).unwrap();
     assert_eq!(segment.meta().unreadable, 0);

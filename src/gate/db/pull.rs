@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::Path;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -27,8 +28,10 @@ pub struct PullRequest<'a> {
     pub registry: &'a Registry,
     /// The directory of the installed snapshot.
     pub directory: &'a Path,
-    /// Take it also where an installed ecosystem has newer advisories.
+    /// Take it also where an installed ecosystem has newer advisories, or twice as many.
     pub allow_older: bool,
+    /// How long to wait for another process that writes.
+    pub patience: Duration,
     /// When that is.
     pub now: Timestamp,
 }
@@ -61,7 +64,7 @@ pub fn pull(request: &PullRequest<'_>, watch: &dyn Watch) -> Result<Pulled, DbEr
     let snapshot = Snapshot::parse(&bytes).map_err(|error| wrong(format!("its document {error}")))?;
     let layers = layers(&snapshot, manifest.layers).map_err(&wrong)?;
     let waiting = || watch.say("another process is writing the advisory snapshot: waiting for it");
-    let mut writer = Writer::begin(request.directory, waiting)?;
+    let mut writer = Writer::begin(request.directory, request.patience, waiting)?;
     let installed = writer.installed().snapshot().clone();
     if !request.allow_older {
         refuse_older(&installed, &snapshot).map_err(&wrong)?;
@@ -70,7 +73,10 @@ pub fn pull(request: &PullRequest<'_>, watch: &dyn Watch) -> Result<Pulled, DbEr
     for (ecosystem, (part, layer)) in &layers {
         let stream = Stream::open(registry, &repository, layer)?;
         let staged = stage(&writer, ecosystem, part, stream, &origin).map_err(&wrong)?;
-        writer.put(ecosystem, staged);
+        match request.allow_older {
+            true => writer.put_older(ecosystem, staged),
+            false => writer.put(ecosystem, staged)?,
+        }
     }
     let kept = installed.ecosystems.keys().filter(|name| !layers.contains_key(*name)).cloned().collect();
     let ecosystems = layers.into_keys().collect();
@@ -123,23 +129,16 @@ fn layers(snapshot: &Snapshot, layers: Vec<Blob>) -> Result<BTreeMap<String, (Pa
 
 /// Attack: an old snapshot under a tag that moved back, in which the newest advisories are not yet.
 fn refuse_older(installed: &Snapshot, pulled: &Snapshot) -> Result<(), String> {
-    let time = |time: Option<Timestamp>| time.map_or_else(|| "no time".to_owned(), |time| time.to_string());
     let mut older = Vec::new();
     for (ecosystem, part) in &pulled.ecosystems {
         let Some(own) = installed.ecosystems.get(ecosystem) else { continue };
-        if part.newest < own.newest {
-            older.push(format!(
-                "{ecosystem} ends at {}, the installed one at {}",
-                time(part.newest),
-                time(own.newest)
-            ));
-        }
+        older.extend(part.goes_back(own).map(|cause| format!("{ecosystem} {cause}")));
     }
     if older.is_empty() {
         return Ok(());
     }
     Err(format!(
-        "is older than what is installed ({}): `--allow-older` takes it nevertheless",
+        "is older or smaller than what is installed ({}): `--allow-older` takes it nevertheless",
         older.join("; ")
     ))
 }

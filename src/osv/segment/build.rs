@@ -56,6 +56,7 @@ pub struct Compiled {
     id: String,
     digest: [u8; 32],
     modified: Option<Timestamp>,
+    withdrawn: Option<Timestamp>,
     /// None where the record was withdrawn.
     body: Option<Body>,
 }
@@ -106,15 +107,17 @@ impl Compiled {
         let record = Record::parse(bytes)?;
         // What was withdrawn matches nothing and lends nothing; it counts for the segment's id alone. A
         // withdrawal without a date would take an advisory away on nobody's word.
-        let body = match record.withdrawn.as_deref().map(str::parse::<Timestamp>) {
+        let withdrawn = record.withdrawn.as_deref().map(str::parse::<Timestamp>);
+        let withdrawn = withdrawn.transpose().map_err(|_| "its `withdrawn` is no date".to_owned())?;
+        let body = match withdrawn {
             None => Some(Body::of(ecosystem, &record)?),
-            Some(Ok(_)) => None,
-            Some(Err(_)) => return Err("its `withdrawn` is no date".into()),
+            Some(_) => None,
         };
         Ok(Self {
             digest: Sha256::digest(bytes).into(),
             modified: record.modified.as_deref().and_then(|text| text.parse().ok()),
             id: record.id,
+            withdrawn,
             body,
         })
     }
@@ -129,6 +132,12 @@ impl Compiled {
     #[must_use]
     pub fn modified(&self) -> Option<Timestamp> {
         self.modified
+    }
+
+    /// When it was withdrawn; none where it was not. Whoever has a clock refuses one that is still to come.
+    #[must_use]
+    pub fn withdrawn(&self) -> Option<Timestamp> {
+        self.withdrawn
     }
 }
 
@@ -180,6 +189,17 @@ fn check_names(ecosystem: &str, package: &AffectedPackage) -> Result<(), String>
         ));
     }
     Ok(())
+}
+
+/// Whether a file may hold the record of an id.
+fn is_file_of(name: &str, id: &str) -> bool {
+    let own = escape(format!("{id}.json").as_bytes());
+    let folder = name.strip_suffix(&own);
+    !name.ends_with(".json") || folder.is_some_and(|folder| folder.is_empty() || folder.ends_with('/'))
+}
+
+fn of_another(id: &str) -> String {
+    format!("it holds the record {}", escape(id.as_bytes()))
 }
 
 impl<'a> Builder<'a> {
@@ -257,10 +277,16 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// Adds what one file of a source says: a record, or why there is none. `name` is the file's, for the
-    /// report. Of two records of one id neither is known to be the right one: both are unreadable, under
-    /// the name that the id's file should have. The order in which files are added does not matter.
+    /// Adds what one file of a source says: a record, or why there is none. `name` is the file's, escaped,
+    /// for the report; one that ends in `.json` must be `ID.json`, in whatever folder. Of two records of one
+    /// id neither is known to be the right one: both are unreadable, under the name that the id's file
+    /// should have. The order in which files are added does not matter.
     pub fn add(&mut self, name: &str, record: Result<Compiled, String>) {
+        let record = record.and_then(|record| match is_file_of(name, &record.id) {
+            true => Ok(record),
+            // Attack: a file with a copy of another one's record, after which its own is missing in silence.
+            false => Err(of_another(&record.id)),
+        });
         let record = match record {
             Ok(record) => record,
             Err(cause) => return self.list(name.to_owned(), &cause),
@@ -284,7 +310,7 @@ impl<'a> Builder<'a> {
         let record = record.and_then(|record| match record.id == id {
             true => Ok(record),
             // Attack: a file that takes the place of another one's record.
-            false => Err(format!("it holds the record {}", escape(record.id.as_bytes()))),
+            false => Err(of_another(&record.id)),
         });
         match record {
             Ok(record) => self.insert(record),
@@ -314,7 +340,7 @@ impl<'a> Builder<'a> {
     }
 
     fn try_insert(&mut self, record: Compiled) -> Result<(), NotBuilt> {
-        let Compiled { id, digest, modified, body } = record;
+        let Compiled { id, digest, modified, withdrawn: _, body } = record;
         let slot = short(self.slots.len())?;
         let (mut head, mut text) = (None, None);
         if let Some(body) = body {

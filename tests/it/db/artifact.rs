@@ -203,3 +203,20 @@ fn there_must_be_something_to_push_and_a_network() {
     let run = place.db(&["pull", &reference, "--insecure-registry", "127.0.0.1"]).ended(3);
     assert!(run.err().contains("not found"), "{}", run.err());
 }
+
+#[test]
+fn a_much_smaller_snapshot_is_refused_unless_asked_for() {
+    let registry = Registry::start(Switches::default());
+    let (from, to) = (place(), filled());
+    from.bucket.fill("npm", 100);
+    from.update(&["--all"]).ended(0);
+    let reference = registry.reference(NAME, "latest");
+    db(&from, &["push", &reference]).ended(0);
+    let run = db(&to, &["pull", &reference]).ended(3);
+    for words in ["npm has 100 records, the installed one has 300", "--allow-older"] {
+        assert!(run.err().contains(words), "{words} is not in: {}", run.err());
+    }
+    assert_eq!(to.ids("npm").len(), 300);
+    db(&to, &["pull", &reference, "--allow-older"]).ended(0);
+    assert_eq!(to.ids("npm").len(), 100);
+}

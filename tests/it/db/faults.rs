@@ -8,7 +8,8 @@ use portcullis::feed::{
 };
 use portcullis::net::Retry;
 
-use super::{Place, leftovers, place};
+use super::{Place, files, leftovers, place};
+use crate::support::bucket::{record, zip};
 use crate::support::registry::http::Reply;
 
 struct Silent;
@@ -305,4 +306,100 @@ fn a_record_that_is_behind_its_list_is_told_and_asked_for_again() {
     assert!(updated.notes.concat().contains("1 records are older than the list says"), "{updated:?}");
     assert_eq!(impatient(&place).outcome, Ok(Change::Records { put: 1, removed: 0 }));
     assert_eq!(place.fixed("npm", "package-7")["GHSA-00007"], "7.0.0");
+}
+
+/// An archive of npm with so many records of [`Place`]'s, all of one time.
+fn archive_of(count: usize, time: &str) -> Vec<u8> {
+    let records: Vec<(String, Vec<u8>)> = (0..count)
+        .map(|number| {
+            let id = format!("GHSA-{number:05}");
+            let bytes = record("npm", &id, time, &format!("package-{number}"), "1.0.0");
+            (format!("{id}.json"), bytes)
+        })
+        .collect();
+    zip(records.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())))
+}
+
+#[test]
+fn a_snapshot_neither_shrinks_nor_goes_back_where_no_list_says_so() {
+    let place = filled(300);
+    let segment = files(&place.directory()).into_iter().find(|name| name.ends_with(".segment")).unwrap();
+    let segment = place.directory().join(segment);
+    let sound = std::fs::read(&segment).unwrap();
+    for (bytes, words) in [
+        (archive_of(0, ""), "has 0 records, the installed one has 300"),
+        (archive_of(1, "2026-03-01T00:00:00Z"), "has 1 records, the installed one has 300"),
+        (archive_of(300, "2025-12-01T00:00:00Z"), "ends at 2025-12-01T00:00:00Z, the installed one at"),
+    ] {
+        place.bucket.change("modified_id.csv", 0, usize::MAX, with_status(404));
+        place.bucket.change("all.zip", 0, usize::MAX, instead(&bytes));
+        refused(&place, &["npm", words, "--allow-older"]);
+        // Also where the installed segment cannot be read, and only the document says what there was.
+        std::fs::write(&segment, b"damaged").unwrap();
+        let error = impatient(&place).outcome.unwrap_err();
+        assert!(error.to_string().contains(words), "{error}");
+        std::fs::write(&segment, &sound).unwrap();
+        place.bucket.mend();
+    }
+    place.bucket.change("modified_id.csv", 0, usize::MAX, with_status(404));
+    place.bucket.change("all.zip", 0, usize::MAX, instead(&archive_of(200, "2026-03-01T00:00:00Z")));
+    assert_eq!(impatient(&place).outcome, Ok(Change::Whole));
+    assert_eq!(place.ids("npm").len(), 200);
+}
+
+#[test]
+fn a_record_is_not_replaced_by_an_older_version_of_it() {
+    let place = filled(300);
+    place.bucket.touch("npm", 7, "2026-02-01T00:00:00Z", "7.0.0");
+    place.bucket.touch("npm", 8, "2026-03-01T00:00:00Z", "8.0.0");
+    assert_eq!(impatient(&place).outcome, Ok(Change::Records { put: 2, removed: 0 }));
+    let before = place.id();
+    place.bucket.put("npm", "GHSA-00007", "2026-03-01T00:00:00Z", &super::record_of("GHSA-00007"));
+    let updated = impatient(&place);
+    assert!(updated.outcome.is_ok(), "{updated:?}");
+    assert!(updated.notes.concat().contains("1 records are older than the list says"), "{updated:?}");
+    assert_eq!(place.fixed("npm", "package-7")["GHSA-00007"], "7.0.0");
+    assert_eq!(place.id(), before);
+    place.bucket.touch("npm", 7, "2026-03-01T00:00:00Z", "7.1.0");
+    impatient(&place).outcome.unwrap();
+    assert_eq!(place.fixed("npm", "package-7")["GHSA-00007"], "7.1.0");
+}
+
+#[test]
+fn an_update_tells_what_could_not_be_read() {
+    let place = filled(300);
+    place.bucket.put("npm", "GHSA-broken", "2026-02-01T00:00:00Z", b"{");
+    for _ in 0..2 {
+        let run = place.update(&[]).ended(3);
+        for words in ["npm: 1 records could not be read", "GHSA-broken.json: "] {
+            assert!(run.err().contains(words), "`{words}` is not in: {}", run.err());
+        }
+    }
+    place.bucket.remove("npm", "GHSA-broken");
+    place.update(&[]).ended(0);
+}
+
+#[test]
+fn tags_that_are_too_long_are_not_kept() {
+    let place = place();
+    place.bucket.fill("npm", 300);
+    let long = format!("\"{}\"", "x".repeat(4000));
+    for object in ["modified_id.csv", "all.zip"] {
+        let long = long.clone();
+        place.bucket.change(object, 0, usize::MAX, move |reply| reply.with("etag", &long));
+    }
+    assert_eq!(impatient(&place).outcome, Ok(Change::Whole));
+    let document = std::fs::read_to_string(place.directory().join("snapshot.json")).unwrap();
+    assert!(!document.contains("xxx"), "{document}");
+    assert_eq!(impatient(&place).outcome, Ok(Change::None));
+}
+
+#[test]
+fn an_archive_that_comes_byte_by_byte_is_not_asked_for_again_and_again() {
+    let place = place();
+    place.bucket.fill("npm", 300);
+    place.bucket.change("all.zip", 0, usize::MAX, cut(1));
+    let error = impatient(&place).outcome.unwrap_err();
+    assert!(error.to_string().contains("all.zip"), "{error}");
+    assert_eq!(place.bucket.count("all.zip"), 3, "as often as where nothing comes");
 }

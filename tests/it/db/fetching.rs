@@ -115,3 +115,14 @@ fn what_cannot_be_fetched_is_undecided_with_the_cause() {
     let run = scan(&place, &[]).ended(0);
     assert!(run.err().contains("has no advisories for Alpine"), "{}", run.err());
 }
+
+#[test]
+fn the_root_of_a_disk_is_no_layout_of_the_bucket() {
+    let place = filled();
+    let folder = usual(&place).join("lost+found");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("A.json"), b"{}").unwrap();
+    let run = scan(&place, &[]).ended(0);
+    assert!(findings(&run.json()).contains("GHSA-lodash"), "{}{}", run.out(), run.err());
+    assert!(usual(&place).join("snapshot.json").exists());
+}

@@ -131,3 +131,46 @@ fn an_ecosystem_of_the_corpus_is_imported_whole() {
     }
     place.db(&["verify"]).ended(0);
 }
+
+#[test]
+fn what_is_older_or_smaller_than_what_is_installed_is_imported_only_when_asked_for() {
+    let place = place();
+    place.bucket.fill("npm", 10);
+    place.update(&["--ecosystem", "npm"]).ended(0);
+    let before = place.id();
+    let (old, few) = (place.home.path().join("old"), place.home.path().join("few"));
+    for (directory, count, time) in [(&old, 10, "2025-12-01T00:00:00Z"), (&few, 4, TIME)] {
+        fs::create_dir_all(directory.join("npm")).unwrap();
+        for number in 0..count {
+            let id = format!("GHSA-{number:05}");
+            let bytes = record("npm", &id, time, "x", "1.0.0");
+            fs::write(directory.join(format!("npm/{id}.json")), bytes).unwrap();
+        }
+    }
+    for (directory, words) in [(&old, "ends at 2025-12-01T00:00:00Z"), (&few, "has 4 records")] {
+        let directory = directory.to_str().unwrap();
+        let run = place.db(&["import", directory]).ended(3);
+        assert!(run.err().contains(words) && run.err().contains("--allow-older"), "{}", run.err());
+        assert_eq!(place.id(), before);
+    }
+    for directory in [&old, &few] {
+        place.db(&["import", directory.to_str().unwrap(), "--allow-older"]).ended(0);
+    }
+    assert_eq!(place.ids("npm").len(), 4);
+}
+
+#[test]
+fn folders_of_a_mirror_that_are_no_ecosystem_are_left_out() {
+    let place = place();
+    let mirror = place.home.path().join("mirror");
+    let bytes = record("npm", "A", TIME, "a", "1.0.0");
+    for folder in ["npm", "Debian:12", "[EMPTY]", "lost+found"] {
+        fs::create_dir_all(mirror.join(folder)).unwrap();
+        fs::write(mirror.join(folder).join("A.json"), &bytes).unwrap();
+    }
+    let run = place.db(&["import", mirror.to_str().unwrap()]).ended(0);
+    assert!(run.err().contains("`Debian:12` is no name of an ecosystem"), "{}", run.err());
+    assert!(run.err().contains("[EMPTY]"), "{}", run.err());
+    let status = place.status();
+    assert_eq!(status["ecosystems"].as_object().unwrap().keys().collect::<Vec<_>>(), ["npm"]);
+}

@@ -171,3 +171,13 @@ fn readers_beside_a_writer_never_see_a_mixture() {
         done.store(true, std::sync::atomic::Ordering::Relaxed);
     });
 }
+
+#[test]
+fn a_snapshot_without_ecosystems_says_so() {
+    let place = place();
+    fs::create_dir_all(place.directory()).unwrap();
+    let document = "{\"schema\": \"portcullis.dev/snapshot/v1\", \"ecosystems\": {}}\n";
+    fs::write(place.directory().join("snapshot.json"), document).unwrap();
+    let text = place.db(&["status"]).ended(0).out();
+    assert!(text.contains("no ecosystem is installed"), "{text}");
+}

@@ -128,7 +128,7 @@ fn a_new_version_that_cannot_be_read_does_not_leave_the_old_one_believed() {
 
 #[test]
 fn of_two_records_of_one_id_none_is_believed_in_whichever_order_they_come() {
-    let files = [("A.json", one("A", 1)), ("B.json", one("A", 2)), ("C.json", one("A", 1))];
+    let files = [("x/A.json", one("A", 1)), ("y/A.json", one("A", 2)), ("z/A.json", one("A", 1))];
     let in_order = |order: [usize; 3]| {
         let mut builder = Builder::new("PyPI");
         for at in order {
@@ -144,4 +144,26 @@ fn of_two_records_of_one_id_none_is_believed_in_whichever_order_they_come() {
     assert_eq!(segment.head("A").unwrap(), None);
     let cause = "several files hold different records of this id";
     assert_eq!(segment.unreadable().collect::<Vec<_>>(), [Ok(("A.json", cause))]);
+}
+
+#[test]
+fn a_file_with_the_record_of_another_is_unreadable_and_leaves_that_one_believed() {
+    let mut builder = Builder::new("PyPI");
+    builder.add("A.json", Compiled::read("PyPI", &one("A", 1)));
+    builder.add("B.json", Compiled::read("PyPI", &one("A", 1)));
+    builder.add("x/BA.json", Compiled::read("PyPI", &one("A", 1)));
+    builder.add("x/C.json", Compiled::read("PyPI", &one("C", 1)));
+    let bytes = builder.finish().unwrap();
+    let segment = Segment::open(&bytes).unwrap();
+    let ids: Vec<_> = segment.records().map(|record| record.unwrap().id).collect();
+    assert_eq!(ids, ["A", "C"]);
+    let cause = "it holds the record A";
+    assert_eq!(segment.unreadable().collect::<Vec<_>>(), [Ok(("B.json", cause)), Ok(("x/BA.json", cause))]);
+}
+
+#[test]
+fn a_record_says_when_it_was_withdrawn() {
+    let withdrawn = Compiled::read("PyPI", &file("A", (1, 1, 1, 0))).unwrap().withdrawn();
+    assert_eq!(withdrawn, Some("2026-01-01T00:00:00Z".parse().unwrap()));
+    assert_eq!(Compiled::read("PyPI", &one("A", 1)).unwrap().withdrawn(), None);
 }
