@@ -176,7 +176,7 @@ impl Feed {
         let is_own = |own: &&str| {
             vendor.strip_prefix(*own).is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric()))
         };
-        self.vendors.is_empty() || self.vendors.iter().any(|own| is_own(&own))
+        self.vendors.is_empty() || self.vendors.iter().any(is_own)
     }
 
     /// Whether its packages state their vendor.
