@@ -20,7 +20,6 @@ use crate::image::{document, json};
 use crate::inventory::{CATALOGERS, HEAD_LEN, Merged, Reads, catalog_layer, license};
 use crate::model::descriptor::Descriptor;
 use crate::model::digest::Digest;
-use crate::model::enrichment::Enrichment;
 use crate::model::evidence::{Evidence, ImageIdentity, PlatformEvidence};
 use crate::model::fact::Fact;
 use crate::model::fault::FaultKind;
@@ -32,7 +31,6 @@ use crate::model::path::ImagePath;
 use crate::model::platform::Platform;
 use crate::model::purl::Purl;
 use crate::model::severity::Severity;
-use crate::model::vex::VexReport;
 use crate::model::violation::{CheckSeverity, Place};
 use crate::osv::affected::evaluate;
 use crate::osv::record::Record;
@@ -450,19 +448,8 @@ fn two_findings() -> Evidence {
         inventory: Fact::Absent,
         findings: Fact::Known(findings),
     };
-    Evidence {
-        image: ImageIdentity { reference: "oci:image".to_owned(), digest: Some(Digest::sha256(b"")) },
-        reference: Fact::Absent,
-        wanted: None,
-        platforms: Fact::Known(vec![evidence]),
-        snapshot: Fact::Absent,
-        enrichment: Enrichment::default(),
-        bom: None,
-        vex: VexReport::default(),
-        ended: Vec::new(),
-        checked: Fact::Absent,
-        faults: Vec::new(),
-    }
+    let image = ImageIdentity { reference: "oci:image".to_owned(), digest: Some(Digest::sha256(b"")) };
+    Evidence { platforms: Fact::Known(vec![evidence]), ..Evidence::of(image) }
 }
 
 /// Data on exploits: CISA's catalogue, FIRST's scores and the table that they are compiled into.

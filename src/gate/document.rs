@@ -4,14 +4,12 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use crate::model::enrichment::Enrichment;
 use crate::model::evidence::{Evidence, ImageIdentity, PlatformEvidence};
 use crate::model::fact::Fact;
 use crate::model::fault::Fault;
 use crate::model::location::Location;
 use crate::model::path::ImagePath;
 use crate::model::platform::Platform;
-use crate::model::vex::VexReport;
 use crate::sbom::read::{Document, MAX_BYTES, read};
 
 use super::inspect::Error;
@@ -24,19 +22,9 @@ const SILENT: &str = "an SBOM document says nothing of this";
 /// # Errors
 /// [`Error::Platform`] where it is not known to be of the platform that is `wanted`.
 pub(super) fn open(location: &Location, path: &Path, wanted: Option<&Platform>) -> Result<Evidence, Error> {
-    let mut evidence = Evidence {
-        image: ImageIdentity { reference: location.to_string(), digest: None },
-        reference: Fact::Absent,
-        wanted: wanted.cloned(),
-        platforms: Fact::Absent,
-        snapshot: Fact::Absent,
-        enrichment: Enrichment::default(),
-        bom: None,
-        vex: VexReport::default(),
-        ended: Vec::new(),
-        checked: Fact::Unknown(SILENT.to_owned()),
-        faults: Vec::new(),
-    };
+    let image = ImageIdentity { reference: location.to_string(), digest: None };
+    let checked = Fact::Unknown(SILENT.to_owned());
+    let mut evidence = Evidence { wanted: wanted.cloned(), checked, ..Evidence::of(image) };
     match parse(path) {
         Ok(document) => take(document, &mut evidence)?,
         Err(cause) => {

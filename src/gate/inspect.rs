@@ -16,7 +16,6 @@ use crate::image::resolve::{BlobName, Image, LayerBlob, PlatformImage};
 use crate::inventory::{Merged, Unwatched, Watch, catalog_aliases, catalog_layer_watched};
 use crate::layout;
 use crate::model::digest::Hasher;
-use crate::model::enrichment::Enrichment;
 use crate::model::evidence::{Evidence, ImageIdentity, LayerEvidence, PlatformEvidence};
 use crate::model::fact::Fact;
 use crate::model::fault::{Fault, FaultKind};
@@ -24,7 +23,6 @@ use crate::model::inventory::{Inventory, LayerRef};
 use crate::model::layer::LayerInventory;
 use crate::model::location::Location;
 use crate::model::platform::Platform;
-use crate::model::vex::VexReport;
 use crate::registry::{self, Registry};
 
 use super::digesting;
@@ -115,19 +113,8 @@ pub fn open(
         | Location::DockerArchive { .. }
         | Location::Sbom { .. } => Fact::Absent,
     };
-    let mut evidence = Evidence {
-        image: ImageIdentity { reference: location.to_string(), digest: None },
-        reference,
-        wanted: wanted.cloned(),
-        platforms: Fact::Absent,
-        snapshot: Fact::Absent,
-        enrichment: Enrichment::default(),
-        bom: None,
-        vex: VexReport::default(),
-        ended: Vec::new(),
-        checked: Fact::Absent,
-        faults: Vec::new(),
-    };
+    let image = ImageIdentity { reference: location.to_string(), digest: None };
+    let mut evidence = Evidence { reference, wanted: wanted.cloned(), ..Evidence::of(image) };
     let found = match Source::open(location, wanted, registry, limits) {
         Ok((source, image)) => {
             evidence.image.digest.clone_from(&image.digest);

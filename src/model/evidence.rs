@@ -45,6 +45,26 @@ pub struct Evidence {
     pub faults: Vec<Fault>,
 }
 
+impl Evidence {
+    /// That of an image of which nothing is known yet.
+    #[must_use]
+    pub fn of(image: ImageIdentity) -> Self {
+        Self {
+            image,
+            reference: Fact::Absent,
+            wanted: None,
+            platforms: Fact::Absent,
+            snapshot: Fact::Absent,
+            enrichment: Enrichment::default(),
+            bom: None,
+            vex: VexReport::default(),
+            ended: Vec::new(),
+            checked: Fact::Absent,
+            faults: Vec::new(),
+        }
+    }
+}
+
 /// Which image was judged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ImageIdentity {
