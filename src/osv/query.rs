@@ -73,7 +73,8 @@ impl Named {
     /// version: the orders of Maven and RPM take any word and put it below every number, so that no range would
     /// begin early enough.
     pub(super) fn no_version(&self) -> Option<String> {
-        // What build tools write where they are not told a version.
+        // What build tools write where they are not told a version: semantic-release, versioneer, setuptools-scm. Below
+        // every `introduced`, such a package would be clean.
         const PLACEHOLDERS: [&str; 5] =
             ["0.0.0-development", "0.0.0-semantic", "0+unknown", "0+untagged", "0.0.0+unknown"];
         let version = self.version.trim_start_matches('v');

@@ -96,6 +96,9 @@ pub enum NotBuilt {
     /// The one to start from is damaged.
     #[error(transparent)]
     Damaged(#[from] Damaged),
+    /// The builder contradicts itself. A segment without what it lost would take advisories away in silence.
+    #[error("the advisories could not be put together: report this as a bug of portcullis")]
+    Inconsistent,
 }
 
 impl Compiled {

@@ -53,33 +53,35 @@ pub(super) struct Shaped {
 impl Shaped {
     /// Of an entry that stands under a name of the index.
     pub(super) fn of(affected: &Affected, key_name: &str) -> Result<Self, NotBuilt> {
+        // In full: a field that is added and forgotten here does not compile.
+        let Affected { package, ranges, versions, severity, ecosystem_specific, unreadable } = affected;
         let mut to = Self::default();
-        let other = affected.package.as_ref().map(|package| &package.name).filter(|name| *name != key_name);
+        let other = package.as_ref().map(|package| &package.name).filter(|name| *name != key_name);
         let flag = |there: bool, bit: u8| if there { bit } else { 0 };
         to.shape.push(
             flag(other.is_some(), has::OTHER_NAME)
-                | flag(affected.unreadable.is_some(), has::UNREADABLE)
-                | flag(!affected.ranges.is_empty(), has::RANGES)
-                | flag(!affected.versions.is_empty(), has::VERSIONS)
-                | flag(!affected.severity.is_empty(), has::SEVERITY)
-                | flag(affected.ecosystem_specific.is_some(), has::SPECIFIC),
+                | flag(unreadable.is_some(), has::UNREADABLE)
+                | flag(!ranges.is_empty(), has::RANGES)
+                | flag(!versions.is_empty(), has::VERSIONS)
+                | flag(!severity.is_empty(), has::SEVERITY)
+                | flag(ecosystem_specific.is_some(), has::SPECIFIC),
         );
         to.strings.extend(other.cloned());
-        to.strings.extend(affected.unreadable.clone());
-        if !affected.ranges.is_empty() {
-            to.ranges(&affected.ranges)?;
+        to.strings.extend(unreadable.clone());
+        if !ranges.is_empty() {
+            to.ranges(ranges)?;
         }
-        if !affected.versions.is_empty() {
-            put_count(&mut to.shape, affected.versions.len())?;
-            to.strings.extend(affected.versions.iter().cloned());
+        if !versions.is_empty() {
+            put_count(&mut to.shape, versions.len())?;
+            to.strings.extend(versions.iter().cloned());
         }
-        if !affected.severity.is_empty() {
-            put_count(&mut to.shape, affected.severity.len())?;
-            for score in &affected.severity {
+        if !severity.is_empty() {
+            put_count(&mut to.shape, severity.len())?;
+            for score in severity {
                 to.strings.extend([score.kind.clone(), score.score.clone()]);
             }
         }
-        if let Some(fields) = &affected.ecosystem_specific {
+        if let Some(fields) = ecosystem_specific {
             to.specific(fields)?;
         }
         Ok(to)
@@ -87,16 +89,16 @@ impl Shaped {
 
     fn ranges(&mut self, ranges: &[Range]) -> Result<(), NotBuilt> {
         put_count(&mut self.shape, ranges.len())?;
-        for range in ranges {
-            match (1u8..).zip(KINDS).find(|(_, kind)| *kind == range.kind) {
+        for Range { kind: own, events } in ranges {
+            match (1u8..).zip(KINDS).find(|(_, kind)| kind == own) {
                 Some((number, _)) => self.shape.push(number),
                 None => {
                     self.shape.push(0);
-                    self.strings.push(range.kind.clone());
+                    self.strings.push(own.clone());
                 }
             }
-            put_count(&mut self.shape, range.events.len())?;
-            for Event { introduced, fixed, last_affected, limit } in &range.events {
+            put_count(&mut self.shape, events.len())?;
+            for Event { introduced, fixed, last_affected, limit } in events {
                 let from_start = introduced.as_deref() == Some("0");
                 let introduced = introduced.as_ref().filter(|_| !from_start);
                 let fields = [

@@ -85,10 +85,8 @@ impl Builder<'_> {
         let (mut ids, mut hasher) = (Vec::with_capacity(self.records.len()), Sha256::new());
         let mut generated = None;
         for (number, (id, slot_number)) in (0u32..).zip(&self.records) {
-            let Some(slot) = self.slots.get(size(*slot_number)) else { continue };
-            if let Some(row) = rows.get_mut(size(*slot_number)) {
-                *row = number;
-            }
+            let slot = self.slots.get(size(*slot_number)).ok_or(NotBuilt::Inconsistent)?;
+            *rows.get_mut(size(*slot_number)).ok_or(NotBuilt::Inconsistent)? = number;
             hasher.update(id.as_bytes());
             hasher.update(b"\0");
             hasher.update(spelled(&slot.digest));
@@ -119,23 +117,23 @@ impl Builder<'_> {
         names.sort();
         let mut ranks = vec![0u32; names.len()];
         for (rank, (_, key)) in (0u32..).zip(&names) {
-            if let Some(place) = ranks.get_mut(size(*key)) {
-                *place = rank;
-            }
+            *ranks.get_mut(size(*key)).ok_or(NotBuilt::Inconsistent)? = rank;
         }
         let mut order: Vec<(u32, u32, usize)> = Vec::with_capacity(self.entries.len());
         for (at, entry) in self.entries.iter().enumerate() {
-            let row = rows.get(size(entry.slot)).copied().filter(|row| *row != GONE);
-            let rank = ranks.get(size(entry.key)).copied();
-            order.extend(row.zip(rank).map(|(row, rank)| (rank, row, at)));
+            let row = rows.get(size(entry.slot)).copied().ok_or(NotBuilt::Inconsistent)?;
+            let rank = ranks.get(size(entry.key)).copied().ok_or(NotBuilt::Inconsistent)?;
+            if row != GONE {
+                order.push((rank, row, at));
+            }
         }
         order.sort();
         let mut uses = vec![0u32; self.strings.len()];
         for (_, _, at) in &order {
-            for number in self.entries.get(*at).map(|entry| self.numbers_of(entry)).unwrap_or_default() {
-                if let Some(uses) = uses.get_mut(size(*number)) {
-                    *uses = uses.saturating_add(1);
-                }
+            let entry = self.entries.get(*at).ok_or(NotBuilt::Inconsistent)?;
+            for number in self.numbers_of(entry)? {
+                let uses = uses.get_mut(size(*number)).ok_or(NotBuilt::Inconsistent)?;
+                *uses = uses.saturating_add(1);
             }
         }
         let (strings, renumbered) = self.strings.write(&uses)?;
@@ -143,17 +141,18 @@ impl Builder<'_> {
         let mut releases = BTreeMap::<String, u64>::new();
         let (mut body, mut numbers) = (Vec::new(), Vec::new());
         for group in order.chunk_by(|(one, ..), (other, ..)| one == other) {
-            let rank = group.first().map_or(0, |(rank, ..)| *rank);
-            let key = names.get(size(rank)).map_or("", |(key, _)| key);
+            let (rank, ..) = *group.first().ok_or(NotBuilt::Inconsistent)?;
+            let (key, _) = *names.get(size(rank)).ok_or(NotBuilt::Inconsistent)?;
             keys.push((Hash::of(&[key.as_bytes()]), short(postings.len())?));
             put_block(&mut postings, key.as_bytes())?;
             put_count(&mut postings, group.len())?;
             for (_, row, at) in group {
-                let Some(entry) = self.entries.get(*at) else { continue };
+                let entry = self.entries.get(*at).ok_or(NotBuilt::Inconsistent)?;
                 body.clear();
                 numbers.clear();
-                for number in self.numbers_of(entry) {
-                    put_varint(&mut numbers, renumbered.get(size(*number)).copied().unwrap_or_default());
+                for number in self.numbers_of(entry)? {
+                    let number = renumbered.get(size(*number)).ok_or(NotBuilt::Inconsistent)?;
+                    put_varint(&mut numbers, *number);
                 }
                 put_varint(&mut body, *row);
                 put_block(&mut body, &numbers)?;
@@ -169,8 +168,8 @@ impl Builder<'_> {
         Ok(Postings { strings, keys: table::write(&keys)?, postings, releases })
     }
 
-    fn numbers_of(&self, entry: &Entry<'_>) -> &[u32] {
-        self.numbers.get(entry.numbers.clone()).unwrap_or_default()
+    fn numbers_of(&self, entry: &Entry<'_>) -> Result<&[u32], NotBuilt> {
+        self.numbers.get(entry.numbers.clone()).ok_or(NotBuilt::Inconsistent)
     }
 }
 
