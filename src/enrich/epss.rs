@@ -30,8 +30,10 @@ const MAX_TEXT: u64 = 256 << 20;
 const MAX_ENTRIES: usize = 4_000_000;
 
 const MAGIC: &[u8] = b"PORTEPSS";
-const VERSION: u32 = 1;
-const HEADER: usize = 8 + 4 + 32 + 8 + 4;
+const VERSION: u32 = 2;
+/// Bytes of a digest: SHA-256 in hexadecimal digits.
+const SUM: usize = 64;
+const HEADER: usize = 8 + 4 + SUM + 8 + 4;
 const ENTRY: usize = 16;
 
 /// Decimals of a score that are kept.
@@ -140,18 +142,18 @@ impl Epss {
     /// Takes a table that was made of a source of this digest. `None` where it is another or damaged one.
     #[must_use]
     pub fn decode(bytes: &[u8], source: &Digest) -> Option<Self> {
-        let (body, sum) = bytes.split_at_checked(bytes.len().checked_sub(32)?)?;
+        let (body, sum) = bytes.split_at_checked(bytes.len().checked_sub(SUM)?)?;
         let header = body.get(..HEADER)?;
         let at = |from: usize, length: usize| header.get(from..from + length);
         if at(0, 8)? != MAGIC || u32::from_le_bytes(at(8, 4)?.try_into().ok()?) != VERSION {
             return None;
         }
-        if hex(at(12, 32)?) != source.hex() || hex(sum) != Digest::sha256(body).hex() {
+        if at(12, SUM)? != source.hex().as_bytes() || sum != Digest::sha256(body).hex().as_bytes() {
             return None;
         }
-        let seconds = i64::from_le_bytes(at(44, 8)?.try_into().ok()?);
+        let seconds = i64::from_le_bytes(at(12 + SUM, 8)?.try_into().ok()?);
         let generated = Timestamp::from_second(seconds).ok()?;
-        let count = u32::from_le_bytes(at(52, 4)?.try_into().ok()?);
+        let count = u32::from_le_bytes(at(20 + SUM, 4)?.try_into().ok()?);
         let entries = body.get(HEADER..)?;
         if count == 0 || entries.len() != usize::try_from(count).ok()?.checked_mul(ENTRY)? {
             return None;
@@ -168,26 +170,14 @@ impl Epss {
 
     /// The score of a CVE, where it has one.
     pub(super) fn score(&self, cve: Cve) -> Option<Score> {
-        let end = self.bytes.len().checked_sub(32)?;
-        let (entries, _) = self.bytes.get(HEADER..end)?.as_chunks::<ENTRY>();
-        let key = |entry: &[u8; ENTRY]| half(entry, 0);
-        let index = entries.binary_search_by_key(&cve.0, key).ok()?;
-        Score::unpack(half(entries.get(index)?, 8))
+        let end = self.bytes.len().checked_sub(SUM)?;
+        // Two numbers an entry: the CVE and its score.
+        let (numbers, _) = self.bytes.get(HEADER..end)?.as_chunks::<8>();
+        let (entries, _) = numbers.as_chunks::<2>();
+        let index = entries.binary_search_by_key(&cve.0, |[cve, _]| u64::from_le_bytes(*cve)).ok()?;
+        let [_, score] = entries.get(index)?;
+        Score::unpack(u64::from_le_bytes(*score))
     }
-}
-
-fn half(entry: &[u8; ENTRY], from: usize) -> u64 {
-    let bytes = entry.get(from..from + 8).and_then(|bytes| bytes.try_into().ok());
-    u64::from_le_bytes(bytes.unwrap_or_default())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(hex: &str) -> Vec<u8> {
-    let pairs = hex.as_bytes().chunks(2).filter_map(|pair| std::str::from_utf8(pair).ok());
-    pairs.filter_map(|pair| u8::from_str_radix(pair, 16).ok()).collect()
 }
 
 fn unpack(bytes: &[u8]) -> Result<Vec<u8>, Unreadable> {
@@ -239,18 +229,18 @@ fn date(text: &str) -> Option<Timestamp> {
 }
 
 fn encode(source: &Digest, generated: Timestamp, entries: &[(Cve, Score)]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(HEADER + entries.len() * ENTRY + 32);
+    let mut bytes = Vec::with_capacity(HEADER + entries.len() * ENTRY + SUM);
     bytes.extend_from_slice(MAGIC);
     bytes.extend_from_slice(&VERSION.to_le_bytes());
-    bytes.extend_from_slice(&unhex(source.hex()));
+    bytes.extend_from_slice(source.hex().as_bytes());
     bytes.extend_from_slice(&generated.as_second().to_le_bytes());
     bytes.extend_from_slice(&u32::try_from(entries.len()).unwrap_or(u32::MAX).to_le_bytes());
     for (cve, score) in entries {
         bytes.extend_from_slice(&cve.0.to_le_bytes());
         bytes.extend_from_slice(&score.pack().to_le_bytes());
     }
-    let sum = unhex(Digest::sha256(&bytes).hex());
-    bytes.extend_from_slice(&sum);
+    let sum = Digest::sha256(&bytes);
+    bytes.extend_from_slice(sum.hex().as_bytes());
     bytes
 }
 

@@ -270,7 +270,8 @@ impl Bucket {
                     let (inner, read) = (Arc::clone(&self.inner), read.clone());
                     tasks.spawn(async move {
                         let fetched = inner.fetch(&url, None, MAX_RECORD).await?;
-                        let bytes = fetched.map(|fetched| fetched.bytes).unwrap_or_default();
+                        let fetched = fetched.ok_or_else(|| Error::at_url(&url, "is not there"))?;
+                        let bytes = fetched.bytes;
                         Ok((read(&id, &bytes), bytes.len() as u64))
                     });
                 }
@@ -413,7 +414,9 @@ impl Inner {
         }
         let response = self.ask(url, headers).await?;
         if response.status() == StatusCode::NOT_MODIFIED {
-            return Ok(None);
+            let unasked =
+                || Failed::lasting(url, "is said to be unchanged, though no earlier version was named");
+            return if etag.is_some() { Ok(None) } else { Err(unasked()) };
         }
         // A body that ends where the connection ends may have been cut anywhere.
         if !is_delimited(&response) {

@@ -189,6 +189,7 @@ fn ecosystems_of(bytes: &[u8]) -> Result<BTreeSet<String>, String> {
 fn survey(path: &Path, watch: &dyn Watch) -> Result<Archive, Error> {
     let mut all: BTreeMap<String, usize> = BTreeMap::new();
     let mut records = 0usize;
+    // What cannot be read says nothing of whose archive it is; it is named when the archive is compiled.
     let read =
         |_, bytes: Result<Vec<u8>, String>| bytes.and_then(|bytes| ecosystems_of(&bytes)).unwrap_or_default();
     compile::read_zip(path, read, &mut |named: BTreeSet<String>| {

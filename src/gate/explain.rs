@@ -3,6 +3,7 @@
 use crate::model::evidence::Evidence;
 use crate::model::explanation::Explanation;
 use crate::model::fact::Fact;
+use crate::osv::segment::{Damaged, Segment};
 use crate::osv::{self, Advisories};
 
 use super::inspect::{Error, Progress};
@@ -41,7 +42,10 @@ pub fn explain(request: &Request<'_>, id: &str, progress: &dyn Progress) -> Resu
                 Fact::Absent => {}
                 Fact::Unknown(cause) => explanation.unread.push(cause),
             }
-            explanation.withdrawn = withdrawn(&advisories, id);
+            match withdrawn(&advisories, id) {
+                Ok(records) => explanation.withdrawn = records,
+                Err(damaged) => explanation.unread.push(damaged.to_string()),
+            }
             let platforms = evidence.platforms.known().into_iter().flatten();
             explanation.platforms = platforms
                 .filter_map(|of| Some(osv::explain(&of.platform, of.inventory.known()?, &advisories, id)))
@@ -54,14 +58,17 @@ pub fn explain(request: &Request<'_>, id: &str, progress: &dyn Progress) -> Resu
 }
 
 /// The records of an id that were withdrawn.
-fn withdrawn(advisories: &Advisories<'_>, id: &str) -> Vec<String> {
-    let segments = advisories.0.iter().filter_map(|(ecosystem, segment)| Some((ecosystem, segment.known()?)));
-    let records = segments
-        .flat_map(|(ecosystem, segment)| segment.records().flatten().map(move |record| (ecosystem, record)));
-    records
-        .filter(|(_, record)| record.withdrawn && record.id.eq_ignore_ascii_case(id))
-        .map(|(ecosystem, record)| format!("{ecosystem} {}", record.id))
-        .collect()
+fn withdrawn(advisories: &Advisories<'_>, id: &str) -> Result<Vec<String>, Damaged> {
+    let mut found = Vec::new();
+    for (ecosystem, segment) in &advisories.0 {
+        for record in segment.known().into_iter().flat_map(Segment::records) {
+            let record = record?;
+            if record.withdrawn && record.id.eq_ignore_ascii_case(id) {
+                found.push(format!("{ecosystem} {}", record.id));
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// What could not be read of the image.
