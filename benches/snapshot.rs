@@ -60,7 +60,7 @@ fn place() -> &'static Place {
 }
 
 fn segments(place: &Place) -> BTreeMap<String, Mapped> {
-    let store = Store::open(&place.directory, &place.cache).unwrap();
+    let store = Store::open(&place.directory, &place.cache, "2026-11-27T00:00:00Z".parse().unwrap()).unwrap();
     let ecosystems = store.ecosystems().unwrap().into_iter();
     ecosystems.map(|ecosystem| (ecosystem.clone(), store.segment(&ecosystem).unwrap().unwrap())).collect()
 }
@@ -174,7 +174,8 @@ fn opened_with_the_first_look_up(bencher: Bencher) {
     let (_, largest) = segments.iter().map(|(base, mapped)| (mapped.bytes().len(), base)).max().unwrap();
     let keys = keys(&segments);
     let (base, ecosystem, name) = keys.iter().find(|(base, ..)| base == largest).unwrap();
-    let store = Store::open(&place().directory, &place().cache).unwrap();
+    let store =
+        Store::open(&place().directory, &place().cache, "2026-11-27T00:00:00Z".parse().unwrap()).unwrap();
     bencher.bench_local(|| {
         let mapped = store.segment(base).unwrap().unwrap();
         let segment = Segment::open(mapped.bytes()).unwrap();

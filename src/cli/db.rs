@@ -57,7 +57,7 @@ fn opened(args: &InstalledArgs, context: &Context) -> Result<Store, Failure> {
             "there is no snapshot in {place}: `portcullis db update --ecosystem E` installs one, `--db DIR` names another"
         )));
     }
-    match open_snapshot(&directory, &context.cache_dir()?) {
+    match open_snapshot(&directory, &context.cache_dir()?, clock::now()) {
         Fact::Known(store) => Ok(store),
         Fact::Absent => Err(Failure::undecided(format!("there is no snapshot in {}", directory.display()))),
         Fact::Unknown(cause) => Err(Failure::undecided(cause)),
@@ -209,6 +209,12 @@ fn verified(args: &InstalledArgs, context: &Context) -> Result<(String, Exit), F
     drop(bar);
     if problems.is_empty() {
         let count = store.ecosystems().map_err(|error| Failure::undecided(error.to_string()))?.len();
+        // Nothing was looked at, and that is no proof of anything.
+        if count == 0 {
+            return Err(Failure::undecided(
+                "no ecosystem is installed: `portcullis db update --ecosystem E` installs one",
+            ));
+        }
         return Ok((format!("{count} ecosystems are what was installed\n"), Exit::Admit));
     }
     problems.iter().for_each(|problem| context.complain(problem));

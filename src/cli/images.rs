@@ -16,7 +16,7 @@ use crate::net::Retry;
 use crate::registry;
 
 use super::args::{BaseArgs, BaseChoice, ImageArgs, SnapshotArgs, SupplementArgs};
-use super::{Context, Failure, user_directory};
+use super::{Context, Failure, clock, user_directory};
 
 /// The patience while an image waits to be judged: what fails is undecided and says so, and `db update` has more.
 const HASTY: Retry =
@@ -27,22 +27,22 @@ const HASTY: Retry =
 pub(super) fn snapshot(args: &SnapshotArgs, context: &Context) -> Result<Fact<Store>, Failure> {
     // The cache is asked for only where there is something to keep in it.
     if let Some(directory) = &args.db {
-        return Ok(open_snapshot(directory, &context.cache_dir()?));
+        return Ok(open_snapshot(directory, &context.cache_dir()?, clock::now()));
     }
     let Some(directory) = usual_snapshot() else { return Ok(Fact::Absent) };
     // An empty directory is one that nothing was installed into yet. What cannot be told is told where it is opened.
     let is_layout = || is_layout(&directory).unwrap_or(true);
     if directory.exists() && !Installed::is_in(&directory).unwrap_or(true) && is_layout() {
-        return Ok(open_snapshot(&directory, &context.cache_dir()?));
+        return Ok(open_snapshot(&directory, &context.cache_dir()?, clock::now()));
     }
     if context.global.offline {
         return Ok(match directory.exists() {
-            true => open_snapshot(&directory, &context.cache_dir()?),
+            true => open_snapshot(&directory, &context.cache_dir()?, clock::now()),
             false => Fact::Absent,
         });
     }
     let bucket = bucket(None, args.db_source.as_deref(), HASTY, context)?;
-    Ok(fetching_snapshot(&directory, bucket, super::clock::now()))
+    Ok(fetching_snapshot(&directory, bucket, clock::now()))
 }
 
 /// The bucket that was named, or the public one. Only one that is named by `from` may be without TLS.
@@ -74,6 +74,7 @@ pub(super) fn supplements(
     context: &Context,
 ) -> Result<Supplements, Failure> {
     let directory = snapshot.db.clone().or_else(usual_snapshot);
+    // The cache saves time alone: without a place for it the scores are read anew in every run.
     let cache = if context.global.no_cache { None } else { context.cache_dir().ok() };
     let files = SupplementFiles {
         vex: &args.vex,

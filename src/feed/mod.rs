@@ -41,8 +41,8 @@ pub struct Store(Kind);
 
 #[derive(Debug)]
 enum Kind {
-    /// A directory in the layout of the bucket, and where its compiled segments are kept.
-    Layout { directory: PathBuf, cache: PathBuf },
+    /// A directory in the layout of the bucket, where its compiled segments are kept, and the time now.
+    Layout { directory: PathBuf, cache: PathBuf, now: Timestamp },
     /// An installed snapshot.
     Installed { directory: PathBuf, installed: Installed, fetching: Option<Fetching> },
 }
@@ -118,18 +118,19 @@ impl Error {
 
 impl Store {
     /// Opens a snapshot: an installed one, or a directory in the layout of the bucket. `cache` is the user's cache
-    /// directory, where the latter is compiled; it is made where it is missing.
+    /// directory, where the latter is compiled; it is made where it is missing. A record that says that it was withdrawn
+    /// after `now` is not believed.
     ///
     /// # Errors
     /// [`Error`] where there is no such directory, it holds no ecosystem, or what is installed cannot be read.
-    pub fn open(directory: &Path, cache: &Path) -> Result<Self, Error> {
+    pub fn open(directory: &Path, cache: &Path, now: Timestamp) -> Result<Self, Error> {
         let canonical = directory.canonicalize().map_err(|error| Error::io(directory, &error))?;
         if Installed::is_in(&canonical)? {
             let installed = Installed::open(&canonical)?;
             return Ok(Self(Kind::Installed { directory: canonical, installed, fetching: None }));
         }
         let cache = cache::directory(cache, &canonical);
-        let store = Self(Kind::Layout { directory: canonical, cache });
+        let store = Self(Kind::Layout { directory: canonical, cache, now });
         if store.ecosystems()?.is_empty() {
             let message = "holds no advisories: expected an installed snapshot (`portcullis db update`) or the layout \
                            of the OSV bucket, `<Ecosystem>/all.zip` or `<Ecosystem>/*.json`";
@@ -178,7 +179,7 @@ impl Store {
     /// [`Error`] where it is there and cannot be read or compiled, or the cache cannot be written.
     pub fn segment(&self, ecosystem: &str) -> Result<Option<Mapped>, Error> {
         match &self.0 {
-            Kind::Layout { directory, cache } => compiled(directory, cache, ecosystem),
+            Kind::Layout { directory, cache, now } => compiled(directory, cache, ecosystem, *now),
             Kind::Installed { installed, .. } => installed.segment(ecosystem),
         }
     }
@@ -252,14 +253,17 @@ pub fn is_layout(directory: &Path) -> Result<bool, Error> {
 }
 
 /// The segment of an ecosystem of a directory in the layout of the bucket.
-fn compiled(directory: &Path, cache: &Path, ecosystem: &str) -> Result<Option<Mapped>, Error> {
+fn compiled(
+    directory: &Path,
+    cache: &Path,
+    ecosystem: &str,
+    now: Timestamp,
+) -> Result<Option<Mapped>, Error> {
     let Some(source) = Source::find(directory, ecosystem)? else { return Ok(None) };
     let fingerprint = source.fingerprint()?;
     if let Some(cached) = cache::open(cache, ecosystem, &fingerprint) {
         return Ok(Some(cached));
     }
-    #[expect(clippy::disallowed_methods, reason = "a withdrawal counts from its day on")]
-    let now = Timestamp::now();
     let segment = compile::compile(ecosystem, &source, now)?;
     // The source must not have changed meanwhile: half of the old and half of the new is neither.
     if source.fingerprint()? != fingerprint {

@@ -10,6 +10,10 @@ struct Place {
     cache: tempfile::TempDir,
 }
 
+fn now() -> Timestamp {
+    "2026-11-27T00:00:00Z".parse().unwrap()
+}
+
 fn place() -> Place {
     Place { directory: tempfile::tempdir().unwrap(), cache: tempfile::tempdir().unwrap() }
 }
@@ -22,7 +26,7 @@ impl Place {
     }
 
     fn store(&self) -> Store {
-        Store::open(self.directory.path(), self.cache.path()).unwrap()
+        Store::open(self.directory.path(), self.cache.path(), now()).unwrap()
     }
 
     fn cached(&self) -> Vec<PathBuf> {
@@ -84,10 +88,10 @@ fn an_ecosystem_that_is_not_there_is_none_and_a_broken_one_an_error() {
 #[test]
 fn an_empty_or_missing_directory_is_no_snapshot() {
     let place = place();
-    let error = Store::open(place.directory.path(), place.cache.path()).unwrap_err();
+    let error = Store::open(place.directory.path(), place.cache.path(), now()).unwrap_err();
     assert_eq!(error.kind, ErrorKind::NotASnapshot);
     assert!(error.to_string().contains("<Ecosystem>/all.zip"), "{error}");
-    let missing = Store::open(&place.directory.path().join("x"), place.cache.path()).unwrap_err();
+    let missing = Store::open(&place.directory.path().join("x"), place.cache.path(), now()).unwrap_err();
     assert_eq!(missing.kind, ErrorKind::NotFound);
 }
 
@@ -328,5 +332,5 @@ fn a_document_that_could_not_be_read_again_is_not_written() {
 /// The segment of npm of a directory in the layout of the bucket.
 fn place_of(source: &Path) -> Mapped {
     let cache = tempfile::tempdir().unwrap();
-    Store::open(source, cache.path()).unwrap().segment("npm").unwrap().unwrap()
+    Store::open(source, cache.path(), now()).unwrap().segment("npm").unwrap().unwrap()
 }

@@ -13,10 +13,10 @@ use crate::osv::{self, Advisories};
 
 use super::inspect::Progress;
 
-/// Opens the snapshot in a directory.
+/// Opens the snapshot in a directory at the time `now`.
 #[must_use]
-pub fn open_snapshot(directory: &Path, cache: &Path) -> Fact<Store> {
-    match Store::open(directory, cache) {
+pub fn open_snapshot(directory: &Path, cache: &Path, now: Timestamp) -> Fact<Store> {
+    match Store::open(directory, cache, now) {
         Ok(store) => Fact::Known(store),
         Err(error) => Fact::Unknown(error.to_string()),
     }

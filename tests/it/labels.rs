@@ -374,7 +374,7 @@ fn the_labels_of_people_are_met() {
     let wanted = labels.iter().flat_map(|label| label.ids.iter().cloned()).collect();
     let corpus = Corpus::read(&folder, &wanted);
     let cache = tempfile::tempdir().unwrap();
-    let store = Store::open(&folder, cache.path()).unwrap();
+    let store = Store::open(&folder, cache.path(), "2026-11-27T00:00:00Z".parse().unwrap()).unwrap();
     let segments = store.ecosystems().unwrap().into_iter().map(|name| {
         let segment = store.segment(&name).unwrap().unwrap();
         (name, segment)

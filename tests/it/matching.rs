@@ -15,7 +15,7 @@ use crate::support::{Quiet, osv_corpus, shared};
 
 fn scan(location: &str, corpus: &Path) -> Evidence {
     let cache = tempfile::tempdir().unwrap();
-    let snapshot = open_snapshot(corpus, cache.path());
+    let snapshot = open_snapshot(corpus, cache.path(), "2026-11-27T00:00:00Z".parse().unwrap());
     let request = Request {
         location: &location.parse().unwrap(),
         platform: None,

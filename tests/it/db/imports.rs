@@ -126,7 +126,11 @@ fn an_ecosystem_of_the_corpus_is_imported_whole() {
         place.db(&arguments);
         let (installed, cache) = (Installed::open(&place.directory()).unwrap(), tempfile::tempdir().unwrap());
         let imported = installed.snapshot().ecosystems[ecosystem].digest.clone();
-        let compiled = Store::open(&corpus, cache.path()).unwrap().segment(ecosystem).unwrap().unwrap();
+        let compiled = Store::open(&corpus, cache.path(), "2026-11-27T00:00:00Z".parse().unwrap())
+            .unwrap()
+            .segment(ecosystem)
+            .unwrap()
+            .unwrap();
         assert_eq!(portcullis::model::digest::Digest::sha256(compiled.bytes()), imported, "{ecosystem}");
     }
     place.db(&["verify"]).ended(0);
