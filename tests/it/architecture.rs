@@ -10,7 +10,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("inventory", &["model", "image"]),
     ("check", &["model", "image", "inventory"]),
     ("version", &["model"]),
-    ("attestation", &["model"]),
+    ("attestation", &["model", "strict"]),
     ("strict", &[]),
     ("sbom", &["model", "strict"]),
     ("vex", &["model", "version", "strict"]),
