@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Each stage is one module with one entry function, plain data in and plain data out. Pure stages
-//! ([`image`], [`inventory`], [`check`], [`signature`], [`version`], [`sbom`], [`strict`], [`osv`], [`vex`], [`enrich`], [`policy`], [`report`]) do no I/O and
+//! ([`attestation`], [`image`], [`inventory`], [`check`], [`version`], [`sbom`], [`strict`], [`osv`], [`vex`], [`enrich`], [`policy`], [`report`]) do no I/O and
 //! read neither clock nor environment; the adapters ([`layout`], [`registry`], [`feed`]) own disk and
 //! network; [`gate`] alone knows the order; the doors ([`cli`]) parse their input, call `gate` and
 //! render its output.
@@ -16,6 +16,7 @@
 
 pub mod model;
 
+pub mod attestation;
 pub mod check;
 pub mod enrich;
 pub mod image;
@@ -24,7 +25,6 @@ pub mod osv;
 pub mod policy;
 pub mod report;
 pub mod sbom;
-pub mod signature;
 pub mod strict;
 pub mod version;
 pub mod vex;

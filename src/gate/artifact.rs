@@ -2,14 +2,14 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::attestation::certificate;
+use crate::attestation::claims::{self, SignedBy, is_bundle};
 use crate::image::document::{self, Document};
 use crate::image::resolve::verify;
 use crate::model::descriptor::{Descriptor, Manifest};
 use crate::model::digest::Digest;
 use crate::model::tree::{Artifact, ArtifactKind, Hangs, ListedBy, Signer};
 use crate::registry::Listed;
-use crate::signature::bundle::{self, SignedBy, is_bundle};
-use crate::signature::certificate;
 
 use super::hanging::Hung;
 use super::source::Source;
@@ -68,7 +68,7 @@ impl<'a> Reader<'a> {
 
     /// Says what a bundle is and who is said to have signed it.
     fn look_into(&self, artifact: &mut Artifact, manifest: &Manifest, layer: &Descriptor) {
-        let read = self.bytes(layer).and_then(|bytes| bundle::read(&bytes));
+        let read = self.bytes(layer).and_then(|bytes| claims::read(&bytes));
         let noted = |key: &str| manifest.annotations.get(key).map(String::as_str);
         let (predicate, is_message) = match &read {
             Ok(bundle) => (bundle.predicate_type.clone(), bundle.is_message),
@@ -91,15 +91,15 @@ impl<'a> Reader<'a> {
     }
 
     fn bytes(&self, layer: &Descriptor) -> Result<Vec<u8>, String> {
-        if layer.size > bundle::BUNDLE {
-            return Err(format!("a bundle larger than the limit of {} bytes", bundle::BUNDLE));
+        if layer.size > claims::BUNDLE {
+            return Err(format!("a bundle larger than the limit of {} bytes", claims::BUNDLE));
         }
         let take = |left: u64| left.checked_sub(layer.size);
         // Attack: a thousand bundles of the largest size, for one look.
         if self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_err() {
             return Err(format!("bundles of more than {BUNDLES} bytes in all"));
         }
-        let bytes = self.source.document(layer, bundle::BUNDLE).map_err(|error| error.cause)?;
+        let bytes = self.source.document(layer, claims::BUNDLE).map_err(|error| error.cause)?;
         verify(&bytes, layer, &format!("blob {}", layer.digest)).map_err(|fault| fault.to_string())?;
         Ok(bytes)
     }

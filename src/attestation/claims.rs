@@ -10,6 +10,14 @@ use super::certificate::{self, Claimed};
 /// Bytes of a bundle: 32 MiB (design §7).
 pub const BUNDLE: u64 = 32 << 20;
 
+/// Media types of the versions that can be verified (sigstore/protobuf-specs, `sigstore_bundle.proto`).
+pub const VERSIONS: [&str; 4] = [
+    "application/vnd.dev.sigstore.bundle+json;version=0.1",
+    "application/vnd.dev.sigstore.bundle+json;version=0.2",
+    "application/vnd.dev.sigstore.bundle+json;version=0.3",
+    "application/vnd.dev.sigstore.bundle.v0.3+json",
+];
+
 /// Who is said to have signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SignedBy {

@@ -1,0 +1,121 @@
+//! A bundle's JSON, read such that no two readers see different things in it.
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use sigstore_verify::types::{Bundle, VerificationMaterialContent};
+
+use crate::strict::{self, Bounds};
+
+use super::claims::{self, BUNDLE};
+use super::rejection::{Rejection, RejectionKind};
+
+/// Log entries of a bundle: 16; there is one.
+const ENTRIES: usize = 16;
+/// Timestamps of a bundle: 16; there are one or two. Each is tried against each authority.
+const TIMESTAMPS: usize = 16;
+/// Certificates of a bundle: 16; there are one to three.
+const CERTIFICATES: usize = 16;
+/// Hashes of an inclusion proof: 64, as many as a log of 2^64 entries takes.
+const HASHES: usize = 64;
+
+const BOUNDS: Bounds = Bounds {
+    document: "a bundle",
+    values: 10_000,
+    items: 2_000,
+    item: "entries",
+    counted: &["tlogEntries", "rfc3161Timestamps", "certificates", "hashes", "signatures"],
+    keys: &[
+        "mediaType",
+        "verificationMaterial",
+        "certificate",
+        "x509CertificateChain",
+        "publicKey",
+        "tlogEntries",
+        "timestampVerificationData",
+        "messageSignature",
+        "dsseEnvelope",
+        "payload",
+        "payloadType",
+        "signatures",
+        "sig",
+        "signature",
+        "messageDigest",
+        "canonicalizedBody",
+        "integratedTime",
+        "inclusionProof",
+        "inclusionPromise",
+        "rawBytes",
+    ],
+};
+
+/// Which alternatives a bundle holds.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Shape {
+    media_type: Option<String>,
+    verification_material: Option<Material>,
+    message_signature: Option<IgnoredAny>,
+    dsse_envelope: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Material {
+    certificate: Option<IgnoredAny>,
+    #[serde(rename = "x509CertificateChain")]
+    chain: Option<IgnoredAny>,
+    public_key: Option<IgnoredAny>,
+}
+
+/// Reads a bundle (sigstore/protobuf-specs, `sigstore_bundle.proto`) of version 0.1, 0.2 or 0.3.
+pub(super) fn read(bytes: &[u8]) -> Result<Bundle, Rejection> {
+    if u64::try_from(bytes.len()).map_or(true, |length| length > BUNDLE) {
+        return Err(Rejection::new(RejectionKind::Limit, format!("larger than the limit of {BUNDLE} bytes")));
+    }
+    let malformed = |cause: String| Rejection::new(RejectionKind::Malformed, format!("no bundle: {cause}"));
+    strict::check(bytes, &BOUNDS).map_err(malformed)?;
+    let shape: Shape = serde_json::from_slice(bytes).map_err(|error| malformed(error.to_string()))?;
+    let media_type = shape.media_type.ok_or_else(|| malformed("it has no `mediaType`".to_owned()))?;
+    if !claims::VERSIONS.contains(&media_type.as_str()) {
+        let detail = format!("a bundle of the unknown version `{media_type}`");
+        return Err(Rejection::new(RejectionKind::Version, detail));
+    }
+    let material = shape
+        .verification_material
+        .ok_or_else(|| malformed("it has no `verificationMaterial`".to_owned()))?;
+    // Attack: two alternatives at once, of which one is verified and the other shown.
+    let keys = [material.certificate, material.chain, material.public_key];
+    if keys.iter().flatten().count() != 1 {
+        return Err(malformed("it has not exactly one of certificate, chain and key".to_owned()));
+    }
+    if [shape.message_signature, shape.dsse_envelope].iter().flatten().count() != 1 {
+        return Err(malformed("it has not exactly one of `messageSignature` and `dsseEnvelope`".to_owned()));
+    }
+    let text = std::str::from_utf8(bytes).map_err(|error| malformed(error.to_string()))?;
+    let bundle = Bundle::from_json(text).map_err(|error| malformed(error.to_string()))?;
+    bounded(&bundle)?;
+    Ok(bundle)
+}
+
+/// Attack: thousands of entries, timestamps or certificates, each of which costs a signature to verify.
+fn bounded(bundle: &Bundle) -> Result<(), Rejection> {
+    let material = &bundle.verification_material;
+    let certificates = match &material.content {
+        VerificationMaterialContent::X509CertificateChain { certificates } => certificates.len(),
+        _ => 1,
+    };
+    let proofs = material.tlog_entries.iter().filter_map(|entry| entry.inclusion_proof.as_ref());
+    let counts = [
+        (material.tlog_entries.len(), ENTRIES, "log entries"),
+        (material.timestamp_verification_data.rfc3161_timestamps.len(), TIMESTAMPS, "timestamps"),
+        (certificates, CERTIFICATES, "certificates"),
+        (proofs.map(|proof| proof.hashes.len()).max().unwrap_or(0), HASHES, "hashes of one proof"),
+    ];
+    match counts.iter().find(|(count, limit, _)| count > limit) {
+        Some((count, limit, what)) => Err(Rejection::new(
+            RejectionKind::Limit,
+            format!("{count} {what}, more than the limit of {limit}"),
+        )),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,302 @@
+//! Whom a signing certificate names. Nothing is verified here: anybody can make a certificate that says
+//! anything, so what is read is a claim and fit for showing only.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use x509_cert::Certificate;
+use x509_cert::der::asn1::{ObjectIdentifier, Utf8StringRef};
+use x509_cert::der::{Decode, Encode};
+use x509_cert::ext::Extension;
+use x509_cert::ext::pkix::SubjectAltName;
+use x509_cert::ext::pkix::name::GeneralName;
+
+/// Bytes of a certificate: 64 KiB; Fulcio's have one.
+pub const CERTIFICATE: usize = 64 << 10;
+
+/// Names of one certificate that are kept: 16; Fulcio's have one.
+const NAMES: usize = 16;
+
+/// RFC 5280 §4.2.1.6, `subjectAltName`.
+const SUBJECT_ALT_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.17");
+/// Fulcio's issuer as a DER string (fulcio, docs/oid-info.md).
+const ISSUER: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.57264.1.8");
+/// The same as bare bytes, in older certificates.
+const OLD_ISSUER: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.57264.1.1");
+/// The object identifier below which Fulcio's claims are.
+const FULCIO: [u32; 8] = [1, 3, 6, 1, 4, 1, 57_264, 1];
+/// Fulcio's user name, an `otherName`.
+const USER_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.57264.1.7");
+
+/// What a certificate claims.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Claimed {
+    /// Mail addresses, URIs and user names of `subjectAltName`.
+    pub identities: Vec<String>,
+    /// Who is said to have vouched for the identity, an OpenID Connect issuer.
+    pub issuer: Option<String>,
+}
+
+/// Whom a certificate was issued to, by kind: a mail address is not the URI that is written alike.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Name {
+    /// `rfc822Name`: a person's mail address.
+    Mail(String),
+    /// `uniformResourceIdentifier`: a workload, such as a workflow file at a ref.
+    Uri(String),
+    /// Fulcio's `otherName`: a user name.
+    User(String),
+}
+
+impl Name {
+    /// The name without its kind.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Mail(name) | Self::Uri(name) | Self::User(name) => name,
+        }
+    }
+
+    /// The kind: `mail`, `uri` or `user`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Mail(_) => "mail",
+            Self::Uri(_) => "uri",
+            Self::User(_) => "user",
+        }
+    }
+}
+
+/// Everything that a certificate says of its holder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Its one name.
+    pub name: Name,
+    /// The OpenID Connect issuer that vouched for it.
+    pub issuer: Option<String>,
+    /// What Fulcio wrote of the workload.
+    pub claims: BTreeMap<Claim, String>,
+}
+
+macro_rules! claims {
+    ($($variant:ident $number:literal $name:literal $doc:literal;)*) => {
+        /// A claim that Fulcio writes into a certificate: an extension below `1.3.6.1.4.1.57264.1` (fulcio,
+        /// docs/oid-info.md). The issuer and the name are no such claims; every holder has them.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Claim {
+            $(#[doc = $doc] $variant,)*
+        }
+
+        impl Claim {
+            /// Every claim, by its number.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// What it is called in policies and on the command line.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),* }
+            }
+
+            /// The last number of its object identifier.
+            #[must_use]
+            pub fn number(self) -> u32 {
+                match self { $(Self::$variant => $number),* }
+            }
+        }
+    };
+}
+
+claims! {
+    GithubWorkflowTrigger 2 "githubWorkflowTrigger" "The event that started the workflow. Deprecated.";
+    GithubWorkflowSha 3 "githubWorkflowSha" "The commit that the workflow ran on. Deprecated.";
+    GithubWorkflowName 4 "githubWorkflowName" "The workflow's display name. Deprecated.";
+    GithubWorkflowRepository 5 "githubWorkflowRepository" "`owner/repository` of the workflow. Deprecated.";
+    GithubWorkflowRef 6 "githubWorkflowRef" "The ref that the workflow ran on. Deprecated.";
+    BuildSignerUri 9 "buildSignerUri" "The build instructions that signed, with their ref.";
+    BuildSignerDigest 10 "buildSignerDigest" "The commit of the build instructions that signed.";
+    RunnerEnvironment 11 "runnerEnvironment" "`github-hosted`, `self-hosted`, or another provider's word.";
+    SourceRepository 12 "sourceRepository" "URI of the repository that was built.";
+    SourceRepositoryDigest 13 "sourceRepositoryDigest" "The commit that was built.";
+    SourceRepositoryRef 14 "sourceRepositoryRef" "The ref that was built.";
+    SourceRepositoryId 15 "sourceRepositoryId" "The repository's lasting identifier.";
+    SourceRepositoryOwner 16 "sourceRepositoryOwner" "URI of the repository's owner.";
+    SourceRepositoryOwnerId 17 "sourceRepositoryOwnerId" "The owner's lasting identifier.";
+    BuildConfigUri 18 "buildConfigUri" "The top-level build instructions, with their ref.";
+    BuildConfigDigest 19 "buildConfigDigest" "The commit of the top-level build instructions.";
+    BuildTrigger 20 "buildTrigger" "The event that started the build.";
+    RunInvocationUri 21 "runInvocationUri" "The run that signed.";
+    SourceRepositoryVisibility 22 "sourceRepositoryVisibility" "`public`, `private` or `internal`, when signed.";
+    DeploymentEnvironment 23 "deploymentEnvironment" "The environment that the build deploys to.";
+    TokenSubject 24 "tokenSubject" "`sub` of the identity token.";
+}
+
+impl fmt::Display for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Claim {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = Self::ALL.iter().find(|claim| claim.name() == text);
+        known.copied().ok_or_else(|| format!("no claim `{text}`"))
+    }
+}
+
+/// Reads a certificate in DER.
+///
+/// # Errors
+/// A lowercase fragment where the bytes are none, or too many.
+pub fn read(der: &[u8]) -> Result<Claimed, String> {
+    let certificate = parse(der)?;
+    let mut claimed = Claimed::default();
+    let mut old_issuer = None;
+    for extension in certificate.tbs_certificate().extensions().into_iter().flatten() {
+        if extension.extn_id == SUBJECT_ALT_NAME {
+            let names = names(extension)?;
+            let known = names.0.iter().take(NAMES).filter_map(identity);
+            claimed.identities.extend(known.map(|name| name.as_str().to_owned()));
+        } else if extension.extn_id == ISSUER {
+            claimed.issuer = Some(issuer(extension)?);
+        } else if extension.extn_id == OLD_ISSUER {
+            old_issuer = std::str::from_utf8(extension.extn_value.as_bytes()).ok().map(str::to_owned);
+        }
+    }
+    claimed.issuer = claimed.issuer.or(old_issuer);
+    Ok(claimed)
+}
+
+/// Reads of a certificate in DER whom it was issued to. Stricter than [`read`], since something is concluded from
+/// it: one name, no extension twice, and every claim of Fulcio legible.
+///
+/// # Errors
+/// A lowercase fragment.
+pub fn holder(der: &[u8]) -> Result<Holder, String> {
+    let certificate = parse(der)?;
+    let mut seen = Vec::new();
+    let (mut name, mut new_issuer, mut old_issuer, mut claims) = (None, None, None, BTreeMap::new());
+    for extension in certificate.tbs_certificate().extensions().into_iter().flatten() {
+        // Attack: a claim twice, of which two readers take one each.
+        if seen.contains(&extension.extn_id) {
+            return Err(format!("a certificate with the extension {} twice", extension.extn_id));
+        }
+        seen.push(extension.extn_id);
+        let bytes = extension.extn_value.as_bytes();
+        if extension.extn_id == SUBJECT_ALT_NAME {
+            // Attack: a second name beside the one that was proved. Fulcio writes one.
+            let [only] = names(extension)?.0.try_into().map_err(|names: Vec<GeneralName>| {
+                format!("a certificate with {} names, where one is expected", names.len())
+            })?;
+            name = Some(identity(&only).ok_or("a certificate whose name is of no kind that Fulcio writes")?);
+        } else if extension.extn_id == ISSUER {
+            new_issuer = Some(issuer(extension)?);
+        } else if extension.extn_id == OLD_ISSUER {
+            old_issuer = Some(bare(bytes).ok_or("a certificate whose issuer cannot be read")?);
+        } else if let Some(claim) = claim(&extension.extn_id) {
+            let bare_string = claim.number() < 8;
+            let text = if bare_string { bare(bytes) } else { utf8(bytes) };
+            let text = text.ok_or_else(|| format!("a certificate whose claim `{claim}` cannot be read"))?;
+            claims.insert(claim, text);
+        }
+    }
+    let name = name.ok_or("a certificate that names nobody")?;
+    // Attack: one issuer for readers of the old extension, another for those of the new.
+    if let (Some(new), Some(old)) = (&new_issuer, &old_issuer)
+        && new != old
+    {
+        return Err("a certificate with two issuers".to_owned());
+    }
+    Ok(Holder { name, issuer: new_issuer.or(old_issuer), claims })
+}
+
+fn parse(der: &[u8]) -> Result<Certificate, String> {
+    if der.len() > CERTIFICATE {
+        return Err(format!("a certificate larger than the limit of {CERTIFICATE} bytes"));
+    }
+    Certificate::from_der(der).map_err(|_| "no certificate".to_owned())
+}
+
+fn names(extension: &Extension) -> Result<SubjectAltName, String> {
+    SubjectAltName::from_der(extension.extn_value.as_bytes())
+        .map_err(|_| "a certificate whose names cannot be read".to_owned())
+}
+
+fn issuer(extension: &Extension) -> Result<String, String> {
+    utf8(extension.extn_value.as_bytes())
+        .ok_or_else(|| "a certificate whose issuer cannot be read".to_owned())
+}
+
+fn claim(id: &ObjectIdentifier) -> Option<Claim> {
+    let mut arcs = id.arcs();
+    let below_fulcio = FULCIO.iter().all(|arc| arcs.next() == Some(*arc));
+    let number = arcs.next().filter(|_| below_fulcio && arcs.next().is_none())?;
+    Claim::ALL.iter().copied().find(|claim| claim.number() == number)
+}
+
+/// A text in DER, as extensions from `.8` on have it.
+fn utf8(der: &[u8]) -> Option<String> {
+    Utf8StringRef::from_der(der).ok().map(|text| text.as_str().to_owned())
+}
+
+/// A text without anything around it, as the deprecated extensions have it.
+fn bare(bytes: &[u8]) -> Option<String> {
+    std::str::from_utf8(bytes).ok().map(str::to_owned)
+}
+
+/// Reads the first certificate of a text in PEM (RFC 7468 §5).
+///
+/// # Errors
+/// As [`read`].
+pub fn read_pem(pem: &str) -> Result<Claimed, String> {
+    // Four characters stand for three bytes, and lines end.
+    if pem.len() > CERTIFICATE * 4 {
+        return Err(format!("a certificate larger than the limit of {CERTIFICATE} bytes"));
+    }
+    let body = pem
+        .split_once("-----BEGIN CERTIFICATE-----")
+        .and_then(|(_, rest)| rest.split_once("-----END CERTIFICATE-----"))
+        .ok_or("no certificate in PEM")?
+        .0;
+    let digits: String = body.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+    read(&STANDARD.decode(digits).map_err(|_| "no certificate in PEM")?)
+}
+
+fn identity(name: &GeneralName) -> Option<Name> {
+    match name {
+        GeneralName::Rfc822Name(mail) => Some(Name::Mail(mail.as_str().to_owned())),
+        GeneralName::UniformResourceIdentifier(uri) => Some(Name::Uri(uri.as_str().to_owned())),
+        GeneralName::OtherName(other) if other.type_id == USER_NAME => {
+            utf8(&other.value.to_der().ok()?).map(Name::User)
+        }
+        GeneralName::OtherName(_)
+        | GeneralName::DnsName(_)
+        | GeneralName::DirectoryName(_)
+        | GeneralName::EdiPartyName(_)
+        | GeneralName::IpAddress(_)
+        | GeneralName::RegisteredId(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn garbage_is_no_certificate() {
+        for bad in [&b""[..], b"\x30", b"\x30\x82\xff\xff", &[0x30; 70_000], b"\x30\x84\xff\xff\xff\xff\x00"]
+        {
+            assert!(read(bad).is_err());
+        }
+        for bad in
+            ["", "-----BEGIN CERTIFICATE-----", "-----BEGIN CERTIFICATE-----\nAA=\n-----END CERTIFICATE-----"]
+        {
+            assert!(read_pem(bad).is_err());
+        }
+    }
+}
