@@ -14,6 +14,7 @@ use crate::model::reference::Reference;
 use crate::model::severity::Severity;
 
 use super::output::Output;
+use super::trust::TrustArgs;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -227,6 +228,8 @@ pub(super) struct GateArgs {
     pub(super) supplements: SupplementArgs,
     #[command(flatten)]
     pub(super) bases: BaseArgs,
+    #[command(flatten)]
+    pub(super) trust: TrustArgs,
     /// The policy file [default: the built-in baseline]
     #[arg(long, env = "PORTCULLIS_POLICY", value_name = "FILE")]
     pub(super) policy: Option<PathBuf>,

@@ -178,8 +178,7 @@ pub(crate) fn length(headers: &HeaderMap) -> Option<u64> {
 /// Whether an answer says where it ends (RFC 9112 §6.3).
 pub(crate) fn is_delimited(headers: &HeaderMap) -> bool {
     let coding = headers.get(TRANSFER_ENCODING).and_then(|value| value.to_str().ok());
-    let chunked = coding.is_some_and(|value| {
-        value.to_ascii_lowercase().split(',').any(|coding| coding.trim() == "chunked")
-    });
+    let chunked = coding
+        .is_some_and(|value| value.to_ascii_lowercase().split(',').any(|coding| coding.trim() == "chunked"));
     chunked || length(headers).is_some()
 }

@@ -3,9 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::time::Duration;
 
-use portcullis::feed::{
-    Bucket, BucketSettings, Change, Error, Step, Updated, Wanted, Watch, update,
-};
+use portcullis::feed::{Bucket, BucketSettings, Change, Error, Step, Updated, Wanted, Watch, update};
 use portcullis::net::{Retry, Times};
 
 use super::{Place, files, leftovers, place};
