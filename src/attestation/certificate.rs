@@ -89,7 +89,7 @@ pub fn holder(der: &[u8]) -> Result<Signer, String> {
             new_issuer = Some(issuer(extension)?);
         } else if extension.extn_id == OLD_ISSUER {
             old_issuer = Some(bare(bytes).ok_or("a certificate whose issuer cannot be read")?);
-        } else if let Some(claim) = claim(&extension.extn_id) {
+        } else if let Some(claim) = claim_of(&extension.extn_id) {
             let bare_string = claim.number() < 8;
             let text = if bare_string { bare(bytes) } else { utf8(bytes) };
             let text = text.ok_or_else(|| format!("a certificate whose claim `{claim}` cannot be read"))?;
@@ -123,7 +123,7 @@ fn issuer(extension: &Extension) -> Result<String, String> {
         .ok_or_else(|| "a certificate whose issuer cannot be read".to_owned())
 }
 
-fn claim(id: &ObjectIdentifier) -> Option<Claim> {
+fn claim_of(id: &ObjectIdentifier) -> Option<Claim> {
     let mut arcs = id.arcs();
     let below_fulcio = FULCIO.iter().all(|arc| arcs.next() == Some(*arc));
     let number = arcs.next().filter(|_| below_fulcio && arcs.next().is_none())?;
@@ -176,7 +176,65 @@ fn identity(name: &GeneralName) -> Option<Name> {
 
 #[cfg(test)]
 mod tests {
+    use rcgen::{CertificateParams, CustomExtension, KeyPair, SanType};
+
     use super::*;
+
+    /// A certificate with these names, and these extensions of Fulcio.
+    fn issued(names: &[SanType], extensions: &[(u64, &[u8])]) -> Vec<u8> {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.subject_alt_names = names.to_vec();
+        for (number, content) in extensions {
+            let oid = [1, 3, 6, 1, 4, 1, 57264, 1, *number];
+            params.custom_extensions.push(CustomExtension::from_oid_content(&oid, content.to_vec()));
+        }
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().to_vec()
+    }
+
+    fn uri(text: &str) -> SanType {
+        SanType::URI(text.try_into().unwrap())
+    }
+
+    #[test]
+    fn a_holder_has_its_name_issuer_and_claims() {
+        let der = issued(&[uri("u:r")], &[(1, b"i"), (6, b"main"), (8, b"\x0c\x01i"), (20, b"\x0c\x04push")]);
+        let read = holder(&der).unwrap();
+        assert_eq!((read.name, read.issuer.as_deref()), (Name::Uri("u:r".into()), Some("i")));
+        let claims = [(Claim::GithubWorkflowRef, "main".into()), (Claim::BuildTrigger, "push".into())];
+        assert_eq!(read.claims, BTreeMap::from(claims));
+        let mail = issued(&[SanType::Rfc822Name("a@b.c".try_into().unwrap())], &[(1, b"i")]);
+        assert_eq!(holder(&mail).unwrap().name, Name::Mail("a@b.c".into()));
+    }
+
+    #[test]
+    fn a_certificate_that_two_readers_may_read_differently_names_nobody() {
+        let dns = SanType::DnsName("a.example".try_into().unwrap());
+        for (names, extensions) in [
+            (&[][..], &[][..]),
+            (&[uri("u:a"), uri("u:b")], &[]),
+            (&[uri("u:a"), dns.clone()], &[]),
+            (&[dns], &[]),
+            (&[uri("u:a")], &[(20, &b"\x0c\x01a"[..]), (20, b"\x0c\x01b")]),
+            (&[uri("u:a")], &[(20, b"push")]),
+            (&[uri("u:a")], &[(6, b"\xff")]),
+            (&[uri("u:a")], &[(8, b"i")]),
+            (&[uri("u:a")], &[(1, b"i"), (8, b"\x0c\x01j")]),
+        ] {
+            assert!(holder(&issued(names, extensions)).is_err(), "{names:?} {extensions:?}");
+        }
+    }
+
+    #[test]
+    fn every_claim_is_found_by_its_number_and_its_name() {
+        for claim in Claim::ALL {
+            let id = ObjectIdentifier::new(&format!("1.3.6.1.4.1.57264.1.{}", claim.number())).unwrap();
+            assert_eq!(claim_of(&id), Some(*claim));
+            assert_eq!(claim.name().parse(), Ok(*claim));
+        }
+        for other in ["1.3.6.1.4.1.57264.1", "1.3.6.1.4.1.57264.1.20.1", "1.3.6.1.4.1.57264.2.20", "1.3.6"] {
+            assert_eq!(claim_of(&ObjectIdentifier::new(other).unwrap()), None, "{other}");
+        }
+    }
 
     #[test]
     fn garbage_is_no_certificate() {

@@ -272,3 +272,6 @@ impl fmt::Display for Identity {
         write!(f, "issuer {}", self.issuer)
     }
 }
+
+#[cfg(test)]
+mod tests;

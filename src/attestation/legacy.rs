@@ -315,3 +315,6 @@ fn annotation<'l>(layer: Layer<'l>, name: &str) -> Result<Option<&'l str>, Rejec
 fn malformed(detail: &str) -> Rejection {
     Rejection::new(RejectionKind::Malformed, detail)
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,9 +49,17 @@ pub(super) fn entry(root: &Root, entry: &TransparencyLogEntry) -> Result<LogEntr
             return Err(Rejection::new(RejectionKind::Checkpoint, detail));
         }
     }
+    let tiled = entry.kind_version == KindVersion::HashedRekordV002;
+    // A log of Rekor v1 states the size twice, and a proof may hold for several sizes. (Of Rekor v2 only the
+    // checkpoint's is read, and what stands beside it is nobody's word.)
+    if let Some(proof) = entry.inclusion_proof.as_ref().filter(|_| !tiled)
+        && proof.checkpoint.checkpoint().is_none_or(|checkpoint| checkpoint.tree_size() != proof.tree_size)
+    {
+        let detail = "the proof is for another size of the log than the checkpoint";
+        return Err(Rejection::new(RejectionKind::InclusionProof, detail));
+    }
     // The index is signed in a promise (with the time), or proved by a proof in which it is the one of the log.
     let promised = entry.inclusion_promise.is_some();
-    let tiled = entry.kind_version == KindVersion::HashedRekordV002;
     let integrated = entry.integrated_time.filter(|_| promised && !tiled);
     Ok(LogEntry {
         log: log.url.clone(),

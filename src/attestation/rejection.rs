@@ -59,6 +59,12 @@ impl fmt::Display for RejectionKind {
 }
 
 impl RejectionKind {
+    /// Whether it may still be true: nobody could tell. Everything else is known to be wrong. Neither is accepted.
+    #[must_use]
+    pub fn is_undecided(self) -> bool {
+        matches!(self, Self::Version | Self::UnknownLog | Self::Unsupported | Self::Limit)
+    }
+
     /// Whether another trusted root may say otherwise, since it has other authorities and logs.
     pub(super) fn depends_on_root(self) -> bool {
         matches!(

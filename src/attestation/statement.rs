@@ -162,3 +162,6 @@ fn subject(written: WrittenSubject) -> Result<StatementSubject, String> {
         annotations: written.annotations.unwrap_or_default(),
     })
 }
+
+#[cfg(test)]
+mod tests;

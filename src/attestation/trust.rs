@@ -239,3 +239,6 @@ impl PublicKey {
         Digest::sha256(self.der.as_bytes())
     }
 }
+
+#[cfg(test)]
+mod tests;

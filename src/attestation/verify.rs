@@ -1,11 +1,14 @@
 //! Whether a bundle is a true attestation about a subject.
 
 use jiff::Timestamp;
-use sigstore_verify::crypto::{verify_signature, verify_signature_prehashed};
+use sigstore_verify::crypto::{parse_certificate_info, sha384, verify_signature, verify_signature_prehashed};
 use sigstore_verify::types::{
-    Artifact, Bundle, HashAlgorithm, SignatureContent, VerificationMaterialContent,
+    Artifact, Bundle, HashAlgorithm, MessageDigest, SignatureContent, VerificationMaterialContent,
 };
-use sigstore_verify::{PublicKeyVerificationPolicy, VerificationPolicy, VerificationResult};
+use sigstore_verify::{
+    CertificateError, Error, PublicKeyVerificationPolicy, TransparencyLogError, VerificationPolicy,
+    VerificationResult,
+};
 
 use crate::model::digest::{Algorithm, Digest};
 use crate::model::signer::{Name, Signer};
@@ -193,22 +196,57 @@ fn under(root: &Root, whose: Whose<'_>, bundle: &Bundle, subject: Subject<'_>) -
         Whose::Certificate => {
             let policy = VerificationPolicy::any_identity();
             let policy = if skipped { policy.skip_tlog_unsafe().skip_sct() } else { policy };
-            let result = root.verifier.verify(artifact, bundle, &policy)?;
+            let result = root.verifier.verify(artifact, bundle, &policy);
+            let result = result.map_err(|error| why(error, root, bundle, subject))?;
             (SignedBy::Certificate(signer(bundle, &result)?), result)
         }
         Whose::Key(key, _) => {
             let policy = PublicKeyVerificationPolicy::new(key.der.clone());
             let policy = if skipped { policy.skip_tlog_unsafe() } else { policy };
-            (SignedBy::Key(key.fingerprint()), root.verifier.verify(artifact, bundle, &policy)?)
+            let result = root.verifier.verify(artifact, bundle, &policy);
+            (SignedBy::Key(key.fingerprint()), result.map_err(|error| why(error, root, bundle, subject))?)
         }
     };
     let times =
         result.verified_timestamps().iter().map(|at| time(at.as_second())).collect::<Result<Vec<_>, _>>()?;
-    if times.is_empty() && matches!(whose, Whose::Certificate) {
+    // Attack: a key's signature whose promise or timestamp was taken away, so that it has no age.
+    if times.is_empty() && !matches!(whose, Whose::Key(_, LogOfKey::NotDemanded)) {
         return Err(Rejection::new(RejectionKind::NoTime, "nobody who is trusted says when it was signed"));
     }
     let log_entries = entries.iter().map(|entry| log::entry(root, entry)).collect::<Result<_, _>>()?;
     Ok((signed_by, times, log_entries))
+}
+
+/// The reason of `sigstore-verify`, where its own kind says less than is known here.
+fn why(error: Error, root: &Root, bundle: &Bundle, subject: Subject<'_>) -> Rejection {
+    let expired = matches!(&error, Error::Certificate(CertificateError::ChainInvalid(_)))
+        && was_invalid_when_used(root, bundle, subject);
+    let entry = matches!(&error, Error::ArtifactMismatch(_));
+    let mut rejection = Rejection::from(error);
+    if expired {
+        rejection.kind = RejectionKind::CertificateTime;
+    } else if entry {
+        // What the bundle itself says of the subject was compared before: the log's entry is left.
+        rejection.kind = RejectionKind::Entry;
+    }
+    rejection
+}
+
+/// Whether a certificate that no chain leads to was used outside its validity: a chain fails for that too.
+fn was_invalid_when_used(root: &Root, bundle: &Bundle, subject: Subject<'_>) -> bool {
+    // Only the reason of a rejection depends on this.
+    let policy = VerificationPolicy::any_identity().skip_certificate_chain();
+    let (Ok(artifact), Some(certificate)) = (artifact(subject), bundle.signing_certificate()) else {
+        return false;
+    };
+    match (root.verifier.verify(artifact, bundle, &policy), parse_certificate_info(certificate)) {
+        (Ok(result), Ok(info)) => {
+            let times = result.verified_timestamps();
+            times.iter().any(|time| *time < info.not_before || *time > info.not_after)
+        }
+        (Err(Error::TransparencyLog(TransparencyLogError::IntegratedTime(_))), _) => true,
+        (Ok(_) | Err(_), _) => false,
+    }
 }
 
 /// Whether it was made with what is expected.
@@ -225,6 +263,11 @@ fn suits(whose: Whose<'_>, bundle: &Bundle) -> Result<(), Rejection> {
 /// What the bundle says of the subject. Nothing of it is verified yet.
 fn content(bundle: &Bundle, subject: Subject<'_>) -> Result<Content, Rejection> {
     let SignatureContent::DsseEnvelope(envelope) = &bundle.content else {
+        if let SignatureContent::MessageSignature(message) = &bundle.content
+            && let Some(digest) = &message.message_digest
+        {
+            matches_digest(digest, subject)?;
+        }
         let digest = match subject {
             Subject::Bytes(bytes) => Digest::sha256(bytes),
             Subject::Digest(digest) => digest.clone(),
@@ -307,7 +350,6 @@ fn by_key_alone(key: &PublicKey, bundle: &Bundle, subject: Subject<'_>) -> Resul
             let scheme = match &message.message_digest {
                 None => scheme,
                 Some(digest) => {
-                    matches_digest(digest, subject)?;
                     let scheme = key.algorithm.resolve_signing_scheme(digest.algorithm);
                     scheme.map_err(|error| unsupported(error.to_string()))?
                 }
@@ -336,20 +378,18 @@ fn digest_of(digest: &Digest) -> Option<HashAlgorithm> {
 }
 
 /// Whether the digest that stands in the bundle is the subject's.
-fn matches_digest(
-    stated: &sigstore_verify::types::MessageDigest,
-    subject: Subject<'_>,
-) -> Result<(), Rejection> {
+fn matches_digest(stated: &MessageDigest, subject: Subject<'_>) -> Result<(), Rejection> {
     let computed = match (stated.algorithm, subject) {
-        (HashAlgorithm::Sha2256, Subject::Bytes(bytes)) => Digest::sha256(bytes),
-        (HashAlgorithm::Sha2512, Subject::Bytes(bytes)) => Digest::of(Algorithm::Sha512, bytes),
-        (_, Subject::Digest(digest)) if digest_of(digest) == Some(stated.algorithm) => digest.clone(),
+        (HashAlgorithm::Sha2256, Subject::Bytes(bytes)) => unhex(Digest::sha256(bytes).hex()),
+        (HashAlgorithm::Sha2384, Subject::Bytes(bytes)) => Some(sha384(bytes).as_bytes().to_vec()),
+        (HashAlgorithm::Sha2512, Subject::Bytes(bytes)) => unhex(Digest::of(Algorithm::Sha512, bytes).hex()),
+        (_, Subject::Digest(digest)) if digest_of(digest) == Some(stated.algorithm) => unhex(digest.hex()),
         _ => {
             let detail = format!("a digest by {} cannot be compared", stated.algorithm);
             return Err(Rejection::new(RejectionKind::Unsupported, detail));
         }
     };
-    if unhex(computed.hex()).as_deref() == Some(stated.digest.as_bytes()) {
+    if computed.as_deref() == Some(stated.digest.as_bytes()) {
         return Ok(());
     }
     Err(Rejection::new(RejectionKind::Subject, "the digest in it is not the subject's"))

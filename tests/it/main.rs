@@ -9,6 +9,7 @@
 
 mod architecture;
 mod broken;
+mod conformance;
 mod copying;
 mod db;
 mod demo;

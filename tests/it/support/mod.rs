@@ -8,6 +8,7 @@ pub mod image;
 pub mod registry;
 pub mod signatures;
 pub mod skopeo;
+pub mod vectors;
 pub mod wire;
 
 use std::path::{Path, PathBuf};
