@@ -34,6 +34,7 @@ mod relations;
 mod remote;
 mod sbom;
 mod sbom_index;
+mod sigstore;
 mod sim;
 mod support;
 mod tree;

@@ -7,6 +7,7 @@ pub mod docker_registry;
 pub mod image;
 pub mod registry;
 pub mod signatures;
+pub mod sigstore;
 pub mod skopeo;
 pub mod wire;
 

@@ -1,0 +1,318 @@
+//! The Sigstore of the tests before strict clients: what it signs they accept, and its lies they see.
+
+use serde_json::{Value, json};
+use sigstore_oidc::IdentityToken;
+use sigstore_sign::{Attestation, SigningContext, SigningServices};
+use sigstore_trust_root::{SigningConfig, TrustedRoot};
+use sigstore_types::{Bundle, Sha256Hash};
+use sigstore_verify::{VerificationPolicy, Verifier};
+
+use super::support::registry::faults::Fault;
+use super::support::sigstore::{Claims, GITHUB, Lie, LogKey, Sigstore, Version};
+use super::support::wire::{get, send};
+
+const ARTIFACT: &[u8] = b"what is signed";
+const SIGNER: &str = "signer@example.com";
+const BOTH: [Version; 2] = [Version::V1, Version::V2];
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+/// What is signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Message,
+    Dsse,
+}
+
+fn digest() -> Sha256Hash {
+    Sha256Hash::from_hex(portcullis::model::digest::Digest::sha256(ARTIFACT).hex()).unwrap()
+}
+
+/// Signs with the crate of Sigstore.
+fn try_sign(sigstore: &Sigstore, token: &str, form: Form, rekor: Version) -> Result<Bundle, String> {
+    let config = SigningConfig::from_json(&sigstore.signing_config(rekor).to_string()).unwrap();
+    let services = SigningServices::from_signing_config(&config).unwrap();
+    let signer = SigningContext::new(services).signer(IdentityToken::from_jwt(token).unwrap());
+    let signed = block_on(async {
+        match form {
+            Form::Message => signer.sign(ARTIFACT).await,
+            Form::Dsse => {
+                let statement =
+                    Attestation::new("https://slsa.dev/provenance/v1", json!({"buildType": "test"}));
+                signer.sign_attestation(statement.add_subject("app", digest())).await
+            }
+        }
+    });
+    signed.map_err(|error| chain(&error))
+}
+
+fn sign(sigstore: &Sigstore, form: Form, rekor: Version) -> Bundle {
+    try_sign(sigstore, &sigstore.token(&Claims::email(SIGNER)), form, rekor).unwrap()
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    text
+}
+
+fn verify(sigstore: &Sigstore, bundle: &Bundle, identity: &str, issuer: &str) -> Result<(), String> {
+    let root = TrustedRoot::from_json(&sigstore.trusted_root().to_string()).unwrap();
+    let policy = VerificationPolicy::new(identity, issuer);
+    Verifier::new(&root).unwrap().verify(ARTIFACT, bundle, &policy).map(|_| ()).map_err(|error| chain(&error))
+}
+
+fn check(sigstore: &Sigstore, bundle: &Bundle) -> Result<(), String> {
+    verify(sigstore, bundle, SIGNER, sigstore.oidc.url())
+}
+
+#[test]
+fn what_is_signed_is_accepted() {
+    for key in [LogKey::Ed25519, LogKey::P256] {
+        let sigstore = Sigstore::with_log_key(key);
+        for rekor in BOTH {
+            // Enough for proofs of several hashes.
+            for form in [Form::Message, Form::Dsse, Form::Message, Form::Dsse, Form::Message] {
+                let bundle = sign(&sigstore, form, rekor);
+                check(&sigstore, &bundle)
+                    .unwrap_or_else(|error| panic!("{key:?} {rekor:?} {form:?}: {error}"));
+                let other = verify(&sigstore, &bundle, "other@example.com", sigstore.oidc.url());
+                assert!(other.unwrap_err().contains("other@example.com"), "{rekor:?} {form:?}");
+            }
+            assert_eq!(sigstore.entries(rekor).len(), 5);
+        }
+        assert_eq!(sigstore.certificates(), 10);
+        let stranger = Sigstore::start();
+        let bundle = sign(&sigstore, Form::Message, Version::V1);
+        check(&stranger, &bundle).unwrap_err();
+    }
+}
+
+#[test]
+fn a_workflow_has_every_claim_in_its_certificate() {
+    let sigstore = Sigstore::start();
+    let claims =
+        Claims::github("acme/app", "release.yml", "refs/tags/v1.0.0").with("environment", "production");
+    let bundle = try_sign(&sigstore, &sigstore.token(&claims), Form::Dsse, Version::V1).unwrap();
+    let workflow = "https://github.com/acme/app/.github/workflows/release.yml@refs/tags/v1.0.0";
+    let root = TrustedRoot::from_json(&sigstore.trusted_root().to_string()).unwrap();
+    let policy = VerificationPolicy::new(workflow, GITHUB);
+    let verified = Verifier::new(&root).unwrap().verify(ARTIFACT, &bundle, &policy).unwrap();
+    let said = format!("{:?}", verified.certificate().unwrap());
+    for value in [
+        "https://github.com/acme/app",
+        "https://github.com/acme",
+        "github-hosted",
+        "refs/tags/v1.0.0",
+        "https://github.com/acme/app/actions/runs/789/attempts/1",
+        "production",
+        "push",
+        "public",
+        "1234",
+        "repo:acme/app:ref:refs/tags/v1.0.0",
+    ] {
+        assert!(said.contains(&format!("{value:?}")), "{value} in {said}");
+    }
+}
+
+/// Lies that a client sees when it signs, or whoever verifies afterwards, each with a word of what they say.
+const LIES: &[(Lie, Version, &str)] = &[
+    (Lie::NoSct, Version::V1, "SCT"),
+    (Lie::SctKey, Version::V1, "SCT"),
+    (Lie::SctLog, Version::V1, "SCT"),
+    (Lie::DetachedSct, Version::V1, "SCT"),
+    (Lie::OtherRoot, Version::V1, "certificate"),
+    (Lie::NoCodeSigning, Version::V1, "certificate"),
+    (Lie::OtherSubjectKey, Version::V1, "signature"),
+    (Lie::CheckpointKey, Version::V1, "signature found on checkpoint"),
+    (Lie::CheckpointKey, Version::V2, "signature found on checkpoint"),
+    (Lie::OtherLog, Version::V1, "No matching Rekor key"),
+    (Lie::OtherLog, Version::V2, "No matching Rekor key"),
+    (Lie::CheckpointRoot, Version::V1, "root hash does not match"),
+    (Lie::CheckpointRoot, Version::V2, "inclusion proof"),
+    (Lie::StaleProof, Version::V1, "inclusion proof"),
+    (Lie::StaleProof, Version::V2, "inclusion proof"),
+    (Lie::OtherProof, Version::V1, "inclusion proof"),
+    (Lie::OtherProof, Version::V2, "inclusion proof"),
+    (Lie::NoProof, Version::V1, "inclusion proof"),
+    (Lie::NoProof, Version::V2, "inclusion proof"),
+    (Lie::SetKey, Version::V1, "SET verification failed"),
+    (Lie::IntegratedTime, Version::V1, "SET verification failed"),
+    (Lie::OtherEntry, Version::V1, ""),
+    (Lie::OtherEntry, Version::V2, ""),
+    (Lie::Nonce, Version::V2, "nonce"),
+    (Lie::Imprint, Version::V2, "imprint"),
+    (Lie::TsaKey, Version::V2, "signature"),
+    (Lie::Rejected, Version::V2, "not granted"),
+    (Lie::Fraction, Version::V2, ""),
+];
+
+#[test]
+fn every_lie_is_seen() {
+    let sigstore = Sigstore::start();
+    for rekor in BOTH {
+        for _ in 0..3 {
+            sign(&sigstore, Form::Message, rekor);
+        }
+    }
+    for (lie, rekor, word) in LIES {
+        let service = match lie {
+            Lie::NoSct
+            | Lie::SctKey
+            | Lie::SctLog
+            | Lie::DetachedSct
+            | Lie::OtherRoot
+            | Lie::NoCodeSigning
+            | Lie::OtherSubjectKey => &sigstore.fulcio,
+            Lie::Nonce | Lie::Imprint | Lie::TsaKey | Lie::Rejected | Lie::Fraction => &sigstore.tsa,
+            _ if *rekor == Version::V1 => &sigstore.rekor,
+            _ => &sigstore.rekor2,
+        };
+        service.lie(lie.clone());
+        let token = sigstore.token(&Claims::email(SIGNER));
+        let seen = try_sign(&sigstore, &token, Form::Message, *rekor).and_then(|b| check(&sigstore, &b));
+        let seen = seen.expect_err(&format!("{lie:?} {rekor:?}"));
+        assert!(seen.contains(word), "{lie:?} {rekor:?}: {seen}");
+        // It is told once.
+        let bundle = sign(&sigstore, Form::Message, *rekor);
+        check(&sigstore, &bundle).unwrap_or_else(|error| panic!("after {lie:?} {rekor:?}: {error}"));
+    }
+}
+
+#[test]
+fn a_token_that_is_not_good_gets_no_certificate() {
+    let sigstore = Sigstore::start();
+    let claims = Claims::email(SIGNER);
+    for lie in [Lie::Expired, Lie::Audience("other"), Lie::TokenKey, Lie::Issuer("https://other.example")] {
+        let token = sigstore.wrong_token(&claims, lie.clone());
+        let refused = try_sign(&sigstore, &token, Form::Message, Version::V1).unwrap_err();
+        assert!(refused.contains("401"), "{lie:?}: {refused}");
+    }
+    let unverified = sigstore.token(&claims.clone().with("email_verified", false));
+    try_sign(&sigstore, &unverified, Form::Message, Version::V1).unwrap_err();
+    // An hour later by its clock the token is too old.
+    sigstore.fulcio.skew(3600);
+    try_sign(&sigstore, &sigstore.token(&claims), Form::Message, Version::V1).unwrap_err();
+    assert_eq!(sigstore.certificates(), 0);
+    sigstore.mend();
+    sign(&sigstore, Form::Message, Version::V1);
+}
+
+#[test]
+fn faults_come_where_they_are_written_and_are_counted() {
+    let sigstore = Sigstore::start();
+    let token = sigstore.token(&Claims::email(SIGNER));
+    let attempt = || try_sign(&sigstore, &token, Form::Message, Version::V1);
+    sigstore.rekor.fail_times(2, Fault::bare(502));
+    for _ in 0..2 {
+        assert!(attempt().unwrap_err().contains("502"));
+    }
+    attempt().unwrap();
+    sigstore.fulcio.fail(Fault::Reset);
+    attempt().unwrap_err();
+    sigstore.tsa.fail(Fault::Body(b"<html>".to_vec()));
+    attempt().unwrap_err();
+    sigstore.rekor.limit(100);
+    assert!(attempt().unwrap_err().contains("413"));
+    sigstore.mend();
+    attempt().unwrap();
+    let calls: Vec<(&str, u16)> = sigstore.journal().iter().map(|call| (call.service, call.status)).collect();
+    assert_eq!(
+        calls,
+        [
+            ("fulcio", 200),
+            ("rekor", 502),
+            ("fulcio", 200),
+            ("rekor", 502),
+            ("fulcio", 200),
+            ("rekor", 201),
+            ("tsa", 201),
+            ("fulcio", 0),
+            ("fulcio", 200),
+            ("rekor", 201),
+            ("tsa", 201),
+            ("fulcio", 200),
+            ("rekor", 413),
+            ("fulcio", 200),
+            ("rekor", 201),
+            ("tsa", 201),
+        ]
+    );
+    assert_eq!(sigstore.fulcio.count(), 7);
+}
+
+/// An entry that is there already is told by its place, and can be fetched there.
+#[test]
+fn an_entry_is_taken_once() {
+    let sigstore = Sigstore::start();
+    let address = |url: &str| url.strip_prefix("http://").unwrap().to_owned();
+    let bundle: Value =
+        serde_json::from_str(&sign(&sigstore, Form::Message, Version::V1).to_json().unwrap()).unwrap();
+    let log = address(sigstore.rekor.url());
+    let body = &sigstore.entries(Version::V1)[0];
+    let again = send(&log, "POST", "/api/v1/log/entries", &[], body.to_string().as_bytes()).status(409);
+    let found = get(&log, again.header("location").unwrap()).status(200).json();
+    let entry = found.as_object().unwrap().values().next().unwrap();
+    assert_eq!(entry["body"], bundle["verificationMaterial"]["tlogEntries"][0]["canonicalizedBody"]);
+    assert_eq!(sigstore.entries(Version::V1).len(), 1);
+    let mut forged = body.clone();
+    forged["spec"]["data"]["hash"]["value"] = json!("00".repeat(32));
+    send(&log, "POST", "/api/v1/log/entries", &[], forged.to_string().as_bytes()).status(400);
+    get(&log, &format!("/api/v1/log/entries/{}", "0".repeat(80))).status(404);
+
+    sign(&sigstore, Form::Dsse, Version::V2);
+    let log = address(sigstore.rekor2.url());
+    let spec = sigstore.entries(Version::V2)[0]["spec"]["hashedRekordV002"].clone();
+    let request = json!({"hashedRekordRequestV002": {
+        "digest": spec["data"]["digest"], "signature": spec["signature"],
+    }});
+    let again = send(&log, "POST", "/api/v2/log/entries", &[], request.to_string().as_bytes()).status(409);
+    assert_eq!(again.header("x-log-index"), Some("0"));
+    let other = json!({"dsseRequestV002": {}}).to_string();
+    send(&log, "POST", "/api/v2/log/entries", &[], other.as_bytes()).status(400);
+}
+
+mod tuf {
+    use sigstore_trust_root::{TrustedRoot, TufBootstrap, TufConfig};
+
+    use super::super::support::sigstore::{Lie, Role, Sigstore};
+    use super::{block_on, chain};
+
+    /// Fetches the trusted root as a client that was shipped with this root.
+    fn fetch(sigstore: &Sigstore, root: &[u8]) -> Result<usize, String> {
+        let bootstrap = TufBootstrap::trusted(root);
+        let config = TufConfig::custom(sigstore.tuf.url(), bootstrap).without_cache();
+        let fetched = block_on(TrustedRoot::from_tuf(config));
+        fetched.map(|root| root.tlogs.len()).map_err(|error| chain(&error))
+    }
+
+    #[test]
+    fn clients_follow_the_repository() {
+        let sigstore = Sigstore::start();
+        let first = sigstore.repository.root(1);
+        assert_eq!(fetch(&sigstore, &first), Ok(2));
+        sigstore.repository.rotate();
+        sigstore.repository.rotate();
+        assert_eq!(fetch(&sigstore, &first), Ok(2));
+        sigstore.tuf.lie(Lie::TufKey);
+        assert!(fetch(&sigstore, &sigstore.repository.root(3)).is_err());
+        sigstore.tuf.lie(Lie::TargetBytes);
+        assert!(fetch(&sigstore, &first).is_err());
+        assert_eq!(fetch(&sigstore, &first), Ok(2));
+        for role in [Role::Timestamp, Role::Snapshot, Role::Targets, Role::Root] {
+            let sigstore = Sigstore::start();
+            sigstore.repository.expire(role, 1_000_000_000);
+            let refused = fetch(&sigstore, &sigstore.repository.root(1)).unwrap_err();
+            assert!(refused.contains("expired"), "{role:?}: {refused}");
+        }
+        sigstore.repository.usurp();
+        assert!(fetch(&sigstore, &first).is_err());
+    }
+}
