@@ -19,6 +19,7 @@ mod fuzzing;
 mod gate;
 mod hanging;
 mod judge;
+mod judges;
 mod labels;
 mod layer_cache;
 mod layer_checks;

@@ -5,6 +5,7 @@ pub mod cli;
 pub mod corpus;
 pub mod docker_registry;
 pub mod image;
+pub mod judges;
 pub mod registry;
 pub mod signatures;
 pub mod sigstore;

@@ -117,7 +117,7 @@ impl Sigstore {
         let authority = Arc::new(Fulcio::new(provider.clone(), started));
         let own = authority.clone();
         let fulcio = Place::new().serve("fulcio", &threads, &journal, move |r, c| fulcio::answer(&own, r, c));
-        let log1 = Arc::new(Mutex::new(rekor::state("rekor.sigstore.test")));
+        let log1 = Arc::new(Mutex::new(rekor::state()));
         let own = log1.clone();
         let rekor = Place::new().serve("rekor", &threads, &journal, move |r, c| rekor::answer(&own, r, c));
         let key = match kind {
