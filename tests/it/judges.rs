@@ -11,7 +11,9 @@ use sigstore_types::Bundle;
 use sigstore_verify::{VerificationPolicy, Verifier};
 use tempfile::TempDir;
 
-use super::support::judges::{Case, Form, Installed, JUDGES, Judge, statement};
+use super::support::image::{image, layer, layout};
+use super::support::judges::{Case, Form, Hung, Installed, JUDGES, Judge, statement};
+use super::support::registry::{Referrers, Registry, Switches};
 use super::support::sigstore::{Claims, Files, GITHUB, Sigstore, Version};
 
 const WORKFLOW: &str = "https://github.com/acme/app/.github/workflows/release.yml@refs/tags/v1.0.0";
@@ -197,6 +199,46 @@ fn what_others_sign_is_accepted() {
                     Some(reason) => assert!(said.is_err(), "{at}: {judge:?} can: not so that {reason}"),
                 }
             }
+        }
+    }
+}
+
+/// Cosign signs images and attests of them, in both formats, beside both kinds of registry, and accepts what it hung
+/// there; another identity and another image it refuses.
+#[test]
+fn cosign_hangs_both_formats_beside_images() {
+    let Some(cosign) = Judge::Cosign.installed() else { return };
+    let stage = Stage::set();
+    for referrers in [Referrers::Native { page_size: 100 }, Referrers::Off] {
+        let registry = Registry::start(Switches { referrers, ..Switches::default() });
+        for (repository, what, rekor) in [
+            ("one", (Form::Message, Hung::Bundle), Version::V1),
+            ("two", (Form::Message, Hung::Bundle), Version::V2),
+            ("three", (Form::Dsse, Hung::Bundle), Version::V1),
+            ("four", (Form::Dsse, Hung::Bundle), Version::V2),
+            ("five", (Form::Message, Hung::Legacy), Version::V1),
+            ("six", (Form::Dsse, Hung::Legacy), Version::V1),
+        ] {
+            let mut built = layout();
+            let descriptor = built.add(image("linux/amd64").layer(layer("one").file("name", repository)));
+            built.tag("v1", descriptor);
+            let digest = registry.push_layout(repository, "v1", &built);
+            let reference = registry.reference(repository, &digest);
+            let at = format!("{what:?} {rekor:?}");
+            let before = cosign.hangs(&stage.files, what, WORKFLOW, GITHUB, &reference);
+            before.expect_err(&format!("{at}: accepted unsigned"));
+            cosign
+                .hang(&stage.sigstore, &stage.files, rekor, &stage.token(), what, &reference)
+                .unwrap_or_else(|said| panic!("{at}: {said}"));
+            cosign
+                .hangs(&stage.files, what, WORKFLOW, GITHUB, &reference)
+                .unwrap_or_else(|said| panic!("{at}: {said}"));
+            let other = WORKFLOW.replace("acme/app", "acme/other");
+            cosign.hangs(&stage.files, what, &other, GITHUB, &reference).expect_err(&at);
+            let suffix = if what.0 == Form::Message { "sig" } else { "att" };
+            let legacy = format!("{}.{suffix}", digest.replace(':', "-"));
+            let tags = registry.tags(repository);
+            assert_eq!(tags.contains(&legacy), what.1 == Hung::Legacy, "{at}: {tags:?}");
         }
     }
 }

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::sigstore::{Files, Version};
+use super::sigstore::{Files, Sigstore, Version};
 
 /// An implementation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +37,15 @@ pub struct Case<'a> {
     pub form: Form,
     pub identity: &'a str,
     pub issuer: &'a str,
+}
+
+/// How cosign hangs what it signs beside an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hung {
+    /// A bundle that refers to the image, by the API or by the fallback tag.
+    Bundle,
+    /// The tags `.sig` and `.att`.
+    Legacy,
 }
 
 /// A judge that is installed, and a home for it.
@@ -260,6 +269,76 @@ impl Installed {
             Judge::JavaScript | Judge::SigstoreGo => Ok(output),
             Judge::Python | Judge::Cosign => Ok(std::fs::read(&bundle).unwrap()),
         }
+    }
+}
+
+/// What cosign does to images.
+impl Installed {
+    /// Signs an image with cosign, or attests [`predicate`] of it. Legacy goes to Rekor v1 alone.
+    pub fn hang(
+        &self,
+        sigstore: &Sigstore,
+        files: &Files,
+        rekor: Version,
+        token: &str,
+        (form, hung): (Form, Hung),
+        reference: &str,
+    ) -> Result<(), String> {
+        assert_eq!(self.judge, Judge::Cosign);
+        let write = |name: &str, bytes: &[u8]| {
+            let path = self.home.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        let (token, predicate) =
+            (write("token", token.as_bytes()), write("predicate.json", predicate().to_string().as_bytes()));
+        let mut all = match form {
+            Form::Message => vec!["sign"],
+            Form::Dsse => vec!["attest", "--predicate", &predicate, "--type", PREDICATE],
+        };
+        all.extend([
+            "--yes",
+            "--identity-token",
+            &token,
+            "--trusted-root",
+            files.trusted_root.to_str().unwrap(),
+        ]);
+        let stamps = sigstore.tsa_url();
+        match hung {
+            Hung::Bundle => all.extend(["--signing-config", files.signing_config(rekor).to_str().unwrap()]),
+            Hung::Legacy => {
+                assert_eq!(rekor, Version::V1);
+                all.extend(["--new-bundle-format=false", "--use-signing-config=false"]);
+                all.extend(["--fulcio-url", sigstore.fulcio.url(), "--rekor-url", sigstore.rekor.url()]);
+                // Cosign 3.1.3 stamps the envelope of a legacy attestation and then looks for a stamp of the signature.
+                if form == Form::Message {
+                    all.extend(["--timestamp-server-url", &stamps]);
+                }
+            }
+        }
+        all.push(reference);
+        self.run(&all).map(drop)
+    }
+
+    /// Whether cosign accepts the signature of an image, or the attestation.
+    pub fn hangs(
+        &self,
+        files: &Files,
+        (form, hung): (Form, Hung),
+        identity: &str,
+        issuer: &str,
+        reference: &str,
+    ) -> Result<(), String> {
+        assert_eq!(self.judge, Judge::Cosign);
+        let mut all = match form {
+            Form::Message => vec!["verify"],
+            Form::Dsse => vec!["verify-attestation", "--type", PREDICATE],
+        };
+        all.extend(["--trusted-root", files.trusted_root.to_str().unwrap()]);
+        all.extend(((form, hung) != (Form::Dsse, Hung::Legacy)).then_some("--use-signed-timestamps"));
+        all.extend((hung == Hung::Legacy).then_some("--new-bundle-format=false"));
+        all.extend(["--certificate-identity", identity, "--certificate-oidc-issuer", issuer, reference]);
+        self.run(&all).map(drop)
     }
 }
 
