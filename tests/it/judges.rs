@@ -1,0 +1,244 @@
+//! Who signs what, and who accepts it: the crates that portcullis uses and four other implementations, all against
+//! the Sigstore of the tests.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use sigstore_oidc::IdentityToken;
+use sigstore_sign::{SigningContext, SigningServices};
+use sigstore_trust_root::{SigningConfig, TrustedRoot};
+use sigstore_types::Bundle;
+use sigstore_verify::{VerificationPolicy, Verifier};
+use tempfile::TempDir;
+
+use super::support::image::{image, layer, layout};
+use super::support::judges::{Case, Form, Hung, Installed, JUDGES, Judge, statement};
+use super::support::registry::{Referrers, Registry, Switches};
+use super::support::sigstore::{Claims, Files, GITHUB, Sigstore, Version};
+
+const WORKFLOW: &str = "https://github.com/acme/app/.github/workflows/release.yml@refs/tags/v1.0.0";
+const FORMS: [Form; 2] = [Form::Message, Form::Dsse];
+const VERSIONS: [Version; 2] = [Version::V1, Version::V2];
+
+/// Cells that a peer cannot do, each with the reason. They must fail, or the line goes.
+const CANNOT_SIGN: &[(Judge, Form, Version, &str)] = &[(
+    Judge::JavaScript,
+    Form::Dsse,
+    Version::V2,
+    "@sigstore/sign 4.1.1 sends dsseRequestV002, which Rekor v2 refuses since it has hashedrekord alone",
+)];
+const CANNOT_VERIFY: &[(Judge, Form, Version, &str)] = &[(
+    Judge::JavaScript,
+    Form::Dsse,
+    Version::V2,
+    "@sigstore/verify 3.1.1 compares the entry's digest with the payload, not with what was signed",
+)];
+
+fn reason(
+    cells: &[(Judge, Form, Version, &'static str)],
+    cell: (Judge, Form, Version),
+) -> Option<&'static str> {
+    cells.iter().find(|(judge, form, version, _)| (*judge, *form, *version) == cell).map(|cell| cell.3)
+}
+
+/// Services, what they say of themselves, and a file to sign.
+struct Stage {
+    sigstore: Sigstore,
+    files: Files,
+    artifact: PathBuf,
+    other: PathBuf,
+    folder: TempDir,
+}
+
+impl Stage {
+    fn set() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let sigstore = Sigstore::start();
+        let files = sigstore.write(folder.path());
+        let write = |name: &str, bytes: &[u8]| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            path
+        };
+        let (artifact, other) = (write("artifact", b"what is signed"), write("other", b"what is not"));
+        Self { sigstore, files, artifact, other, folder }
+    }
+
+    fn token(&self) -> String {
+        self.sigstore.token(&Claims::github("acme/app", "release.yml", "refs/tags/v1.0.0"))
+    }
+
+    /// Signs with the crates.
+    fn sign(&self, form: Form, rekor: Version) -> Vec<u8> {
+        let config = SigningConfig::from_file(self.files.signing_config(rekor)).unwrap();
+        let services = SigningServices::from_signing_config(&config).unwrap();
+        let signer = SigningContext::new(services).signer(IdentityToken::from_jwt(&self.token()).unwrap());
+        let bytes = std::fs::read(&self.artifact).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let signed = runtime.block_on(async {
+            match form {
+                Form::Message => signer.sign(bytes.as_slice()).await,
+                Form::Dsse => {
+                    let hex = portcullis::model::digest::Digest::sha256(&bytes).hex().to_owned();
+                    signer.sign_raw_statement(statement(&hex).to_string().as_bytes()).await
+                }
+            }
+        });
+        signed.unwrap().to_json().unwrap().into_bytes()
+    }
+
+    /// Verifies with the crates.
+    fn verify(&self, bundle: &[u8], identity: &str, artifact: &Path) -> Result<(), String> {
+        let root = TrustedRoot::from_file(&self.files.trusted_root).unwrap();
+        let bundle = Bundle::from_json(std::str::from_utf8(bundle).unwrap()).map_err(|e| e.to_string())?;
+        let bytes = std::fs::read(artifact).unwrap();
+        let policy = VerificationPolicy::new(identity, GITHUB);
+        let verified = Verifier::new(&root).unwrap().verify(bytes.as_slice(), &bundle, &policy);
+        verified.map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    /// What a judge says to a bundle of this signer.
+    fn judge(
+        &self,
+        judge: &Installed,
+        bundle: &[u8],
+        form: Form,
+        identity: &str,
+        artifact: &Path,
+    ) -> Result<(), String> {
+        let path = self.folder.path().join("bundle.json");
+        std::fs::write(&path, bundle).unwrap();
+        judge.verify(&Case { files: &self.files, bundle: &path, artifact, form, identity, issuer: GITHUB })
+    }
+}
+
+/// A bundle whose signature has one bit changed.
+fn forged(bundle: &[u8]) -> Vec<u8> {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    let mut document: Value = serde_json::from_slice(bundle).unwrap();
+    let signature = match document.get_mut("messageSignature") {
+        Some(message) => &mut message["signature"],
+        None => &mut document["dsseEnvelope"]["signatures"][0]["sig"],
+    };
+    let mut bytes = STANDARD.decode(signature.as_str().unwrap()).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    *signature = json!(STANDARD.encode(bytes));
+    serde_json::to_vec(&document).unwrap()
+}
+
+/// Every judge accepts what the crates sign, for the file and the identity that it is of.
+fn accepts(judge: Judge) {
+    let Some(installed) = judge.installed() else { return };
+    let stage = Stage::set();
+    for (form, rekor) in FORMS.into_iter().flat_map(|form| VERSIONS.map(|rekor| (form, rekor))) {
+        let bundle = stage.sign(form, rekor);
+        let said = stage.judge(&installed, &bundle, form, WORKFLOW, &stage.artifact);
+        match reason(CANNOT_VERIFY, (judge, form, rekor)) {
+            None => said.unwrap_or_else(|said| panic!("{judge:?} {form:?} {rekor:?}: {said}")),
+            Some(reason) => assert!(said.is_err(), "{judge:?} {form:?} {rekor:?} can: not so that {reason}"),
+        }
+        let at = |what: &str| format!("{judge:?} {form:?} {rekor:?} accepts {what}");
+        let other = WORKFLOW.replace("v1.0.0", "v1.0.1");
+        stage.judge(&installed, &bundle, form, &other, &stage.artifact).expect_err(&at("another identity"));
+        let changed = forged(&bundle);
+        stage
+            .judge(&installed, &changed, form, WORKFLOW, &stage.artifact)
+            .expect_err(&at("another signature"));
+        // The JavaScript library leaves the subject of a statement to its caller.
+        if judge != Judge::JavaScript || form == Form::Message {
+            stage.judge(&installed, &bundle, form, WORKFLOW, &stage.other).expect_err(&at("another file"));
+        }
+    }
+}
+
+#[test]
+fn python_accepts_what_is_signed_here() {
+    accepts(Judge::Python);
+}
+
+#[test]
+fn javascript_accepts_what_is_signed_here() {
+    accepts(Judge::JavaScript);
+}
+
+#[test]
+fn sigstore_go_accepts_what_is_signed_here() {
+    accepts(Judge::SigstoreGo);
+}
+
+#[test]
+fn cosign_accepts_what_is_signed_here() {
+    accepts(Judge::Cosign);
+}
+
+/// What the others sign is accepted here, and by each other.
+#[test]
+fn what_others_sign_is_accepted() {
+    let judges: Option<Vec<(Judge, Installed)>> =
+        JUDGES.into_iter().map(|judge| Some((judge, judge.installed()?))).collect();
+    let Some(judges) = judges else { return };
+    let stage = Stage::set();
+    for (form, rekor) in FORMS.into_iter().flat_map(|form| VERSIONS.map(|rekor| (form, rekor))) {
+        for (signer, installed) in &judges {
+            let signed = installed.sign(&stage.files, rekor, &stage.token(), form, &stage.artifact);
+            let at = format!("{signer:?} {form:?} {rekor:?}");
+            let bundle = match (signed, reason(CANNOT_SIGN, (*signer, form, rekor))) {
+                (Ok(bundle), None) => bundle,
+                (Err(_), Some(_)) => continue,
+                (Ok(_), Some(reason)) => panic!("{at} can: not so that {reason}"),
+                (Err(said), None) => panic!("{at}: {said}"),
+            };
+            stage.verify(&bundle, WORKFLOW, &stage.artifact).unwrap_or_else(|said| panic!("{at}: {said}"));
+            stage.verify(&bundle, WORKFLOW, &stage.other).expect_err(&at);
+            stage.verify(&forged(&bundle), WORKFLOW, &stage.artifact).expect_err(&at);
+            for (judge, other) in judges.iter().filter(|(judge, _)| judge != signer) {
+                let said = stage.judge(other, &bundle, form, WORKFLOW, &stage.artifact);
+                match reason(CANNOT_VERIFY, (*judge, form, rekor)) {
+                    None => said.unwrap_or_else(|said| panic!("{at} by {judge:?}: {said}")),
+                    Some(reason) => assert!(said.is_err(), "{at}: {judge:?} can: not so that {reason}"),
+                }
+            }
+        }
+    }
+}
+
+/// Cosign signs images and attests of them, in both formats, beside both kinds of registry, and accepts what it hung
+/// there; another identity and another image it refuses.
+#[test]
+fn cosign_hangs_both_formats_beside_images() {
+    let Some(cosign) = Judge::Cosign.installed() else { return };
+    let stage = Stage::set();
+    for referrers in [Referrers::Native { page_size: 100 }, Referrers::Off] {
+        let registry = Registry::start(Switches { referrers, ..Switches::default() });
+        for (repository, what, rekor) in [
+            ("one", (Form::Message, Hung::Bundle), Version::V1),
+            ("two", (Form::Message, Hung::Bundle), Version::V2),
+            ("three", (Form::Dsse, Hung::Bundle), Version::V1),
+            ("four", (Form::Dsse, Hung::Bundle), Version::V2),
+            ("five", (Form::Message, Hung::Legacy), Version::V1),
+            ("six", (Form::Dsse, Hung::Legacy), Version::V1),
+        ] {
+            let mut built = layout();
+            let descriptor = built.add(image("linux/amd64").layer(layer("one").file("name", repository)));
+            built.tag("v1", descriptor);
+            let digest = registry.push_layout(repository, "v1", &built);
+            let reference = registry.reference(repository, &digest);
+            let at = format!("{what:?} {rekor:?}");
+            let before = cosign.hangs(&stage.files, what, WORKFLOW, GITHUB, &reference);
+            before.expect_err(&format!("{at}: accepted unsigned"));
+            cosign
+                .hang(&stage.sigstore, &stage.files, rekor, &stage.token(), what, &reference)
+                .unwrap_or_else(|said| panic!("{at}: {said}"));
+            cosign
+                .hangs(&stage.files, what, WORKFLOW, GITHUB, &reference)
+                .unwrap_or_else(|said| panic!("{at}: {said}"));
+            let other = WORKFLOW.replace("acme/app", "acme/other");
+            cosign.hangs(&stage.files, what, &other, GITHUB, &reference).expect_err(&at);
+            let suffix = if what.0 == Form::Message { "sig" } else { "att" };
+            let legacy = format!("{}.{suffix}", digest.replace(':', "-"));
+            let tags = registry.tags(repository);
+            assert_eq!(tags.contains(&legacy), what.1 == Hung::Legacy, "{at}: {tags:?}");
+        }
+    }
+}
