@@ -23,6 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("registry", &["model", "image", "net"]),
     ("cache", &["model", "image"]),
     ("feed", &["model", "osv", "net"]),
+    ("sigstore", &["model", "net"]),
     (
         "gate",
         &[
@@ -40,6 +41,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "registry",
             "cache",
             "feed",
+            "sigstore",
         ],
     ),
     (
