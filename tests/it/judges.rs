@@ -1,5 +1,5 @@
-//! Who signs what, and who accepts it: the crates that portcullis uses and four other implementations, all against
-//! the Sigstore of the tests.
+//! Who signs what, and who accepts it: the crates that portcullis uses and four other implementations, all
+//! against the Sigstore of the tests.
 
 use std::path::{Path, PathBuf};
 
@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 use sigstore_oidc::IdentityToken;
 use sigstore_sign::{SigningContext, SigningServices};
 use sigstore_trust_root::{SigningConfig, TrustedRoot};
-use sigstore_types::Bundle;
-use sigstore_verify::{VerificationPolicy, Verifier};
+use sigstore_types::{Bundle, DerPublicKey};
+use sigstore_verify::{PublicKeyVerificationPolicy, VerificationPolicy, Verifier};
 use tempfile::TempDir;
 
 use super::support::image::{image, layer, layout};
 use super::support::judges::{Case, Form, Hung, Installed, JUDGES, Judge, statement};
 use super::support::registry::{Referrers, Registry, Switches};
-use super::support::sigstore::{Claims, Files, GITHUB, Sigstore, Version};
+use super::support::sigstore::{Claims, Files, GITHUB, Lie, Sigstore, Version};
 
 const WORKFLOW: &str = "https://github.com/acme/app/.github/workflows/release.yml@refs/tags/v1.0.0";
 const FORMS: [Form; 2] = [Form::Message, Form::Dsse];
@@ -138,16 +138,15 @@ fn accepts(judge: Judge) {
             None => said.unwrap_or_else(|said| panic!("{judge:?} {form:?} {rekor:?}: {said}")),
             Some(reason) => assert!(said.is_err(), "{judge:?} {form:?} {rekor:?} can: not so that {reason}"),
         }
-        let at = |what: &str| format!("{judge:?} {form:?} {rekor:?} accepts {what}");
-        let other = WORKFLOW.replace("v1.0.0", "v1.0.1");
-        stage.judge(&installed, &bundle, form, &other, &stage.artifact).expect_err(&at("another identity"));
-        let changed = forged(&bundle);
-        stage
-            .judge(&installed, &changed, form, WORKFLOW, &stage.artifact)
-            .expect_err(&at("another signature"));
+        let refuses = |what: &str, bundle: &[u8], identity: &str, artifact: &Path| {
+            let said = stage.judge(&installed, bundle, form, identity, artifact);
+            assert!(said.is_err(), "{judge:?} {form:?} {rekor:?} accepts another {what}");
+        };
+        refuses("identity", &bundle, &WORKFLOW.replace("v1.0.0", "v1.0.1"), &stage.artifact);
+        refuses("signature", &forged(&bundle), WORKFLOW, &stage.artifact);
         // The JavaScript library leaves the subject of a statement to its caller.
         if judge != Judge::JavaScript || form == Form::Message {
-            stage.judge(&installed, &bundle, form, WORKFLOW, &stage.other).expect_err(&at("another file"));
+            refuses("file", &bundle, WORKFLOW, &stage.other);
         }
     }
 }
@@ -203,8 +202,8 @@ fn what_others_sign_is_accepted() {
     }
 }
 
-/// Cosign signs images and attests of them, in both formats, beside both kinds of registry, and accepts what it hung
-/// there; another identity and another image it refuses.
+/// Cosign signs images and attests of them, in both formats, beside both kinds of registry, and accepts what it
+/// hung there; another identity it refuses.
 #[test]
 fn cosign_hangs_both_formats_beside_images() {
     let Some(cosign) = Judge::Cosign.installed() else { return };
@@ -241,4 +240,113 @@ fn cosign_hangs_both_formats_beside_images() {
             assert_eq!(tags.contains(&legacy), what.1 == Hung::Legacy, "{at}: {tags:?}");
         }
     }
+}
+
+/// Cosign signs with a key of its own, and accepts that; so do the crates.
+#[test]
+fn cosign_signs_with_a_managed_key() {
+    let Some(cosign) = Judge::Cosign.installed() else { return };
+    let stage = Stage::set();
+    let (key, public) = cosign.generate_key_pair();
+    let path = |path: &Path| path.to_str().unwrap().to_owned();
+    let (key, public_path, root) = (path(&key), path(&public), path(&stage.files.trusted_root));
+    let (artifact, bundle) = (path(&stage.artifact), path(&stage.folder.path().join("keyed.json")));
+    let text = std::fs::read_to_string(&public).unwrap();
+    let policy = PublicKeyVerificationPolicy::new(DerPublicKey::from_pem(&text).unwrap());
+    for rekor in VERSIONS {
+        let config = path(stage.files.signing_config(rekor));
+        let services = ["--yes", "--trusted-root", &root, "--signing-config", &config, "--bundle", &bundle];
+        cosign.run(&[["sign-blob", "--key", &key].as_slice(), &services, &[&artifact]].concat()).unwrap();
+        let check = ["verify-blob", "--key", &public_path, "--bundle", &bundle, "--trusted-root", &root];
+        cosign.run(&[check.as_slice(), &["--use-signed-timestamps", &artifact]].concat()).unwrap();
+        let signed = Bundle::from_json(&std::fs::read_to_string(&bundle).unwrap()).unwrap();
+        let trusted = TrustedRoot::from_file(&stage.files.trusted_root).unwrap();
+        let verifier = Verifier::new(&trusted).unwrap();
+        verifier.verify(std::fs::read(&stage.artifact).unwrap().as_slice(), &signed, &policy).unwrap();
+        assert!(verifier.verify(std::fs::read(&stage.other).unwrap().as_slice(), &signed, &policy).is_err());
+    }
+    assert_eq!(stage.sigstore.certificates(), 0);
+}
+
+/// Cosign's TUF client takes what the repository holds, and follows its root; it refuses one that usurps.
+#[test]
+fn cosign_follows_the_tuf_repository() {
+    let Some(cosign) = Judge::Cosign.installed() else { return };
+    let stage = Stage::set();
+    let root = stage.folder.path().join("root.json");
+    std::fs::write(&root, stage.sigstore.repository.root(1)).unwrap();
+    let initialize = || {
+        cosign.run(&["initialize", "--mirror", stage.sigstore.tuf.url(), "--root", root.to_str().unwrap()])
+    };
+    initialize().unwrap();
+    stage.sigstore.repository.rotate();
+    initialize().unwrap();
+    stage.sigstore.repository.usurp();
+    initialize().unwrap_err();
+}
+
+/// Lies that the services tell while the crates sign without a look, and the log's version. Each is a hole where a
+/// judge accepts it.
+const LIES: &[(Lie, Version)] = &[
+    (Lie::NoSct, Version::V1),
+    (Lie::SctKey, Version::V1),
+    (Lie::SctLog, Version::V1),
+    (Lie::OtherRoot, Version::V1),
+    (Lie::NoCodeSigning, Version::V1),
+    (Lie::CheckpointKey, Version::V1),
+    (Lie::CheckpointKey, Version::V2),
+    (Lie::OtherLog, Version::V1),
+    (Lie::OtherLog, Version::V2),
+    (Lie::StaleProof, Version::V1),
+    (Lie::StaleProof, Version::V2),
+    (Lie::OtherProof, Version::V1),
+    (Lie::OtherProof, Version::V2),
+    (Lie::SetKey, Version::V1),
+    (Lie::IntegratedTime, Version::V1),
+    (Lie::OtherEntry, Version::V1),
+    (Lie::TsaKey, Version::V1),
+    (Lie::TsaKey, Version::V2),
+];
+
+/// Lies that a judge does not see, each with the reason.
+const UNSEEN: &[(Judge, Lie, Version, &str)] = &[
+    (Judge::JavaScript, Lie::NoCodeSigning, Version::V1, "it does not look at the extended key usage"),
+    (Judge::Python, Lie::TsaKey, Version::V1, "one good time is enough, and the log gives one"),
+    (Judge::SigstoreGo, Lie::TsaKey, Version::V1, "one good time is enough, and the log gives one"),
+];
+
+/// The lies are lies: judges that share no code with the crates refuse what they are in.
+#[test]
+fn lies_are_seen_by_the_judges() {
+    let judges: Option<Vec<(Judge, Installed)>> =
+        JUDGES.into_iter().map(|judge| Some((judge, judge.installed()?))).collect();
+    let Some(judges) = judges else { return };
+    let stage = Stage::set();
+    for rekor in VERSIONS {
+        stage.sign(Form::Message, rekor);
+        stage.sign(Form::Message, rekor);
+    }
+    let mut wrong = Vec::new();
+    for (lie, rekor) in LIES {
+        let service = match (lie, rekor) {
+            (Lie::NoSct | Lie::SctKey | Lie::SctLog | Lie::OtherRoot | Lie::NoCodeSigning, _) => {
+                &stage.sigstore.fulcio
+            }
+            (Lie::TsaKey, _) => &stage.sigstore.tsa,
+            (_, Version::V1) => &stage.sigstore.rekor,
+            (_, Version::V2) => &stage.sigstore.rekor2,
+        };
+        service.lie(lie.clone());
+        let bundle = stage.sign(Form::Message, *rekor);
+        assert!(stage.verify(&bundle, WORKFLOW, &stage.artifact).is_err(), "{lie:?} {rekor:?}");
+        for (judge, installed) in &judges {
+            let seen = stage.judge(installed, &bundle, Form::Message, WORKFLOW, &stage.artifact).is_err();
+            let unseen = UNSEEN.iter().any(|(j, l, v, _)| (j, l, v) == (judge, lie, rekor));
+            if seen == unseen {
+                wrong
+                    .push(format!("{judge:?} {lie:?} {rekor:?}: {}", if seen { "seen" } else { "accepted" }));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }

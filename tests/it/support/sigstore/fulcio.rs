@@ -104,10 +104,9 @@ fn issue(fulcio: &Fulcio, request: &Request, context: &Context<'_>) -> Result<Re
 fn identity(fulcio: &Fulcio, token: &str, now: i64) -> Option<Map<String, Value>> {
     let claims = fulcio.provider.claims_of(token)?;
     let issuer = claims.get("iss")?.as_str()?;
-    let audience = match claims.get("aud")? {
-        Value::Array(all) => all.iter().any(|one| one == AUDIENCE),
-        one => one == AUDIENCE,
-    };
+    let audience = claims.get("aud")?;
+    let audience =
+        audience == AUDIENCE || audience.as_array().is_some_and(|all| all.contains(&json!(AUDIENCE)));
     let known = issuer == fulcio.provider.url || OTHERS.contains(&issuer);
     let begun = claims.get("nbf").and_then(Value::as_i64).is_none_or(|begin| begin <= now + 60);
     let verified = !claims.contains_key("email") || claims.get("email_verified") == Some(&json!(true));

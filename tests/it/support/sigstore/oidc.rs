@@ -54,10 +54,7 @@ impl Claims {
 }
 
 fn object(value: Value) -> Map<String, Value> {
-    match value {
-        Value::Object(map) => map,
-        _ => Map::new(),
-    }
+    if let Value::Object(map) = value { map } else { Map::new() }
 }
 
 /// A sign-in that waits for its code to be redeemed.
@@ -126,11 +123,12 @@ impl Provider {
         put("iat", json!(end - 10 * MINUTES));
         put("nbf", json!(end - 10 * MINUTES));
         for lie in lies {
-            match lie {
-                Lie::Audience(other) => all.insert("aud".to_owned(), json!(other)),
-                Lie::Issuer(other) => all.insert("iss".to_owned(), json!(other)),
-                _ => None,
-            };
+            if let Lie::Audience(other) = lie {
+                all.insert("aud".to_owned(), json!(other));
+            }
+            if let Lie::Issuer(other) = lie {
+                all.insert("iss".to_owned(), json!(other));
+            }
         }
         let header = json!({"alg": "ES256", "typ": "JWT", "kid": self.key_id()});
         let part = |value: &[u8]| URL_SAFE_NO_PAD.encode(value);
