@@ -321,6 +321,62 @@ fn logs_can_be_read() {
     assert_eq!(get(&fulcio, "/api/v2/configuration").status(200).json()["issuers"][1]["issuerUrl"], GITHUB);
 }
 
+/// A clock that is wrong makes what a verifier refuses.
+#[test]
+fn clocks_are_wrong_on_request() {
+    let sigstore = Sigstore::start();
+    for (service, version) in [(&sigstore.rekor, Version::V1), (&sigstore.tsa, Version::V2)] {
+        for skew in [-3600, 3600] {
+            service.skew(skew);
+            let bundle = sign(&sigstore, Form::Message, version);
+            let refused = check(&sigstore, &bundle).unwrap_err();
+            assert!(refused.contains("time") || refused.contains("valid"), "{version:?} {skew}: {refused}");
+        }
+        sigstore.mend();
+        check(&sigstore, &sign(&sigstore, Form::Message, version)).unwrap();
+    }
+}
+
+/// A log whose answer is lost has the entry all the same: whoever asks again is told so.
+#[test]
+fn a_lost_answer_leaves_its_entry() {
+    let other = Sigstore::start();
+    sign(&other, Form::Message, Version::V1);
+    let body = other.entries(Version::V1)[0].to_string();
+    for fault in [Fault::Reset, Fault::Status(502)] {
+        let sigstore = Sigstore::start();
+        let log = sigstore.rekor.url().strip_prefix("http://").unwrap();
+        let post = || send(log, "POST", "/api/v1/log/entries", &[], body.as_bytes());
+        sigstore.rekor.fail(fault);
+        assert_ne!(post().status, 201);
+        assert_eq!(sigstore.entries(Version::V1).len(), 1);
+        post().status(409);
+    }
+    // Where the log never took it, it is not there.
+    let sigstore = Sigstore::start();
+    let log = sigstore.rekor.url().strip_prefix("http://").unwrap();
+    sigstore.rekor.fail(Fault::bare(502));
+    send(log, "POST", "/api/v1/log/entries", &[], body.as_bytes()).status(502);
+    send(log, "POST", "/api/v1/log/entries", &[], body.as_bytes()).status(201);
+}
+
+/// Without logs: what GitHub signs for private repositories is accepted by its own root alone.
+#[test]
+fn a_private_instance_has_no_logs() {
+    let sigstore = Sigstore::start();
+    sigstore.fulcio.lie(Lie::NoSct);
+    let mut bundle: Value =
+        serde_json::from_str(&sign(&sigstore, Form::Dsse, Version::V1).to_json().unwrap()).unwrap();
+    bundle["verificationMaterial"]["tlogEntries"] = json!([]);
+    let bundle = Bundle::from_json(&bundle.to_string());
+    let root = TrustedRoot::from_json(&sigstore.private_trusted_root().to_string()).unwrap();
+    let policy = VerificationPolicy::new(SIGNER, sigstore.oidc.url());
+    let verifier = Verifier::new(&root).unwrap();
+    let verify = |policy| verifier.verify(ARTIFACT, bundle.as_ref().unwrap(), &policy);
+    verify(policy.clone().skip_tlog_unsafe().skip_sct()).unwrap();
+    verify(policy).unwrap_err();
+}
+
 /// An entry that is there already is told by its place, and can be fetched there.
 #[test]
 fn an_entry_is_taken_once() {
