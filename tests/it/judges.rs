@@ -202,8 +202,8 @@ fn what_others_sign_is_accepted() {
     }
 }
 
-/// Cosign signs images and attests of them, in both formats, beside both kinds of registry, and accepts what it
-/// hung there; another identity it refuses.
+/// Cosign signs images and attests of them, in both formats, beside both kinds of registry, and accepts what
+/// it hung there; another identity it refuses.
 #[test]
 fn cosign_hangs_both_formats_beside_images() {
     let Some(cosign) = Judge::Cosign.installed() else { return };
@@ -285,8 +285,8 @@ fn cosign_follows_the_tuf_repository() {
     initialize().unwrap_err();
 }
 
-/// Lies that the services tell while the crates sign without a look, and the log's version. Each is a hole where a
-/// judge accepts it.
+/// Lies that the services tell while the crates sign without a look, and the log's version. Each is a hole
+/// where a judge accepts it.
 const LIES: &[(Lie, Version)] = &[
     (Lie::NoSct, Version::V1),
     (Lie::SctKey, Version::V1),

@@ -127,6 +127,30 @@ fn a_workflow_has_every_claim_in_its_certificate() {
     }
 }
 
+#[test]
+fn jobs_elsewhere_have_certificates_too() {
+    let sigstore = Sigstore::start();
+    for (claims, identity, words) in [
+        (
+            Claims::gitlab("acme/app", "main"),
+            "https://gitlab.com/acme/app//.gitlab-ci.yml@refs/heads/main",
+            &["https://gitlab.com/acme/app", "refs/heads/main", "https://gitlab.com/acme/app/-/jobs/789"][..],
+        ),
+        (Claims::buildkite("acme", "app"), "https://buildkite.com/acme/app", &[]),
+        (Claims::circleci("https://circleci.com/acme/app"), "https://circleci.com/acme/app", &[]),
+    ] {
+        let issuer = claims.0["iss"].as_str().unwrap().to_owned();
+        let bundle = try_sign(&sigstore, &sigstore.token(&claims), Form::Message, Version::V1).unwrap();
+        let root = TrustedRoot::from_json(&sigstore.trusted_root().to_string()).unwrap();
+        let policy = VerificationPolicy::new(identity, issuer.as_str());
+        let verified = Verifier::new(&root).unwrap().verify(ARTIFACT, &bundle, &policy).unwrap();
+        let said = format!("{:?}", verified.certificate().unwrap());
+        for word in words {
+            assert!(said.contains(&format!("{word:?}")), "{word} in {said}");
+        }
+    }
+}
+
 /// Who lies.
 #[derive(Clone, Copy)]
 enum Of {

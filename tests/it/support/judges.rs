@@ -1,6 +1,6 @@
 //! Other implementations of Sigstore, which verify what is signed here and sign what is verified here: PyPI's
-//! `sigstore`, npm's `@sigstore/verify` and `@sigstore/sign` (`tests/judges/js`), and the Go libraries sigstore-go
-//! and cosign (`tests/judges/go`).
+//! `sigstore`, npm's `@sigstore/verify` and `@sigstore/sign` (`tests/judges/js`), and the Go libraries
+//! sigstore-go and cosign (`tests/judges/go`).
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -289,7 +289,7 @@ impl Installed {
                 assert_eq!(rekor, Version::V1);
                 all.extend(["--new-bundle-format=false", "--use-signing-config=false"]);
                 all.extend(["--fulcio-url", sigstore.fulcio.url(), "--rekor-url", sigstore.rekor.url()]);
-                // Cosign 3.1.3 stamps a legacy attestation's envelope, then looks for a stamp of the signature.
+                // Cosign 3.1.3 stamps a legacy attestation's envelope and looks for one of its signature.
                 if form == Form::Message {
                     all.extend(["--timestamp-server-url", &stamps]);
                 }

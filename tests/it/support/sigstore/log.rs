@@ -42,7 +42,7 @@ impl LogState {
         Self { key, origin, signer, witness: None, entries: Vec::new(), tree: Tree::default() }
     }
 
-    /// The id of a key that signs notes: C2SP's for Ed25519; for ECDSA the hash of the `SubjectPublicKeyInfo`.
+    /// The id of a key that signs notes: C2SP's for Ed25519, for ECDSA the hash of `SubjectPublicKeyInfo`.
     pub fn key_id(&self) -> [u8; 32] {
         note_key_id(&self.signer, &self.key)
     }

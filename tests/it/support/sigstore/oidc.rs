@@ -16,9 +16,12 @@ use super::service::{Context, Lie, lock, refusal};
 
 /// Issuer of tokens in GitHub's workflows.
 pub const GITHUB: &str = "https://token.actions.githubusercontent.com";
+pub const GITLAB: &str = "https://gitlab.com";
+pub const BUILDKITE: &str = "https://agent.buildkite.com";
+/// Issuer of tokens of CircleCI for an organization.
+pub const CIRCLECI: &str = "https://oidc.circleci.com/org/6b0e6f0a-0000-4000-8000-000000000001";
 /// Issuers whose tokens this provider signs too, as if it were they.
-pub const OTHERS: &[&str] =
-    &[GITHUB, "https://gitlab.com", "https://agent.buildkite.com", "https://oidc.circleci.com"];
+pub const OTHERS: &[&str] = &[GITHUB, GITLAB, BUILDKITE, CIRCLECI];
 
 /// Who a token is for. Times and audience are the provider's.
 #[derive(Clone)]
@@ -44,6 +47,32 @@ impl Claims {
             "repository_owner": owner, "repository_owner_id": "56", "workflow_ref": path, "workflow_sha": sha,
             "run_id": "789", "run_attempt": "1", "repository_visibility": "public",
         })))
+    }
+
+    /// A job of a project on GitLab: `acme/app`, branch `main`.
+    pub fn gitlab(project: &str, branch: &str) -> Self {
+        let owner = project.split('/').next().unwrap();
+        let sha = hex(&sha256(branch.as_bytes()))[..40].to_owned();
+        Self(object(json!({
+            "iss": GITLAB, "sub": format!("project_path:{project}:ref_type:branch:ref:{branch}"),
+            "project_path": project, "project_id": "1234", "namespace_path": owner, "namespace_id": "56",
+            "ref": branch, "ref_type": "branch", "sha": sha, "pipeline_source": "push", "job_id": "789",
+            "ci_config_ref_uri": format!("gitlab.com/{project}//.gitlab-ci.yml@refs/heads/{branch}"),
+            "ci_config_sha": sha, "runner_environment": "gitlab-hosted", "project_visibility": "public",
+        })))
+    }
+
+    /// A job of a pipeline on Buildkite.
+    pub fn buildkite(organization: &str, pipeline: &str) -> Self {
+        Self(object(json!({
+            "iss": BUILDKITE, "sub": format!("organization:{organization}:pipeline:{pipeline}:ref:refs/heads/main"),
+            "organization_slug": organization, "pipeline_slug": pipeline, "build_number": 789, "job_id": "1",
+        })))
+    }
+
+    /// A job of a project on CircleCI, whose subject is no more than itself.
+    pub fn circleci(subject: &str) -> Self {
+        Self(object(json!({"iss": CIRCLECI, "sub": subject})))
     }
 
     /// With one claim added or changed.

@@ -64,8 +64,8 @@ impl Sigstore {
         })
     }
 
-    /// A trusted root as GitHub's for private repositories: no logs at all, signatures have a timestamp alone. Its
-    /// certificates have no SCT: `fulcio.lie_times(usize::MAX, Lie::NoSct)`.
+    /// A trusted root as GitHub's for private repositories: no logs at all, signatures have a timestamp alone.
+    /// Its certificates have no SCT: `fulcio.lie_times(usize::MAX, Lie::NoSct)`.
     pub fn private_trusted_root(&self) -> Value {
         let mut root = self.trusted_root();
         root["tlogs"] = json!([]);
