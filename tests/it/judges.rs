@@ -11,10 +11,12 @@ use sigstore_types::{Bundle, DerPublicKey};
 use sigstore_verify::{PublicKeyVerificationPolicy, VerificationPolicy, Verifier};
 use tempfile::TempDir;
 
-use super::support::image::{image, layer, layout};
+use super::support::docker_registry::DockerRegistry;
+use super::support::image::{Layout, image, layer, layout};
 use super::support::judges::{Case, Form, Hung, Installed, JUDGES, Judge, statement};
 use super::support::registry::{Referrers, Registry, Switches};
 use super::support::sigstore::{Claims, Files, GITHUB, Lie, Sigstore, Version};
+use super::support::skopeo::{Access, skopeo};
 
 const WORKFLOW: &str = "https://github.com/acme/app/.github/workflows/release.yml@refs/tags/v1.0.0";
 const FORMS: [Form; 2] = [Form::Message, Form::Dsse];
@@ -210,36 +212,83 @@ fn cosign_hangs_both_formats_beside_images() {
     let stage = Stage::set();
     for referrers in [Referrers::Native { page_size: 100 }, Referrers::Off] {
         let registry = Registry::start(Switches { referrers, ..Switches::default() });
-        for (repository, what, rekor) in [
-            ("one", (Form::Message, Hung::Bundle), Version::V1),
-            ("two", (Form::Message, Hung::Bundle), Version::V2),
-            ("three", (Form::Dsse, Hung::Bundle), Version::V1),
-            ("four", (Form::Dsse, Hung::Bundle), Version::V2),
-            ("five", (Form::Message, Hung::Legacy), Version::V1),
-            ("six", (Form::Dsse, Hung::Legacy), Version::V1),
-        ] {
-            let mut built = layout();
-            let descriptor = built.add(image("linux/amd64").layer(layer("one").file("name", repository)));
-            built.tag("v1", descriptor);
-            let digest = registry.push_layout(repository, "v1", &built);
-            let reference = registry.reference(repository, &digest);
-            let at = format!("{what:?} {rekor:?}");
-            let before = cosign.hangs(&stage.files, what, WORKFLOW, GITHUB, &reference);
-            before.expect_err(&format!("{at}: accepted unsigned"));
-            cosign
-                .hang(&stage.sigstore, &stage.files, rekor, &stage.token(), what, &reference)
-                .unwrap_or_else(|said| panic!("{at}: {said}"));
-            cosign
-                .hangs(&stage.files, what, WORKFLOW, GITHUB, &reference)
-                .unwrap_or_else(|said| panic!("{at}: {said}"));
-            let other = WORKFLOW.replace("acme/app", "acme/other");
-            cosign.hangs(&stage.files, what, &other, GITHUB, &reference).expect_err(&at);
+        for (place, (what, rekor)) in HUNG.iter().enumerate() {
+            let repository = format!("app{place}");
+            let digest = registry.push_layout(&repository, "v1", &small(&repository));
+            hang(&stage, &cosign, &registry.reference(&repository, &digest), *what, *rekor);
             let suffix = if what.0 == Form::Message { "sig" } else { "att" };
             let legacy = format!("{}.{suffix}", digest.replace(':', "-"));
-            let tags = registry.tags(repository);
-            assert_eq!(tags.contains(&legacy), what.1 == Hung::Legacy, "{at}: {tags:?}");
+            let tags = registry.tags(&repository);
+            assert_eq!(tags.contains(&legacy), what.1 == Hung::Legacy, "{what:?} {rekor:?}: {tags:?}");
         }
     }
+}
+
+#[test]
+fn cosign_hangs_both_formats_in_docker_registry() {
+    let (Some(cosign), Some(skopeo)) = (Judge::Cosign.installed(), skopeo()) else { return };
+    let Some(registry) = DockerRegistry::plain() else { return };
+    let stage = Stage::set();
+    for (place, (what, rekor)) in HUNG.iter().enumerate() {
+        let repository = format!("app{place}");
+        let folder = tempfile::tempdir().unwrap();
+        small(&repository).write(folder.path());
+        let tagged = registry.reference(&repository, "v1");
+        skopeo.push(folder.path(), "v1", &tagged, &Access::default());
+        let manifest = skopeo.inspect_raw(&tagged, &Access::default());
+        let digest = portcullis::model::digest::Digest::sha256(&manifest).to_string();
+        hang(&stage, &cosign, &registry.reference(&repository, &digest), *what, *rekor);
+    }
+}
+
+/// What cosign 3.1.3 lets pass, and portcullis must not: any attestation by the right signer counts as a
+/// signature, and patterns of identities need not match the whole.
+#[test]
+fn cosign_has_these_holes() {
+    let Some(cosign) = Judge::Cosign.installed() else { return };
+    let stage = Stage::set();
+    let registry = Registry::start(Switches::default());
+    let digest = registry.push_layout("app", "v1", &small("app"));
+    let reference = registry.reference("app", &digest);
+    let attestation = (Form::Dsse, Hung::Bundle);
+    let hung =
+        cosign.hang(&stage.sigstore, &stage.files, Version::V1, &stage.token(), attestation, &reference);
+    hung.unwrap();
+    // Nobody signed the image.
+    cosign.hangs(&stage.files, (Form::Message, Hung::Bundle), WORKFLOW, GITHUB, &reference).unwrap();
+    let root = stage.files.trusted_root.to_str().unwrap();
+    let pattern = "github.com/acme/app/";
+    let verify = ["verify", "--trusted-root", root, "--certificate-identity-regexp", pattern];
+    cosign.run(&[verify.as_slice(), &["--certificate-oidc-issuer", GITHUB, &reference]].concat()).unwrap();
+}
+
+/// What cosign hangs beside images, and the log that it goes to.
+const HUNG: &[((Form, Hung), Version)] = &[
+    ((Form::Message, Hung::Bundle), Version::V1),
+    ((Form::Message, Hung::Bundle), Version::V2),
+    ((Form::Dsse, Hung::Bundle), Version::V1),
+    ((Form::Dsse, Hung::Bundle), Version::V2),
+    ((Form::Message, Hung::Legacy), Version::V1),
+    ((Form::Dsse, Hung::Legacy), Version::V1),
+];
+
+/// An image unlike others, tagged `v1`.
+fn small(name: &str) -> Layout {
+    let mut built = layout();
+    let descriptor = built.add(image("linux/amd64").layer(layer("one").file("name", name)));
+    built.tag("v1", descriptor);
+    built
+}
+
+/// Cosign refuses an image, hangs a signature or an attestation beside it, and accepts it of its identity alone.
+fn hang(stage: &Stage, cosign: &Installed, reference: &str, what: (Form, Hung), rekor: Version) {
+    let at = format!("{what:?} {rekor:?}");
+    let accepts = |identity: &str| cosign.hangs(&stage.files, what, identity, GITHUB, reference);
+    assert!(accepts(WORKFLOW).is_err(), "{at}: accepted unsigned");
+    let hung = cosign.hang(&stage.sigstore, &stage.files, rekor, &stage.token(), what, reference);
+    hung.unwrap_or_else(|said| panic!("{at}: {said}"));
+    accepts(WORKFLOW).unwrap_or_else(|said| panic!("{at}: {said}"));
+    assert!(accepts(&WORKFLOW.replace("acme/app", "acme/other")).is_err(), "{at}: accepted of another");
 }
 
 /// Cosign signs with a key of its own, and accepts that; so do the crates.

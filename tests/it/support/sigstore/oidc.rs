@@ -65,7 +65,8 @@ impl Claims {
     /// A job of a pipeline on Buildkite.
     pub fn buildkite(organization: &str, pipeline: &str) -> Self {
         Self(object(json!({
-            "iss": BUILDKITE, "sub": format!("organization:{organization}:pipeline:{pipeline}:ref:refs/heads/main"),
+            "iss": BUILDKITE,
+            "sub": format!("organization:{organization}:pipeline:{pipeline}:ref:refs/heads/main"),
             "organization_slug": organization, "pipeline_slug": pipeline, "build_number": 789, "job_id": "1",
         })))
     }

@@ -64,7 +64,7 @@ impl Sigstore {
         })
     }
 
-    /// A trusted root as GitHub's for private repositories: no logs at all, signatures have a timestamp alone.
+    /// A trusted root as GitHub's for private repositories: no logs, and signatures have a timestamp alone.
     /// Its certificates have no SCT: `fulcio.lie_times(usize::MAX, Lie::NoSct)`.
     pub fn private_trusted_root(&self) -> Value {
         let mut root = self.trusted_root();
