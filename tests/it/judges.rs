@@ -1,5 +1,5 @@
-//! Who signs what, and who accepts it: the crates that portcullis uses and four other implementations, all against
-//! the Sigstore of the tests.
+//! Who signs what, and who accepts it: the crates that portcullis uses and four other implementations, all
+//! against the Sigstore of the tests.
 
 use std::path::{Path, PathBuf};
 
@@ -7,14 +7,16 @@ use serde_json::{Value, json};
 use sigstore_oidc::IdentityToken;
 use sigstore_sign::{SigningContext, SigningServices};
 use sigstore_trust_root::{SigningConfig, TrustedRoot};
-use sigstore_types::Bundle;
-use sigstore_verify::{VerificationPolicy, Verifier};
+use sigstore_types::{Bundle, DerPublicKey};
+use sigstore_verify::{PublicKeyVerificationPolicy, VerificationPolicy, Verifier};
 use tempfile::TempDir;
 
-use super::support::image::{image, layer, layout};
+use super::support::docker_registry::DockerRegistry;
+use super::support::image::{Layout, image, layer, layout};
 use super::support::judges::{Case, Form, Hung, Installed, JUDGES, Judge, statement};
 use super::support::registry::{Referrers, Registry, Switches};
-use super::support::sigstore::{Claims, Files, GITHUB, Sigstore, Version};
+use super::support::sigstore::{Claims, Files, GITHUB, Lie, Sigstore, Version};
+use super::support::skopeo::{Access, skopeo};
 
 const WORKFLOW: &str = "https://github.com/acme/app/.github/workflows/release.yml@refs/tags/v1.0.0";
 const FORMS: [Form; 2] = [Form::Message, Form::Dsse];
@@ -138,16 +140,15 @@ fn accepts(judge: Judge) {
             None => said.unwrap_or_else(|said| panic!("{judge:?} {form:?} {rekor:?}: {said}")),
             Some(reason) => assert!(said.is_err(), "{judge:?} {form:?} {rekor:?} can: not so that {reason}"),
         }
-        let at = |what: &str| format!("{judge:?} {form:?} {rekor:?} accepts {what}");
-        let other = WORKFLOW.replace("v1.0.0", "v1.0.1");
-        stage.judge(&installed, &bundle, form, &other, &stage.artifact).expect_err(&at("another identity"));
-        let changed = forged(&bundle);
-        stage
-            .judge(&installed, &changed, form, WORKFLOW, &stage.artifact)
-            .expect_err(&at("another signature"));
+        let refuses = |what: &str, bundle: &[u8], identity: &str, artifact: &Path| {
+            let said = stage.judge(&installed, bundle, form, identity, artifact);
+            assert!(said.is_err(), "{judge:?} {form:?} {rekor:?} accepts another {what}");
+        };
+        refuses("identity", &bundle, &WORKFLOW.replace("v1.0.0", "v1.0.1"), &stage.artifact);
+        refuses("signature", &forged(&bundle), WORKFLOW, &stage.artifact);
         // The JavaScript library leaves the subject of a statement to its caller.
         if judge != Judge::JavaScript || form == Form::Message {
-            stage.judge(&installed, &bundle, form, WORKFLOW, &stage.other).expect_err(&at("another file"));
+            refuses("file", &bundle, WORKFLOW, &stage.other);
         }
     }
 }
@@ -203,42 +204,198 @@ fn what_others_sign_is_accepted() {
     }
 }
 
-/// Cosign signs images and attests of them, in both formats, beside both kinds of registry, and accepts what it hung
-/// there; another identity and another image it refuses.
+/// Cosign signs images and attests of them, in both formats, beside both kinds of registry, and accepts what
+/// it hung there; another identity it refuses.
 #[test]
 fn cosign_hangs_both_formats_beside_images() {
     let Some(cosign) = Judge::Cosign.installed() else { return };
     let stage = Stage::set();
     for referrers in [Referrers::Native { page_size: 100 }, Referrers::Off] {
         let registry = Registry::start(Switches { referrers, ..Switches::default() });
-        for (repository, what, rekor) in [
-            ("one", (Form::Message, Hung::Bundle), Version::V1),
-            ("two", (Form::Message, Hung::Bundle), Version::V2),
-            ("three", (Form::Dsse, Hung::Bundle), Version::V1),
-            ("four", (Form::Dsse, Hung::Bundle), Version::V2),
-            ("five", (Form::Message, Hung::Legacy), Version::V1),
-            ("six", (Form::Dsse, Hung::Legacy), Version::V1),
-        ] {
-            let mut built = layout();
-            let descriptor = built.add(image("linux/amd64").layer(layer("one").file("name", repository)));
-            built.tag("v1", descriptor);
-            let digest = registry.push_layout(repository, "v1", &built);
-            let reference = registry.reference(repository, &digest);
-            let at = format!("{what:?} {rekor:?}");
-            let before = cosign.hangs(&stage.files, what, WORKFLOW, GITHUB, &reference);
-            before.expect_err(&format!("{at}: accepted unsigned"));
-            cosign
-                .hang(&stage.sigstore, &stage.files, rekor, &stage.token(), what, &reference)
-                .unwrap_or_else(|said| panic!("{at}: {said}"));
-            cosign
-                .hangs(&stage.files, what, WORKFLOW, GITHUB, &reference)
-                .unwrap_or_else(|said| panic!("{at}: {said}"));
-            let other = WORKFLOW.replace("acme/app", "acme/other");
-            cosign.hangs(&stage.files, what, &other, GITHUB, &reference).expect_err(&at);
+        for (place, (what, rekor)) in HUNG.iter().enumerate() {
+            let repository = format!("app{place}");
+            let digest = registry.push_layout(&repository, "v1", &small(&repository));
+            hang(&stage, &cosign, &registry.reference(&repository, &digest), *what, *rekor);
             let suffix = if what.0 == Form::Message { "sig" } else { "att" };
             let legacy = format!("{}.{suffix}", digest.replace(':', "-"));
-            let tags = registry.tags(repository);
-            assert_eq!(tags.contains(&legacy), what.1 == Hung::Legacy, "{at}: {tags:?}");
+            let tags = registry.tags(&repository);
+            assert_eq!(tags.contains(&legacy), what.1 == Hung::Legacy, "{what:?} {rekor:?}: {tags:?}");
         }
     }
+}
+
+#[test]
+fn cosign_hangs_both_formats_in_docker_registry() {
+    let (Some(cosign), Some(skopeo)) = (Judge::Cosign.installed(), skopeo()) else { return };
+    let Some(registry) = DockerRegistry::plain() else { return };
+    let stage = Stage::set();
+    for (place, (what, rekor)) in HUNG.iter().enumerate() {
+        let repository = format!("app{place}");
+        let folder = tempfile::tempdir().unwrap();
+        small(&repository).write(folder.path());
+        let tagged = registry.reference(&repository, "v1");
+        skopeo.push(folder.path(), "v1", &tagged, &Access::default());
+        let manifest = skopeo.inspect_raw(&tagged, &Access::default());
+        let digest = portcullis::model::digest::Digest::sha256(&manifest).to_string();
+        hang(&stage, &cosign, &registry.reference(&repository, &digest), *what, *rekor);
+    }
+}
+
+/// What cosign 3.1.3 lets pass, and portcullis must not: any attestation by the right signer counts as a
+/// signature, and patterns of identities need not match the whole.
+#[test]
+fn cosign_has_these_holes() {
+    let Some(cosign) = Judge::Cosign.installed() else { return };
+    let stage = Stage::set();
+    let registry = Registry::start(Switches::default());
+    let digest = registry.push_layout("app", "v1", &small("app"));
+    let reference = registry.reference("app", &digest);
+    let attestation = (Form::Dsse, Hung::Bundle);
+    let hung =
+        cosign.hang(&stage.sigstore, &stage.files, Version::V1, &stage.token(), attestation, &reference);
+    hung.unwrap();
+    // Nobody signed the image.
+    cosign.hangs(&stage.files, (Form::Message, Hung::Bundle), WORKFLOW, GITHUB, &reference).unwrap();
+    let root = stage.files.trusted_root.to_str().unwrap();
+    let pattern = "github.com/acme/app/";
+    let verify = ["verify", "--trusted-root", root, "--certificate-identity-regexp", pattern];
+    cosign.run(&[verify.as_slice(), &["--certificate-oidc-issuer", GITHUB, &reference]].concat()).unwrap();
+}
+
+/// What cosign hangs beside images, and the log that it goes to.
+const HUNG: &[((Form, Hung), Version)] = &[
+    ((Form::Message, Hung::Bundle), Version::V1),
+    ((Form::Message, Hung::Bundle), Version::V2),
+    ((Form::Dsse, Hung::Bundle), Version::V1),
+    ((Form::Dsse, Hung::Bundle), Version::V2),
+    ((Form::Message, Hung::Legacy), Version::V1),
+    ((Form::Dsse, Hung::Legacy), Version::V1),
+];
+
+/// An image unlike others, tagged `v1`.
+fn small(name: &str) -> Layout {
+    let mut built = layout();
+    let descriptor = built.add(image("linux/amd64").layer(layer("one").file("name", name)));
+    built.tag("v1", descriptor);
+    built
+}
+
+/// Cosign refuses an image, hangs a signature or an attestation beside it, and accepts it of its identity alone.
+fn hang(stage: &Stage, cosign: &Installed, reference: &str, what: (Form, Hung), rekor: Version) {
+    let at = format!("{what:?} {rekor:?}");
+    let accepts = |identity: &str| cosign.hangs(&stage.files, what, identity, GITHUB, reference);
+    assert!(accepts(WORKFLOW).is_err(), "{at}: accepted unsigned");
+    let hung = cosign.hang(&stage.sigstore, &stage.files, rekor, &stage.token(), what, reference);
+    hung.unwrap_or_else(|said| panic!("{at}: {said}"));
+    accepts(WORKFLOW).unwrap_or_else(|said| panic!("{at}: {said}"));
+    assert!(accepts(&WORKFLOW.replace("acme/app", "acme/other")).is_err(), "{at}: accepted of another");
+}
+
+/// Cosign signs with a key of its own, and accepts that; so do the crates.
+#[test]
+fn cosign_signs_with_a_managed_key() {
+    let Some(cosign) = Judge::Cosign.installed() else { return };
+    let stage = Stage::set();
+    let (key, public) = cosign.generate_key_pair();
+    let path = |path: &Path| path.to_str().unwrap().to_owned();
+    let (key, public_path, root) = (path(&key), path(&public), path(&stage.files.trusted_root));
+    let (artifact, bundle) = (path(&stage.artifact), path(&stage.folder.path().join("keyed.json")));
+    let text = std::fs::read_to_string(&public).unwrap();
+    let policy = PublicKeyVerificationPolicy::new(DerPublicKey::from_pem(&text).unwrap());
+    for rekor in VERSIONS {
+        let config = path(stage.files.signing_config(rekor));
+        let services = ["--yes", "--trusted-root", &root, "--signing-config", &config, "--bundle", &bundle];
+        cosign.run(&[["sign-blob", "--key", &key].as_slice(), &services, &[&artifact]].concat()).unwrap();
+        let check = ["verify-blob", "--key", &public_path, "--bundle", &bundle, "--trusted-root", &root];
+        cosign.run(&[check.as_slice(), &["--use-signed-timestamps", &artifact]].concat()).unwrap();
+        let signed = Bundle::from_json(&std::fs::read_to_string(&bundle).unwrap()).unwrap();
+        let trusted = TrustedRoot::from_file(&stage.files.trusted_root).unwrap();
+        let verifier = Verifier::new(&trusted).unwrap();
+        verifier.verify(std::fs::read(&stage.artifact).unwrap().as_slice(), &signed, &policy).unwrap();
+        assert!(verifier.verify(std::fs::read(&stage.other).unwrap().as_slice(), &signed, &policy).is_err());
+    }
+    assert_eq!(stage.sigstore.certificates(), 0);
+}
+
+/// Cosign's TUF client takes what the repository holds, and follows its root; it refuses one that usurps.
+#[test]
+fn cosign_follows_the_tuf_repository() {
+    let Some(cosign) = Judge::Cosign.installed() else { return };
+    let stage = Stage::set();
+    let root = stage.folder.path().join("root.json");
+    std::fs::write(&root, stage.sigstore.repository.root(1)).unwrap();
+    let initialize = || {
+        cosign.run(&["initialize", "--mirror", stage.sigstore.tuf.url(), "--root", root.to_str().unwrap()])
+    };
+    initialize().unwrap();
+    stage.sigstore.repository.rotate();
+    initialize().unwrap();
+    stage.sigstore.repository.usurp();
+    initialize().unwrap_err();
+}
+
+/// Lies that the services tell while the crates sign without a look, and the log's version. Each is a hole
+/// where a judge accepts it.
+const LIES: &[(Lie, Version)] = &[
+    (Lie::NoSct, Version::V1),
+    (Lie::SctKey, Version::V1),
+    (Lie::SctLog, Version::V1),
+    (Lie::OtherRoot, Version::V1),
+    (Lie::NoCodeSigning, Version::V1),
+    (Lie::CheckpointKey, Version::V1),
+    (Lie::CheckpointKey, Version::V2),
+    (Lie::OtherLog, Version::V1),
+    (Lie::OtherLog, Version::V2),
+    (Lie::StaleProof, Version::V1),
+    (Lie::StaleProof, Version::V2),
+    (Lie::OtherProof, Version::V1),
+    (Lie::OtherProof, Version::V2),
+    (Lie::SetKey, Version::V1),
+    (Lie::IntegratedTime, Version::V1),
+    (Lie::OtherEntry, Version::V1),
+    (Lie::TsaKey, Version::V1),
+    (Lie::TsaKey, Version::V2),
+];
+
+/// Lies that a judge does not see, each with the reason.
+const UNSEEN: &[(Judge, Lie, Version, &str)] = &[
+    (Judge::JavaScript, Lie::NoCodeSigning, Version::V1, "it does not look at the extended key usage"),
+    (Judge::Python, Lie::TsaKey, Version::V1, "one good time is enough, and the log gives one"),
+    (Judge::SigstoreGo, Lie::TsaKey, Version::V1, "one good time is enough, and the log gives one"),
+];
+
+/// The lies are lies: judges that share no code with the crates refuse what they are in.
+#[test]
+fn lies_are_seen_by_the_judges() {
+    let judges: Option<Vec<(Judge, Installed)>> =
+        JUDGES.into_iter().map(|judge| Some((judge, judge.installed()?))).collect();
+    let Some(judges) = judges else { return };
+    let stage = Stage::set();
+    for rekor in VERSIONS {
+        stage.sign(Form::Message, rekor);
+        stage.sign(Form::Message, rekor);
+    }
+    let mut wrong = Vec::new();
+    for (lie, rekor) in LIES {
+        let service = match (lie, rekor) {
+            (Lie::NoSct | Lie::SctKey | Lie::SctLog | Lie::OtherRoot | Lie::NoCodeSigning, _) => {
+                &stage.sigstore.fulcio
+            }
+            (Lie::TsaKey, _) => &stage.sigstore.tsa,
+            (_, Version::V1) => &stage.sigstore.rekor,
+            (_, Version::V2) => &stage.sigstore.rekor2,
+        };
+        service.lie(lie.clone());
+        let bundle = stage.sign(Form::Message, *rekor);
+        assert!(stage.verify(&bundle, WORKFLOW, &stage.artifact).is_err(), "{lie:?} {rekor:?}");
+        for (judge, installed) in &judges {
+            let seen = stage.judge(installed, &bundle, Form::Message, WORKFLOW, &stage.artifact).is_err();
+            let unseen = UNSEEN.iter().any(|(j, l, v, _)| (j, l, v) == (judge, lie, rekor));
+            if seen == unseen {
+                wrong
+                    .push(format!("{judge:?} {lie:?} {rekor:?}: {}", if seen { "seen" } else { "accepted" }));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }

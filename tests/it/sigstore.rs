@@ -1,5 +1,8 @@
 //! The Sigstore of the tests before strict clients: what it signs they accept, and its lies they see.
 
+mod tokens;
+mod tuf;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -124,36 +127,68 @@ fn a_workflow_has_every_claim_in_its_certificate() {
     }
 }
 
+#[test]
+fn jobs_elsewhere_have_certificates_too() {
+    let sigstore = Sigstore::start();
+    for (claims, identity, words) in [
+        (
+            Claims::gitlab("acme/app", "main"),
+            "https://gitlab.com/acme/app//.gitlab-ci.yml@refs/heads/main",
+            &["https://gitlab.com/acme/app", "refs/heads/main", "https://gitlab.com/acme/app/-/jobs/789"][..],
+        ),
+        (Claims::buildkite("acme", "app"), "https://buildkite.com/acme/app", &[]),
+        (Claims::circleci("https://circleci.com/acme/app"), "https://circleci.com/acme/app", &[]),
+    ] {
+        let issuer = claims.0["iss"].as_str().unwrap().to_owned();
+        let bundle = try_sign(&sigstore, &sigstore.token(&claims), Form::Message, Version::V1).unwrap();
+        let root = TrustedRoot::from_json(&sigstore.trusted_root().to_string()).unwrap();
+        let policy = VerificationPolicy::new(identity, issuer.as_str());
+        let verified = Verifier::new(&root).unwrap().verify(ARTIFACT, &bundle, &policy).unwrap();
+        let said = format!("{:?}", verified.certificate().unwrap());
+        for word in words {
+            assert!(said.contains(&format!("{word:?}")), "{word} in {said}");
+        }
+    }
+}
+
+/// Who lies.
+#[derive(Clone, Copy)]
+enum Of {
+    Fulcio,
+    Rekor,
+    Tsa,
+}
+
 /// Lies that a client sees when it signs, or whoever verifies afterwards, each with a word of what they say.
-const LIES: &[(Lie, Version, &str)] = &[
-    (Lie::NoSct, Version::V1, "SCT"),
-    (Lie::SctKey, Version::V1, "SCT"),
-    (Lie::SctLog, Version::V1, "SCT"),
-    (Lie::DetachedSct, Version::V1, "SCT"),
-    (Lie::OtherRoot, Version::V1, "certificate"),
-    (Lie::NoCodeSigning, Version::V1, "certificate"),
-    (Lie::OtherSubjectKey, Version::V1, "signature"),
-    (Lie::CheckpointKey, Version::V1, "signature found on checkpoint"),
-    (Lie::CheckpointKey, Version::V2, "signature found on checkpoint"),
-    (Lie::OtherLog, Version::V1, "No matching Rekor key"),
-    (Lie::OtherLog, Version::V2, "No matching Rekor key"),
-    (Lie::CheckpointRoot, Version::V1, "root hash does not match"),
-    (Lie::CheckpointRoot, Version::V2, "inclusion proof"),
-    (Lie::StaleProof, Version::V1, "inclusion proof"),
-    (Lie::StaleProof, Version::V2, "inclusion proof"),
-    (Lie::OtherProof, Version::V1, "inclusion proof"),
-    (Lie::OtherProof, Version::V2, "inclusion proof"),
-    (Lie::NoProof, Version::V1, "inclusion proof"),
-    (Lie::NoProof, Version::V2, "inclusion proof"),
-    (Lie::SetKey, Version::V1, "SET verification failed"),
-    (Lie::IntegratedTime, Version::V1, "SET verification failed"),
-    (Lie::OtherEntry, Version::V1, ""),
-    (Lie::OtherEntry, Version::V2, ""),
-    (Lie::Nonce, Version::V2, "nonce"),
-    (Lie::Imprint, Version::V2, "imprint"),
-    (Lie::TsaKey, Version::V2, "signature"),
-    (Lie::Rejected, Version::V2, "not granted"),
-    (Lie::Fraction, Version::V2, ""),
+const LIES: &[(Of, Lie, Version, &str)] = &[
+    (Of::Fulcio, Lie::NoSct, Version::V1, "SCT"),
+    (Of::Fulcio, Lie::SctKey, Version::V1, "SCT"),
+    (Of::Fulcio, Lie::SctLog, Version::V1, "SCT"),
+    (Of::Fulcio, Lie::DetachedSct, Version::V1, "SCT"),
+    (Of::Fulcio, Lie::OtherRoot, Version::V1, "certificate"),
+    (Of::Fulcio, Lie::NoCodeSigning, Version::V1, "certificate"),
+    (Of::Fulcio, Lie::OtherSubjectKey, Version::V1, "signature"),
+    (Of::Rekor, Lie::CheckpointKey, Version::V1, "signature found on checkpoint"),
+    (Of::Rekor, Lie::CheckpointKey, Version::V2, "signature found on checkpoint"),
+    (Of::Rekor, Lie::OtherLog, Version::V1, "No matching Rekor key"),
+    (Of::Rekor, Lie::OtherLog, Version::V2, "No matching Rekor key"),
+    (Of::Rekor, Lie::CheckpointRoot, Version::V1, "root hash does not match"),
+    (Of::Rekor, Lie::CheckpointRoot, Version::V2, "inclusion proof"),
+    (Of::Rekor, Lie::StaleProof, Version::V1, "inclusion proof"),
+    (Of::Rekor, Lie::StaleProof, Version::V2, "inclusion proof"),
+    (Of::Rekor, Lie::OtherProof, Version::V1, "inclusion proof"),
+    (Of::Rekor, Lie::OtherProof, Version::V2, "inclusion proof"),
+    (Of::Rekor, Lie::NoProof, Version::V1, "inclusion proof"),
+    (Of::Rekor, Lie::NoProof, Version::V2, "inclusion proof"),
+    (Of::Rekor, Lie::SetKey, Version::V1, "SET verification failed"),
+    (Of::Rekor, Lie::IntegratedTime, Version::V1, "SET verification failed"),
+    (Of::Rekor, Lie::OtherEntry, Version::V1, ""),
+    (Of::Rekor, Lie::OtherEntry, Version::V2, ""),
+    (Of::Tsa, Lie::Nonce, Version::V2, "nonce"),
+    (Of::Tsa, Lie::Imprint, Version::V2, "imprint"),
+    (Of::Tsa, Lie::TsaKey, Version::V2, "signature"),
+    (Of::Tsa, Lie::Rejected, Version::V2, "not granted"),
+    (Of::Tsa, Lie::Fraction, Version::V2, ""),
 ];
 
 #[test]
@@ -164,18 +199,12 @@ fn every_lie_is_seen() {
             sign(&sigstore, Form::Message, rekor);
         }
     }
-    for (lie, rekor, word) in LIES {
-        let service = match lie {
-            Lie::NoSct
-            | Lie::SctKey
-            | Lie::SctLog
-            | Lie::DetachedSct
-            | Lie::OtherRoot
-            | Lie::NoCodeSigning
-            | Lie::OtherSubjectKey => &sigstore.fulcio,
-            Lie::Nonce | Lie::Imprint | Lie::TsaKey | Lie::Rejected | Lie::Fraction => &sigstore.tsa,
-            _ if *rekor == Version::V1 => &sigstore.rekor,
-            _ => &sigstore.rekor2,
+    for (of, lie, rekor, word) in LIES {
+        let service = match of {
+            Of::Fulcio => &sigstore.fulcio,
+            Of::Tsa => &sigstore.tsa,
+            Of::Rekor if *rekor == Version::V1 => &sigstore.rekor,
+            Of::Rekor => &sigstore.rekor2,
         };
         service.lie(lie.clone());
         let token = sigstore.token(&Claims::email(SIGNER));
@@ -316,6 +345,62 @@ fn logs_can_be_read() {
     assert_eq!(get(&fulcio, "/api/v2/configuration").status(200).json()["issuers"][1]["issuerUrl"], GITHUB);
 }
 
+/// A clock that is wrong makes what a verifier refuses.
+#[test]
+fn clocks_are_wrong_on_request() {
+    let sigstore = Sigstore::start();
+    for (service, version) in [(&sigstore.rekor, Version::V1), (&sigstore.tsa, Version::V2)] {
+        for skew in [-3600, 3600] {
+            service.skew(skew);
+            let bundle = sign(&sigstore, Form::Message, version);
+            let refused = check(&sigstore, &bundle).unwrap_err();
+            assert!(refused.contains("time") || refused.contains("valid"), "{version:?} {skew}: {refused}");
+        }
+        sigstore.mend();
+        check(&sigstore, &sign(&sigstore, Form::Message, version)).unwrap();
+    }
+}
+
+/// A log whose answer is lost has the entry all the same: whoever asks again is told so.
+#[test]
+fn a_lost_answer_leaves_its_entry() {
+    let other = Sigstore::start();
+    sign(&other, Form::Message, Version::V1);
+    let body = other.entries(Version::V1)[0].to_string();
+    for fault in [Fault::Reset, Fault::Status(502)] {
+        let sigstore = Sigstore::start();
+        let log = sigstore.rekor.url().strip_prefix("http://").unwrap();
+        let post = || send(log, "POST", "/api/v1/log/entries", &[], body.as_bytes());
+        sigstore.rekor.fail(fault);
+        assert_ne!(post().status, 201);
+        assert_eq!(sigstore.entries(Version::V1).len(), 1);
+        post().status(409);
+    }
+    // Where the log never took it, it is not there.
+    let sigstore = Sigstore::start();
+    let log = sigstore.rekor.url().strip_prefix("http://").unwrap();
+    sigstore.rekor.fail(Fault::bare(502));
+    send(log, "POST", "/api/v1/log/entries", &[], body.as_bytes()).status(502);
+    send(log, "POST", "/api/v1/log/entries", &[], body.as_bytes()).status(201);
+}
+
+/// Without logs: what GitHub signs for private repositories is accepted by its own root alone.
+#[test]
+fn a_private_instance_has_no_logs() {
+    let sigstore = Sigstore::start();
+    sigstore.fulcio.lie(Lie::NoSct);
+    let mut bundle: Value =
+        serde_json::from_str(&sign(&sigstore, Form::Dsse, Version::V1).to_json().unwrap()).unwrap();
+    bundle["verificationMaterial"]["tlogEntries"] = json!([]);
+    let bundle = Bundle::from_json(&bundle.to_string());
+    let root = TrustedRoot::from_json(&sigstore.private_trusted_root().to_string()).unwrap();
+    let policy = VerificationPolicy::new(SIGNER, sigstore.oidc.url());
+    let verifier = Verifier::new(&root).unwrap();
+    let verify = |policy| verifier.verify(ARTIFACT, bundle.as_ref().unwrap(), &policy);
+    verify(policy.clone().skip_tlog_unsafe().skip_sct()).unwrap();
+    verify(policy).unwrap_err();
+}
+
 /// An entry that is there already is told by its place, and can be fetched there.
 #[test]
 fn an_entry_is_taken_once() {
@@ -345,192 +430,4 @@ fn an_entry_is_taken_once() {
     assert_eq!(again.header("x-log-index"), Some("0"));
     let other = json!({"dsseRequestV002": {}}).to_string();
     send(&log, "POST", "/api/v2/log/entries", &[], other.as_bytes()).status(400);
-}
-
-/// What a client of the TUF repository sees.
-mod tuf {
-    use sigstore_tuf::{FileStore, HttpRepository, Updater};
-
-    use super::super::support::sigstore::service::now;
-    use super::super::support::sigstore::{Lie, Role, Sigstore};
-    use super::{block_on, chain};
-
-    /// Fetches a target as a client that was shipped with this root, and remembers in this folder.
-    fn fetch(
-        sigstore: &Sigstore,
-        root: &[u8],
-        memory: &std::path::Path,
-        target: &str,
-    ) -> Result<Vec<u8>, String> {
-        // The crate has another version of jiff.
-        let now = jiff::Timestamp::from_second(now()).unwrap().to_string();
-        let fetched = block_on(async {
-            let repository = HttpRepository::new(sigstore.tuf.url())?;
-            let mut updater = Updater::new(repository, root)?.with_store(FileStore::new(memory));
-            updater.refresh(now.parse().unwrap()).await?;
-            updater.get_target(target, now.parse().unwrap()).await
-        });
-        fetched.map_err(|error: sigstore_tuf::Error| chain(&error))
-    }
-
-    #[test]
-    fn the_trusted_root_is_fetched_and_rotates() {
-        let sigstore = Sigstore::start();
-        let first = sigstore.repository.root(1);
-        let fresh =
-            |root: &[u8], target: &str| fetch(&sigstore, root, tempfile::tempdir().unwrap().path(), target);
-        for name in ["trusted_root.json", "signing_config.v0.2.json", "signing_config_rekor_v2.v0.2.json"] {
-            assert!(!fresh(&first, name).unwrap().is_empty());
-        }
-        sigstore.repository.rotate();
-        sigstore.repository.rotate();
-        let root = fresh(&first, "trusted_root.json").unwrap();
-        assert_eq!(serde_json::from_slice::<super::Value>(&root).unwrap(), sigstore.trusted_root());
-        sigstore.repository.withdraw("trusted_root.json");
-        fresh(&first, "trusted_root.json").unwrap_err();
-        sigstore.repository.usurp();
-        fresh(&first, "signing_config.v0.2.json").unwrap_err();
-    }
-
-    #[test]
-    fn what_is_forged_expired_or_older_is_refused() {
-        let sigstore = Sigstore::start();
-        let memory = tempfile::tempdir().unwrap();
-        let first = sigstore.repository.root(1);
-        let fresh = || fetch(&sigstore, &first, tempfile::tempdir().unwrap().path(), "trusted_root.json");
-        for lie in [Lie::TufKey, Lie::TargetBytes] {
-            sigstore.tuf.lie(lie.clone());
-            assert!(fresh().is_err(), "{lie:?}");
-            fresh().unwrap();
-        }
-        let before = sigstore.repository.snapshot();
-        sigstore.repository.publish("more.json", b"{}");
-        fetch(&sigstore, &first, memory.path(), "more.json").unwrap();
-        sigstore.repository.roll_back(before);
-        fetch(&sigstore, &first, memory.path(), "trusted_root.json").expect_err("an older timestamp");
-        for role in [Role::Timestamp, Role::Snapshot, Role::Targets, Role::Root] {
-            let sigstore = Sigstore::start();
-            sigstore.repository.expire(role, 1_000_000_000);
-            let root = sigstore.repository.root(1);
-            let place = tempfile::tempdir().unwrap();
-            let refused = fetch(&sigstore, &root, place.path(), "trusted_root.json").unwrap_err();
-            assert!(refused.contains("expired"), "{role:?}: {refused}");
-        }
-    }
-}
-
-/// The flows by which people and machines get tokens.
-mod tokens {
-    use base64::Engine as _;
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    use serde_json::{Value, json};
-
-    use super::super::support::registry::http::pairs;
-    use super::super::support::sigstore::keys::sha256;
-    use super::super::support::sigstore::{Claims, Lie, REQUEST_TOKEN, Sigstore, Version};
-    use super::super::support::wire::{Answer, get, send};
-    use super::{Form, try_sign};
-
-    const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
-    const VERIFIER: &str = "a-verifier-of-at-least-forty-three-characters";
-
-    fn address(sigstore: &Sigstore) -> String {
-        sigstore.oidc.url().strip_prefix("http://").unwrap().to_owned()
-    }
-
-    fn post(sigstore: &Sigstore, path: &str, form: &str) -> Answer {
-        send(&address(sigstore), "POST", path, &[FORM], form.as_bytes())
-    }
-
-    fn challenge() -> String {
-        URL_SAFE_NO_PAD.encode(sha256(VERIFIER.as_bytes()))
-    }
-
-    fn claims(token: &str) -> Value {
-        let payload = token.split('.').nth(1).unwrap();
-        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
-    }
-
-    #[test]
-    fn a_job_is_given_one() {
-        let sigstore = Sigstore::start();
-        let [_, (_, url), _] = sigstore.github_environment();
-        let target = url.strip_prefix(sigstore.oidc.url()).unwrap();
-        get(&address(&sigstore), target).status(401);
-        let bearer = format!("Bearer {REQUEST_TOKEN}");
-        let ask = |audience: &str| {
-            let target = format!("{target}&audience={audience}");
-            let answer = send(&address(&sigstore), "GET", &target, &[("authorization", &bearer)], b"");
-            answer.status(200).json()["value"].as_str().unwrap().to_owned()
-        };
-        try_sign(&sigstore, &ask("sigstore"), Form::Message, Version::V1).unwrap();
-        try_sign(&sigstore, &ask("other"), Form::Message, Version::V1).unwrap_err();
-        sigstore.oidc.lie(Lie::Expired);
-        try_sign(&sigstore, &ask("sigstore"), Form::Message, Version::V1).unwrap_err();
-        sigstore.provider.set_machine(Claims::github("acme/other", "ci.yml", "refs/heads/main"));
-        assert_eq!(claims(&ask("sigstore"))["repository"], "acme/other");
-    }
-
-    #[test]
-    fn a_person_signs_in_at_the_browser() {
-        let sigstore = Sigstore::start();
-        let configuration = get(&address(&sigstore), "/.well-known/openid-configuration").status(200).json();
-        assert_eq!(configuration["issuer"], sigstore.oidc.url());
-        assert_eq!(get(&address(&sigstore), "/keys").status(200).json()["keys"][0]["crv"], "P-256");
-        sigstore.provider.set_person(Claims::email("other@example.com"));
-        let authorize = |redirect: &str| {
-            let target = format!(
-                "/auth?response_type=code&client_id=sigstore&code_challenge_method=S256&code_challenge={}&nonce=7\
-                 &state=a%26b&redirect_uri={redirect}",
-                challenge()
-            );
-            get(&address(&sigstore), &target)
-        };
-        let redirected = authorize("http%3A%2F%2Flocalhost%3A1%2Fcallback").status(303);
-        let location = redirected.header("location").unwrap();
-        let query = pairs(location.strip_prefix("http://localhost:1/callback?").unwrap());
-        assert_eq!(query[1], ("state".to_owned(), "a&b".to_owned()));
-        let redeem = |code: &str, verifier: &str, redirect: &str| {
-            let form = format!(
-                "grant_type=authorization_code&client_id=sigstore&code={code}&code_verifier={verifier}\
-                 &redirect_uri={redirect}"
-            );
-            post(&sigstore, "/token", &form)
-        };
-        let callback = "http%3A%2F%2Flocalhost%3A1%2Fcallback";
-        let token = redeem(&query[0].1, VERIFIER, callback).status(200).json()["id_token"].clone();
-        let told = claims(token.as_str().unwrap());
-        assert_eq!(
-            (&told["email"], &told["nonce"], &told["aud"]),
-            (&json!("other@example.com"), &json!("7"), &json!("sigstore"))
-        );
-        // A code is good once, and for whoever asked for it.
-        redeem(&query[0].1, VERIFIER, callback).status(400);
-        let out_of_band = "urn%3Aietf%3Awg%3Aoauth%3A2.0%3Aoob";
-        let code = String::from_utf8(authorize(out_of_band).status(200).body).unwrap();
-        redeem(&code, "another", out_of_band).status(400);
-        let code = String::from_utf8(authorize(out_of_band).status(200).body).unwrap();
-        redeem(&code, VERIFIER, out_of_band).status(200);
-    }
-
-    #[test]
-    fn a_device_waits_until_it_is_let_in() {
-        let sigstore = Sigstore::start();
-        sigstore.provider.set_waits(2);
-        let asked = format!(
-            "client_id=sigstore&scope=openid+email&code_challenge_method=S256&code_challenge={}",
-            challenge()
-        );
-        let device = post(&sigstore, "/device/code", &asked).status(200).json();
-        let form = format!(
-            "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Adevice_code&client_id=sigstore&device_code={}\
-             &code_verifier={VERIFIER}",
-            device["device_code"].as_str().unwrap()
-        );
-        for _ in 0..2 {
-            assert_eq!(post(&sigstore, "/token", &form).status(400).json()["error"], "authorization_pending");
-        }
-        let token = post(&sigstore, "/token", &form).status(200).json()["id_token"].clone();
-        try_sign(&sigstore, token.as_str().unwrap(), Form::Message, Version::V1).unwrap();
-    }
 }

@@ -1,6 +1,6 @@
 //! Other implementations of Sigstore, which verify what is signed here and sign what is verified here: PyPI's
-//! `sigstore`, npm's `@sigstore/verify` and `@sigstore/sign` (`tests/judges/js`), and the Go libraries sigstore-go and
-//! cosign (`tests/judges/go`).
+//! `sigstore`, npm's `@sigstore/verify` and `@sigstore/sign` (`tests/judges/js`), and the Go libraries
+//! sigstore-go and cosign (`tests/judges/go`).
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -58,6 +58,9 @@ pub struct Installed {
 /// Predicate type of [`statement`].
 pub const PREDICATE: &str = "https://slsa.dev/provenance/v1";
 
+/// Password of cosign's keys.
+pub const PASSWORD: &str = "a password of a test";
+
 /// The least predicate that is provenance.
 pub fn predicate() -> serde_json::Value {
     serde_json::json!({
@@ -69,13 +72,14 @@ pub fn predicate() -> serde_json::Value {
 /// A statement about a file of this SHA-256.
 pub fn statement(hex: &str) -> serde_json::Value {
     serde_json::json!({
-        "_type": "https://in-toto.io/Statement/v1", "subject": [{"name": "artifact", "digest": {"sha256": hex}}],
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [{"name": "artifact", "digest": {"sha256": hex}}],
         "predicateType": PREDICATE, "predicate": predicate(),
     })
 }
 
-/// A path that a variable names. Where it is not set the test says so and returns; with `PORTCULLIS_REQUIRE_TOOLS` set
-/// it fails instead.
+/// A path that a variable names. Where it is not set the test says so and returns; with
+/// `PORTCULLIS_REQUIRE_TOOLS` set it fails instead.
 fn named(variable: &str, what: &str) -> Option<PathBuf> {
     let path = std::env::var_os(variable).map(PathBuf::from);
     if path.is_none() {
@@ -111,7 +115,7 @@ impl Installed {
         };
         let mut command = Command::new(program);
         command.args(first).current_dir(self.home.path()).env_clear().stdin(Stdio::null());
-        command.env("HOME", self.home.path()).env("NO_COLOR", "1");
+        command.env("HOME", self.home.path()).env("NO_COLOR", "1").env("COSIGN_PASSWORD", PASSWORD);
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command
     }
@@ -184,6 +188,13 @@ impl Installed {
         self.run(&arguments).map(drop)
     }
 
+    /// Writes a file into its home.
+    fn write(&self, name: &str, bytes: &[u8]) -> String {
+        let path = self.home.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
     /// Signs a file, or a statement about it; the bundle.
     pub fn sign(
         &self,
@@ -193,82 +204,55 @@ impl Installed {
         form: Form,
         artifact: &Path,
     ) -> Result<Vec<u8>, String> {
-        let text = |path: &Path| path.to_str().unwrap().to_owned();
-        let write = |name: &str, bytes: &[u8]| {
-            let path = self.home.path().join(name);
-            std::fs::write(&path, bytes).unwrap();
-            text(&path)
-        };
-        let bundle = text(&self.home.path().join("bundle.json"));
+        let bundle = self.home.path().join("bundle.json");
         let _ = std::fs::remove_file(&bundle);
-        let statement = write("statement.json", statement(&sha256(artifact)).to_string().as_bytes());
-        let predicate = write("predicate.json", predicate().to_string().as_bytes());
-        let token_file = write("token", token.as_bytes());
-        let artifact = text(artifact);
-        let (root, config) = (text(&files.trusted_root), text(files.signing_config(rekor)));
-        let trust = text(files.client_trust(rekor));
-        let signed = match form {
-            Form::Message => &artifact,
-            Form::Dsse => &statement,
-        };
-        let output = match (self.judge, form) {
-            (Judge::Python, Form::Message) => self.run(&[
-                "--trust-config",
-                &trust,
-                "sign",
-                "--identity-token",
-                token,
-                "--bundle",
-                &bundle,
-                &artifact,
-            ]),
-            (Judge::Python, Form::Dsse) => self.run(&[
-                "--trust-config",
-                &trust,
-                "attest",
-                "--identity-token",
-                token,
-                "--predicate",
-                &predicate,
-                "--predicate-type",
-                PREDICATE,
-                "--bundle",
-                &bundle,
-                &artifact,
-            ]),
-            (Judge::JavaScript, _) => {
-                let name = if form == Form::Dsse { "dsse" } else { "message" };
-                self.run(&["sign", &config, &token_file, name, signed])
+        let bundle = bundle.to_str().unwrap();
+        let statement = self.write("statement.json", statement(&sha256(artifact)).to_string().as_bytes());
+        let predicate = self.write("predicate.json", predicate().to_string().as_bytes());
+        let token_file = self.write("token", token.as_bytes());
+        let (artifact, root) = (artifact.to_str().unwrap(), files.trusted_root.to_str().unwrap());
+        let config = files.signing_config(rekor).to_str().unwrap();
+        let statement = statement.as_str();
+        let arguments: Vec<&str> = match (self.judge, form) {
+            (Judge::Python, _) => {
+                let mut all = vec!["--trust-config", files.client_trust(rekor).to_str().unwrap()];
+                match form {
+                    Form::Message => all.push("sign"),
+                    Form::Dsse => {
+                        all.extend(["attest", "--predicate", &predicate, "--predicate-type", PREDICATE]);
+                    }
+                }
+                [all, vec!["--identity-token", token, "--bundle", bundle, artifact]].concat()
             }
+            (Judge::JavaScript, Form::Message) => vec!["sign", config, &token_file, "message", artifact],
+            (Judge::JavaScript, Form::Dsse) => vec!["sign", config, &token_file, "dsse", statement],
             (Judge::SigstoreGo, _) => {
-                let mut all = vec!["sign", "--trusted-root", &root, "--signing-config", &config, "--token"];
-                all.push(&token_file);
-                all.extend((form == Form::Dsse).then_some("--in-toto"));
-                all.push(signed);
-                self.run(&all)
+                let all =
+                    vec!["sign", "--trusted-root", root, "--signing-config", config, "--token", &token_file];
+                let last: &[&str] = if form == Form::Dsse { &["--in-toto", statement] } else { &[artifact] };
+                [all.as_slice(), last].concat()
             }
             (Judge::Cosign, _) => {
-                let mut all = match form {
-                    Form::Message => vec!["sign-blob"],
-                    Form::Dsse => vec!["attest-blob", "--statement", &statement],
+                let all = match form {
+                    Form::Message => vec!["sign-blob", artifact],
+                    Form::Dsse => vec!["attest-blob", "--statement", statement],
                 };
-                all.extend([
-                    "--yes",
-                    "--trusted-root",
-                    &root,
-                    "--signing-config",
-                    &config,
-                    "--identity-token",
-                ]);
-                all.extend([token_file.as_str(), "--bundle", &bundle]);
-                all.extend((form == Form::Message).then_some(artifact.as_str()));
-                self.run(&all)
+                let services = ["--yes", "--trusted-root", root, "--signing-config", config];
+                [&all, services.as_slice(), &["--identity-token", &token_file, "--bundle", bundle]].concat()
             }
-        }?;
+        };
+        let output = self.run(&arguments)?;
         match self.judge {
             Judge::JavaScript | Judge::SigstoreGo => Ok(output),
-            Judge::Python | Judge::Cosign => Ok(std::fs::read(&bundle).unwrap()),
+            Judge::Python | Judge::Cosign => Ok(std::fs::read(bundle).unwrap()),
         }
+    }
+
+    /// Makes a key pair with cosign, encrypted with [`PASSWORD`]: `cosign.key` and `cosign.pub`.
+    pub fn generate_key_pair(&self) -> (PathBuf, PathBuf) {
+        assert_eq!(self.judge, Judge::Cosign);
+        self.run(&["generate-key-pair"]).unwrap();
+        (self.home.path().join("cosign.key"), self.home.path().join("cosign.pub"))
     }
 }
 
@@ -285,13 +269,8 @@ impl Installed {
         reference: &str,
     ) -> Result<(), String> {
         assert_eq!(self.judge, Judge::Cosign);
-        let write = |name: &str, bytes: &[u8]| {
-            let path = self.home.path().join(name);
-            std::fs::write(&path, bytes).unwrap();
-            path.to_str().unwrap().to_owned()
-        };
-        let (token, predicate) =
-            (write("token", token.as_bytes()), write("predicate.json", predicate().to_string().as_bytes()));
+        let token = self.write("token", token.as_bytes());
+        let predicate = self.write("predicate.json", predicate().to_string().as_bytes());
         let mut all = match form {
             Form::Message => vec!["sign"],
             Form::Dsse => vec!["attest", "--predicate", &predicate, "--type", PREDICATE],
@@ -310,7 +289,7 @@ impl Installed {
                 assert_eq!(rekor, Version::V1);
                 all.extend(["--new-bundle-format=false", "--use-signing-config=false"]);
                 all.extend(["--fulcio-url", sigstore.fulcio.url(), "--rekor-url", sigstore.rekor.url()]);
-                // Cosign 3.1.3 stamps the envelope of a legacy attestation and then looks for a stamp of the signature.
+                // Cosign 3.1.3 stamps a legacy attestation's envelope and looks for one of its signature.
                 if form == Form::Message {
                     all.extend(["--timestamp-server-url", &stamps]);
                 }

@@ -12,6 +12,7 @@ use super::certificate::{
     Authority, CODE_SIGNING, Draft, SIGNATURES, TIME_STAMPING, extended_key_usage, extension, key_usage, name,
 };
 use super::der::{from_pem, octets, sequence, tlv, to_pem, utf8};
+use super::extensions::{self, Subject};
 use super::keys::{Key, key_of_pem, key_of_request, sha256, verifies};
 use super::oidc::{OTHERS, Provider};
 use super::service::{Context, Lie, refusal};
@@ -104,10 +105,9 @@ fn issue(fulcio: &Fulcio, request: &Request, context: &Context<'_>) -> Result<Re
 fn identity(fulcio: &Fulcio, token: &str, now: i64) -> Option<Map<String, Value>> {
     let claims = fulcio.provider.claims_of(token)?;
     let issuer = claims.get("iss")?.as_str()?;
-    let audience = match claims.get("aud")? {
-        Value::Array(all) => all.iter().any(|one| one == AUDIENCE),
-        one => one == AUDIENCE,
-    };
+    let audience = claims.get("aud")?;
+    let audience =
+        audience == AUDIENCE || audience.as_array().is_some_and(|all| all.contains(&json!(AUDIENCE)));
     let known = issuer == fulcio.provider.url || OTHERS.contains(&issuer);
     let begun = claims.get("nbf").and_then(Value::as_i64).is_none_or(|begin| begin <= now + 60);
     let verified = !claims.contains_key("email") || claims.get("email_verified") == Some(&json!(true));
@@ -134,64 +134,21 @@ fn requested_key(body: &Value, claims: &Map<String, Value>) -> Result<Vec<u8>, R
 
 /// The certificate without an SCT.
 fn draft(key: Vec<u8>, claims: &Map<String, Value>, now: i64, lies: &[Lie]) -> Option<Draft> {
-    let claim = |name: &str| claims.get(name).and_then(Value::as_str);
     // [1] is a mail address, [6] a URI.
-    let (tag, subject) = match (claim("email"), claim("job_workflow_ref"), claim("ci_config_ref_uri")) {
-        (Some(address), _, _) => (0x81, address.to_owned()),
-        (None, Some(workflow), _) => (0x86, format!("https://github.com/{workflow}")),
-        (None, None, Some(config)) => (0x86, format!("https://{config}")),
-        (None, None, None) => (0x86, claim("sub")?.to_owned()),
+    let (tag, subject) = match extensions::subject(claims)? {
+        Subject::Email(address) => (0x81, address),
+        Subject::Uri(uri) => (0x86, uri),
     };
     let usage = if lies.contains(&Lie::NoCodeSigning) { TIME_STAMPING } else { CODE_SIGNING };
     let mut draft = Draft::new(sequence(&[]), key, now, now + LIFE)
         .with(key_usage(SIGNATURES))
         .with(extended_key_usage(false, usage))
         .with(extension("2.5.29.17", true, &sequence(&[tlv(tag, subject.as_bytes())])));
-    for (number, raw, value) in facts(&claim)? {
+    for (number, raw, value) in extensions::of(claims)? {
         let content = if raw { value.into_bytes() } else { utf8(&value) };
         draft = draft.with(extension(&format!("1.3.6.1.4.1.57264.1.{number}"), false, &content));
     }
     Some(draft)
-}
-
-/// Fulcio's own extensions (docs/oid-info.md): number, whether as bare bytes, value.
-fn facts<'a>(claim: &impl Fn(&str) -> Option<&'a str>) -> Option<Vec<(u8, bool, String)>> {
-    let issuer = claim("iss")?;
-    let mut facts = vec![(1, true, issuer.to_owned()), (8, false, issuer.to_owned())];
-    let mut put = |number: u8, raw: bool, value: Option<String>| {
-        facts.extend(value.map(|value| (number, raw, value)));
-    };
-    let plain = |name: &str| claim(name).map(str::to_owned);
-    let page = |name: &str| claim(name).map(|value| format!("https://github.com/{value}"));
-    for (number, name) in [(2, "event_name"), (3, "sha"), (4, "workflow"), (5, "repository"), (6, "ref")] {
-        put(number, true, plain(name));
-    }
-    let run = || {
-        let (repository, run) = (claim("repository")?, claim("run_id")?);
-        let attempt = claim("run_attempt")?;
-        Some(format!("https://github.com/{repository}/actions/runs/{run}/attempts/{attempt}"))
-    };
-    for (number, value) in [
-        (9, page("job_workflow_ref")),
-        (10, plain("job_workflow_sha")),
-        (11, plain("runner_environment")),
-        (12, page("repository")),
-        (13, plain("sha")),
-        (14, plain("ref")),
-        (15, plain("repository_id")),
-        (16, page("repository_owner")),
-        (17, plain("repository_owner_id")),
-        (18, page("workflow_ref")),
-        (19, plain("workflow_sha")),
-        (20, plain("event_name")),
-        (21, run()),
-        (22, plain("repository_visibility")),
-        (23, plain("environment")),
-        (24, claim("job_workflow_ref").and(plain("sub"))),
-    ] {
-        put(number, false, value);
-    }
-    Some(facts)
 }
 
 /// The signed certificate, and its SCT.

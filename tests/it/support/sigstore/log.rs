@@ -22,6 +22,8 @@ pub struct LogState {
     pub origin: String,
     /// Who signs its checkpoints.
     pub signer: String,
+    /// Signs the checkpoints too, and nobody is told of it: as the witnesses of Rekor v2.
+    pub witness: Option<Key>,
     pub entries: Vec<Entry>,
     pub tree: Tree,
 }
@@ -37,11 +39,10 @@ pub struct Proof {
 
 impl LogState {
     pub fn new(key: Key, origin: String, signer: String) -> Self {
-        Self { key, origin, signer, entries: Vec::new(), tree: Tree::default() }
+        Self { key, origin, signer, witness: None, entries: Vec::new(), tree: Tree::default() }
     }
 
-    /// The id of a key that signs notes: C2SP's for Ed25519; for ECDSA, as Rekor and C2SP have it, the hash of
-    /// the `SubjectPublicKeyInfo`.
+    /// The id of a key that signs notes: C2SP's for Ed25519, for ECDSA the hash of `SubjectPublicKeyInfo`.
     pub fn key_id(&self) -> [u8; 32] {
         note_key_id(&self.signer, &self.key)
     }
@@ -63,7 +64,13 @@ impl LogState {
     }
 
     fn signed_checkpoint(&self, size: usize, root: [u8; 32], key: &Key) -> String {
-        note(&self.origin, size, &root, &self.signer, &self.key_id(), key)
+        let mut checkpoint = note(&self.origin, size, &root, &self.signer, &self.key_id(), key);
+        if let Some(witness) = &self.witness {
+            let (name, id) = ("witness.example", note_key_id("witness.example", witness));
+            let cosigned = note(&self.origin, size, &root, name, &id, witness);
+            checkpoint.push_str(cosigned.split("\n\n").nth(1).unwrap());
+        }
+        checkpoint
     }
 
     /// The proof of an entry in the whole tree, as the lies have it.

@@ -69,7 +69,7 @@ fn path(place: usize, leaves: &[Hash]) -> Vec<Hash> {
     below
 }
 
-/// The published vectors of Certificate Transparency, and all proofs of trees up to 40 leaves walked up again.
+/// The published vectors of Certificate Transparency, and all proofs of trees up to 40 leaves walked up.
 #[test]
 fn the_tree_is_that_of_rfc_6962() {
     let bodies: [&[u8]; 8] = [

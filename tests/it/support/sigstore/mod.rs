@@ -1,6 +1,6 @@
 //! A Sigstore to test against: identity provider, Fulcio, Rekor v1 and v2, timestamp authority and TUF
-//! repository on loopback, each with faults by script ([`Service::fail`]), lies by script ([`Service::lie`]) and a
-//! clock that can be wrong.
+//! repository on loopback, each with faults by script ([`Service::fail`]), lies by script ([`Service::lie`])
+//! and a clock that can be wrong.
 //!
 //! ```
 //! let sigstore = Sigstore::start();
@@ -16,6 +16,7 @@
 
 pub mod certificate;
 pub mod der;
+pub mod extensions;
 pub mod fulcio;
 pub mod keys;
 pub mod log;

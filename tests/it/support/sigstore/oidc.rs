@@ -16,9 +16,12 @@ use super::service::{Context, Lie, lock, refusal};
 
 /// Issuer of tokens in GitHub's workflows.
 pub const GITHUB: &str = "https://token.actions.githubusercontent.com";
+pub const GITLAB: &str = "https://gitlab.com";
+pub const BUILDKITE: &str = "https://agent.buildkite.com";
+/// Issuer of tokens of CircleCI for an organization.
+pub const CIRCLECI: &str = "https://oidc.circleci.com/org/6b0e6f0a-0000-4000-8000-000000000001";
 /// Issuers whose tokens this provider signs too, as if it were they.
-pub const OTHERS: &[&str] =
-    &[GITHUB, "https://gitlab.com", "https://agent.buildkite.com", "https://oidc.circleci.com"];
+pub const OTHERS: &[&str] = &[GITHUB, GITLAB, BUILDKITE, CIRCLECI];
 
 /// Who a token is for. Times and audience are the provider's.
 #[derive(Clone)]
@@ -46,6 +49,33 @@ impl Claims {
         })))
     }
 
+    /// A job of a project on GitLab: `acme/app`, branch `main`.
+    pub fn gitlab(project: &str, branch: &str) -> Self {
+        let owner = project.split('/').next().unwrap();
+        let sha = hex(&sha256(branch.as_bytes()))[..40].to_owned();
+        Self(object(json!({
+            "iss": GITLAB, "sub": format!("project_path:{project}:ref_type:branch:ref:{branch}"),
+            "project_path": project, "project_id": "1234", "namespace_path": owner, "namespace_id": "56",
+            "ref": branch, "ref_type": "branch", "sha": sha, "pipeline_source": "push", "job_id": "789",
+            "ci_config_ref_uri": format!("gitlab.com/{project}//.gitlab-ci.yml@refs/heads/{branch}"),
+            "ci_config_sha": sha, "runner_environment": "gitlab-hosted", "project_visibility": "public",
+        })))
+    }
+
+    /// A job of a pipeline on Buildkite.
+    pub fn buildkite(organization: &str, pipeline: &str) -> Self {
+        Self(object(json!({
+            "iss": BUILDKITE,
+            "sub": format!("organization:{organization}:pipeline:{pipeline}:ref:refs/heads/main"),
+            "organization_slug": organization, "pipeline_slug": pipeline, "build_number": 789, "job_id": "1",
+        })))
+    }
+
+    /// A job of a project on CircleCI, whose subject is no more than itself.
+    pub fn circleci(subject: &str) -> Self {
+        Self(object(json!({"iss": CIRCLECI, "sub": subject})))
+    }
+
     /// With one claim added or changed.
     pub fn with(mut self, claim: &str, value: impl Into<Value>) -> Self {
         self.0.insert(claim.to_owned(), value.into());
@@ -54,10 +84,7 @@ impl Claims {
 }
 
 fn object(value: Value) -> Map<String, Value> {
-    match value {
-        Value::Object(map) => map,
-        _ => Map::new(),
-    }
+    if let Value::Object(map) = value { map } else { Map::new() }
 }
 
 /// A sign-in that waits for its code to be redeemed.
@@ -126,11 +153,12 @@ impl Provider {
         put("iat", json!(end - 10 * MINUTES));
         put("nbf", json!(end - 10 * MINUTES));
         for lie in lies {
-            match lie {
-                Lie::Audience(other) => all.insert("aud".to_owned(), json!(other)),
-                Lie::Issuer(other) => all.insert("iss".to_owned(), json!(other)),
-                _ => None,
-            };
+            if let Lie::Audience(other) = lie {
+                all.insert("aud".to_owned(), json!(other));
+            }
+            if let Lie::Issuer(other) = lie {
+                all.insert("iss".to_owned(), json!(other));
+            }
         }
         let header = json!({"alg": "ES256", "typ": "JWT", "kid": self.key_id()});
         let part = |value: &[u8]| URL_SAFE_NO_PAD.encode(value);

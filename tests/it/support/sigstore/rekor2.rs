@@ -17,7 +17,8 @@ const TILE: usize = 256;
 
 /// Its origin is the host without the port: so clients make it of the address.
 pub fn state(key: Key) -> LogState {
-    LogState::new(key, "127.0.0.1".to_owned(), "127.0.0.1".to_owned())
+    let state = LogState::new(key, "127.0.0.1".to_owned(), "127.0.0.1".to_owned());
+    LogState { witness: Some(Key::ed25519()), ..state }
 }
 
 pub fn answer(log: &Shared, request: &Request, context: &Context<'_>) -> Reply {

@@ -64,6 +64,15 @@ impl Sigstore {
         })
     }
 
+    /// A trusted root as GitHub's for private repositories: no logs, and signatures have a timestamp alone.
+    /// Its certificates have no SCT: `fulcio.lie_times(usize::MAX, Lie::NoSct)`.
+    pub fn private_trusted_root(&self) -> Value {
+        let mut root = self.trusted_root();
+        root["tlogs"] = json!([]);
+        root["ctlogs"] = json!([]);
+        root
+    }
+
     /// `signing_config.v0.2.json`, with Rekor of this version alone.
     pub fn signing_config(&self, rekor: Version) -> Value {
         let service = |url: &str, version: u8| {
