@@ -15,6 +15,7 @@ pub mod identity;
 pub mod legacy;
 pub mod statement;
 pub mod trust;
+pub mod write;
 
 mod bundle;
 mod log;

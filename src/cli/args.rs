@@ -14,6 +14,7 @@ use crate::model::reference::Reference;
 use crate::model::severity::Severity;
 
 use super::output::Output;
+use super::signing::{AttestArgs, SignArgs};
 use super::trust::TrustArgs;
 
 const EXIT_CODES: &str = "\
@@ -107,6 +108,10 @@ pub(super) enum Command {
     Gate(GateArgs),
     /// List what is in an image, as an SBOM
     Sbom(SbomArgs),
+    /// Sign images in a registry, keyless, as cosign does
+    Sign(SignArgs),
+    /// Attest something of images in a registry: an SBOM, a scan, a test
+    Attest(AttestArgs),
     /// Match the packages of images against advisories, without a policy
     Scan(ScanArgs),
     /// Check manifests, indexes, configurations and layers, without a policy
@@ -510,7 +515,7 @@ pub(super) struct CompareArgs {
 }
 
 /// A switch in the environment: empty, `0`, `no`, `off` and `false` leave it off.
-fn switch() -> FalseyValueParser {
+pub(super) fn switch() -> FalseyValueParser {
     FalseyValueParser::new()
 }
 

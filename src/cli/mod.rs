@@ -15,6 +15,7 @@ mod progress;
 mod registries;
 mod sbom;
 mod scan;
+mod signing;
 mod tree;
 mod trust;
 mod validate;
@@ -59,6 +60,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Validate(args) => validate::run(args, &context, &mut out),
         Command::Explain(args) => explain::run(args, &context, &mut out),
         Command::Copy(args) => copy::run(args, &context, &mut out),
+        Command::Sign(args) => signing::sign(args, &context, &mut out),
+        Command::Attest(args) => signing::attest(args, &context, &mut out),
         Command::Tree(args) => tree::run(args, &context, &mut out),
         Command::Db(args) => db::run(args, &context, &mut out),
         Command::Policy(args) => policy::run(args, &context, &mut out),

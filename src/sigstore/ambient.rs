@@ -98,7 +98,7 @@ async fn github(http: &Http, url: &str, secret: &str) -> Result<Token, Error> {
     let mut url = Url::parse(url).map_err(|_| failed("its address is no URL"))?;
     url.query_pairs_mut().append_pair("audience", AUDIENCE);
     let mut question = Question::get(AT, url, 2 * MAX_TOKEN as u64);
-    let mut value = HeaderValue::from_str(&format!("bearer {secret}"))
+    let mut value = HeaderValue::from_str(&format!("Bearer {secret}"))
         .map_err(|_| failed("the job's secret has characters that no header may carry"))?;
     value.set_sensitive(true);
     question.headers.insert(AUTHORIZATION, value);

@@ -102,6 +102,14 @@ impl Run {
         self.wait(all.try_collect())
     }
 
+    /// The certificate of the run (DER), asked for where there is none yet. Where a key signs there is none to be had.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn certificate(&self) -> Result<Vec<u8>, Error> {
+        self.wait(self.signer.certificate())
+    }
+
     fn wait<T>(&self, task: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let ended = |what: &str| Error::new(ErrorKind::Unavailable, "the signing services", what);
         let Some(runtime) = &self.runtime else { return Err(ended("shut down")) };

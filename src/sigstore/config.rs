@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use reqwest::Url;
 use serde::Deserialize;
+use sigstore_verify::trust_root::SigstoreInstance;
 
 use super::error::{Error, ErrorKind};
 
@@ -117,6 +118,18 @@ impl SigningConfig {
             return Err(format!("a signing configuration of another kind than `{MEDIA_TYPE}`"));
         }
         Ok(config)
+    }
+
+    /// That of Sigstore's public-good instance, as it was when `sigstore-trust-root` was published.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Settings`] where it cannot be used, which a test rules out.
+    pub fn embedded() -> Result<Self, Error> {
+        let unusable =
+            |cause: &str| Error::new(ErrorKind::Settings, "the built-in signing configuration", cause);
+        let text = SigstoreInstance::PublicGood.embedded_signing_config_json();
+        Self::parse(text.ok_or_else(|| unusable("is not there"))?.as_bytes())
+            .map_err(|cause| unusable(&cause))
     }
 
     /// The services to use at a time. Of the logs those of version 1, unless `wanted` says otherwise or there is none.
@@ -284,6 +297,13 @@ mod tests {
         }
         let logs = [service("http://127.0.0.1:3000", 1, "2025-01-01T00:00:00Z", None, "a")];
         assert!(chosen(&config(&logs, &[], "ANY"), None).is_ok());
+    }
+
+    #[test]
+    fn the_built_in_configuration_can_be_used() {
+        let services = SigningConfig::embedded().unwrap().choose(NOW.parse().unwrap(), None).unwrap();
+        assert_eq!(services.ca.as_str(), "https://fulcio.sigstore.dev/");
+        assert_eq!(services.logs.len(), 1);
     }
 
     #[test]

@@ -205,6 +205,15 @@ impl Signer {
         Ok(Maker { key, der, pem, is_certificate: true })
     }
 
+    /// The certificate of the run, DER.
+    pub(super) async fn certificate(&self) -> Result<Vec<u8>, Error> {
+        let maker = self.maker().await?;
+        if maker.is_certificate {
+            return Ok(maker.der);
+        }
+        Err(Error::new(ErrorKind::Settings, "the signing key", "a key of one's own has no certificate"))
+    }
+
     async fn certify(&self, token: &Token) -> Result<Certified, Error> {
         let failed =
             |error: &dyn ToString| Error::new(ErrorKind::Settings, "the signing key", error.to_string());

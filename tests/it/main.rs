@@ -36,6 +36,7 @@ mod relations;
 mod remote;
 mod sbom;
 mod sbom_index;
+mod signing;
 mod sigstore;
 mod sim;
 mod support;

@@ -1,0 +1,305 @@
+//! `portcullis sign` and `portcullis attest`.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read as _, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{ArgAction, Args};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::gate::{self, SignError, SignRequest, SignedManifest, What};
+use crate::image::limits::Limits;
+use crate::model::location::Location;
+use crate::model::predicate::predicate_type;
+use crate::model::reference::Reference;
+use crate::registry;
+use crate::sigstore::{self, Credentials, LogVersion, MAX_CONFIG, Provider, Run, SigningConfig, Token};
+
+use super::exit::Exit;
+use super::output::{Output, Plan};
+use super::trust::{TrustArgs, trust};
+use super::{Context, Failure, clock};
+
+/// Bytes of a predicate: 32 MiB, as many as an attestation may have (design §7).
+const MAX_PREDICATE: u64 = 32 << 20;
+
+/// Who signs, and by which services.
+#[derive(Debug, Args)]
+pub(super) struct SignerArgs {
+    /// The identity token, or a file that holds it [default: that of the CI system's job]
+    #[arg(long, env = "PORTCULLIS_IDENTITY_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    identity_token: Option<String>,
+    /// The services that sign (signing_config.json) [default: Sigstore's public-good instance]
+    #[arg(long, env = "PORTCULLIS_SIGNING_CONFIG", value_name = "FILE")]
+    signing_config: Option<PathBuf>,
+    /// The version of the transparency log [default: v1 where there is one, v2 for what is too large for it]
+    #[arg(long, env = "PORTCULLIS_LOG", value_name = "VERSION", value_parser = parse_log)]
+    log: Option<LogVersion>,
+    #[command(flatten)]
+    trust: TrustArgs,
+}
+
+/// Options of `sign`.
+#[derive(Debug, Args)]
+pub(super) struct SignArgs {
+    /// The images, in a registry
+    #[arg(value_name = "IMAGE", required = true)]
+    images: Vec<Location>,
+    /// Something that the signature says beside, KEY=VALUE; repeatable
+    #[arg(short, long = "annotation", env = "PORTCULLIS_ANNOTATION", value_name = "KEY=VALUE", value_parser = parse_pair)]
+    annotations: Vec<(String, String)>,
+    /// Sign the index alone, and not the manifests of its platforms
+    #[arg(long, env = "PORTCULLIS_NO_RECURSIVE", value_parser = super::args::switch())]
+    no_recursive: bool,
+    #[command(flatten)]
+    signer: SignerArgs,
+    /// A report: text, json; repeatable, =FILE writes it there [default: text]
+    #[arg(short, long = "output", env = "PORTCULLIS_OUTPUT", value_name = "FORMAT[=FILE]", action = ArgAction::Append)]
+    output: Vec<Output>,
+}
+
+/// Options of `attest`.
+#[derive(Debug, Args)]
+pub(super) struct AttestArgs {
+    /// The images, in a registry
+    #[arg(value_name = "IMAGE", required = true)]
+    images: Vec<Location>,
+    /// The predicate type: cyclonedx, spdxjson, vuln, slsaprovenance1, openvex, custom, …, or a URI
+    #[arg(long = "type", env = "PORTCULLIS_TYPE", value_name = "TYPE", value_parser = predicate_type)]
+    predicate_type: String,
+    /// The file with the predicate, JSON
+    #[arg(long, env = "PORTCULLIS_PREDICATE", value_name = "FILE")]
+    predicate: PathBuf,
+    /// Take the attestations of this type by the same signer away, once this one is there
+    #[arg(long, env = "PORTCULLIS_REPLACE", value_parser = super::args::switch())]
+    replace: bool,
+    /// Attest the manifests of an index's platforms too, and not the index alone
+    #[arg(long, env = "PORTCULLIS_RECURSIVE", value_parser = super::args::switch())]
+    recursive: bool,
+    #[command(flatten)]
+    signer: SignerArgs,
+    /// A report: text, json; repeatable, =FILE writes it there [default: text]
+    #[arg(short, long = "output", env = "PORTCULLIS_OUTPUT", value_name = "FORMAT[=FILE]", action = ArgAction::Append)]
+    output: Vec<Output>,
+}
+
+fn parse_log(text: &str) -> Result<LogVersion, String> {
+    match text {
+        "v1" | "1" => Ok(LogVersion::V1),
+        "v2" | "2" => Ok(LogVersion::V2),
+        _ => Err("it is `v1` or `v2`".into()),
+    }
+}
+
+fn parse_pair(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').filter(|(key, _)| !key.is_empty());
+    pair.map(|(key, value)| (key.to_owned(), value.to_owned())).ok_or_else(|| "expected KEY=VALUE".into())
+}
+
+/// Signs images.
+pub(super) fn sign(args: &SignArgs, context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
+    let annotations: BTreeMap<String, String> = args.annotations.iter().cloned().collect();
+    if annotations.len() < args.annotations.len() {
+        return Err(Failure::usage("an annotation stands twice"));
+    }
+    let what = What::Signature { annotations };
+    let work = Work { images: &args.images, what: &what, recursive: !args.no_recursive };
+    work.run(&args.signer, &args.output, context, out)
+}
+
+/// Attests something of images.
+pub(super) fn attest(args: &AttestArgs, context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
+    let bytes = read(&args.predicate, MAX_PREDICATE).map_err(Failure::usage)?;
+    let unusable =
+        |cause: String| Failure::usage(format!("the predicate {}: {cause}", args.predicate.display()));
+    let predicate: Value =
+        serde_json::from_slice(&bytes).map_err(|error| unusable(format!("is no JSON: {error}")))?;
+    let what =
+        What::Attestation { predicate_type: args.predicate_type.clone(), predicate, replace: args.replace };
+    let work = Work { images: &args.images, what: &what, recursive: args.recursive };
+    work.run(&args.signer, &args.output, context, out)
+}
+
+/// What is to be done.
+struct Work<'a> {
+    images: &'a [Location],
+    what: &'a What,
+    recursive: bool,
+}
+
+/// What was done, as the report has it.
+#[derive(Serialize)]
+struct Report<'a> {
+    schema: &'static str,
+    images: &'a [Done],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Done {
+    reference: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    manifests: Vec<SignedManifest>,
+}
+
+/// How the report is written.
+enum Format {
+    Text,
+    Json,
+}
+
+const FORMATS: &[&Format] = &[&Format::Text, &Format::Json];
+
+impl Format {
+    fn id(&self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+
+    fn render(&self, done: &[Done]) -> String {
+        match self {
+            Self::Text => done.iter().map(Done::text).collect(),
+            Self::Json => {
+                let report = Report { schema: "portcullis.dev/signed/v1", images: done };
+                serde_json::to_string_pretty(&report).unwrap_or_default() + "\n"
+            }
+        }
+    }
+}
+
+impl Done {
+    fn text(&self) -> String {
+        let mut text = format!("{}\n", self.reference);
+        for manifest in &self.manifests {
+            let platform = manifest.platform.as_ref().map_or_else(|| "image".to_owned(), ToString::to_string);
+            let became = match (&manifest.referrer, manifest.listed) {
+                (Some(referrer), Some("fallbackTag")) => {
+                    format!("signed: {referrer}, listed by the fallback tag")
+                }
+                (Some(referrer), _) => format!("signed: {referrer}"),
+                (None, _) => "was signed already".to_owned(),
+            };
+            text.push_str(&format!("  {platform} {}\n    {became}\n", manifest.subject));
+            for replaced in &manifest.replaced {
+                text.push_str(&format!("    in place of {replaced}\n"));
+            }
+        }
+        text
+    }
+}
+
+impl Work<'_> {
+    fn run(
+        &self,
+        signer: &SignerArgs,
+        output: &[Output],
+        context: &Context,
+        out: &mut dyn Write,
+    ) -> Result<Exit, Failure> {
+        let plan = Plan::new(output, FORMATS, Format::id).map_err(Failure::usage)?;
+        let references: Vec<&Reference> = self
+            .images
+            .iter()
+            .map(|image| match image {
+                Location::Registry(reference) => Ok(reference),
+                _ => Err(Failure::usage(format!("{image} is in no registry: push it, and sign it there"))),
+            })
+            .collect::<Result<_, Failure>>()?;
+        let Some(registry) = context.registry(self.images)? else {
+            return Err(Failure::usage("`--offline` and signing exclude each other"));
+        };
+        let trust = trust(&signer.trust)?;
+        let run = start(signer, context)?;
+        let now = clock::now();
+        let mut exit = Exit::Admit;
+        let mut done = Vec::new();
+        for reference in references {
+            let request = SignRequest {
+                reference,
+                registry,
+                what: self.what,
+                recursive: self.recursive,
+                trust: &trust,
+                key: None,
+                limits: &Limits::default(),
+                now,
+            };
+            let signed = gate::sign(&request, &run);
+            let error = signed.as_ref().err().map(ToString::to_string);
+            if let Err(error) = &signed {
+                let is_usage = matches!(error, SignError::Usage(_));
+                let (error, name) = (error.to_string(), reference.to_string());
+                // What a registry says begins with it.
+                let shown = if error.starts_with(&name) { error } else { format!("{name}: {error}") };
+                context.complain(&shown);
+                exit = exit.max(if is_usage { Exit::Usage } else { Exit::Undecided });
+            }
+            let manifests = signed.unwrap_or_default();
+            done.push(Done { reference: reference.to_string(), error, manifests });
+        }
+        Ok(plan.deliver(exit, context, out, |format, _| format.render(&done)))
+    }
+}
+
+/// A run by the services and the identity that were asked for.
+fn start(args: &SignerArgs, context: &Context) -> Result<Run, Failure> {
+    let failed = |error: sigstore::Error| Failure::undecided(error.to_string());
+    let config = match &args.signing_config {
+        Some(path) => {
+            let bytes = read(path, MAX_CONFIG).map_err(Failure::usage)?;
+            SigningConfig::parse(&bytes)
+                .map_err(|cause| Failure::usage(format!("{}: {cause}", path.display())))?
+        }
+        None => SigningConfig::embedded().map_err(failed)?,
+    };
+    let services = config.choose(clock::now(), args.log).map_err(failed)?;
+    let credentials = match &args.identity_token {
+        Some(text) => Credentials::Token(token(text).map_err(failed)?),
+        None => {
+            let provider = Provider::find(|name| std::env::var(name).ok()).map_err(failed)?;
+            let provider = provider.ok_or_else(|| {
+                Failure::undecided(
+                    "there is no identity token: run in a CI system that gives one, or name it by `--identity-token`",
+                )
+            })?;
+            Credentials::Ambient(provider)
+        }
+    };
+    let environment = registry::Settings::from_environment(|name| std::env::var_os(name));
+    let settings = sigstore::Settings {
+        proxies: environment.proxies,
+        ca: context.global.registry_ca.clone(),
+        deadline: context.global.timeout,
+        ..sigstore::Settings::default()
+    };
+    Run::new(&settings, services, credentials, clock::now).map_err(failed)
+}
+
+/// The token itself, or what a file holds.
+fn token(text: &str) -> Result<Token, sigstore::Error> {
+    let path = Path::new(text);
+    if text.matches('.').count() != 2 && path.is_file() {
+        let mut held = String::new();
+        let read = File::open(path).and_then(|file| file.take(1 << 20).read_to_string(&mut held));
+        if read.is_ok() {
+            return Token::parse(&held);
+        }
+    }
+    Token::parse(text)
+}
+
+fn read(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(limit + 1).read_to_end(&mut bytes))
+        .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    if bytes.len() as u64 > limit {
+        return Err(format!("{} has more than the limit of {limit} bytes", path.display()));
+    }
+    Ok(bytes)
+}
