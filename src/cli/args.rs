@@ -14,6 +14,7 @@ use crate::model::reference::Reference;
 use crate::model::severity::Severity;
 
 use super::output::Output;
+use super::verify_bundle::VerifyBundleArgs;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -116,6 +117,8 @@ pub(super) enum Command {
     Copy(CopyArgs),
     /// Show what hangs on an image: platforms, attestations, signatures, and who is said to have signed
     Tree(TreeArgs),
+    /// Verify a Sigstore bundle for a file or a digest, and who signed it
+    VerifyBundle(VerifyBundleArgs),
     /// The advisory snapshot
     #[command(subcommand)]
     Db(DbCommand),
@@ -507,7 +510,7 @@ pub(super) struct CompareArgs {
 }
 
 /// A switch in the environment: empty, `0`, `no`, `off` and `false` leave it off.
-fn switch() -> FalseyValueParser {
+pub(super) fn switch() -> FalseyValueParser {
     FalseyValueParser::new()
 }
 

@@ -17,6 +17,7 @@ mod sbom;
 mod scan;
 mod tree;
 mod validate;
+mod verify_bundle;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write};
@@ -59,6 +60,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Explain(args) => explain::run(args, &context, &mut out),
         Command::Copy(args) => copy::run(args, &context, &mut out),
         Command::Tree(args) => tree::run(args, &context, &mut out),
+        Command::VerifyBundle(args) => verify_bundle::run(args, &context, &mut out),
         Command::Db(args) => db::run(args, &context, &mut out),
         Command::Policy(args) => policy::run(args, &context, &mut out),
         Command::CompareVersions(args) => compare(args, &mut out),

@@ -41,5 +41,6 @@ mod tree;
 mod truth;
 mod unsaid;
 mod validate;
+mod verify_bundle;
 mod versions;
 mod vex;
