@@ -8,6 +8,7 @@
 )]
 
 mod architecture;
+mod attestations;
 mod broken;
 mod conformance;
 mod copying;
@@ -26,6 +27,7 @@ mod layer_checks;
 mod layers;
 mod licenses;
 mod matching;
+mod mutations;
 mod once;
 mod purls;
 mod ranges;
