@@ -244,11 +244,12 @@ fn trusted(args: &VerifyBundleArgs) -> Result<Trust, Failure> {
 
 /// What to do about a bundle that could not be judged.
 fn advise(kind: RejectionKind, context: &Context) {
-    let advice = match kind {
-        RejectionKind::Version => "a newer portcullis may know this version of bundles",
-        RejectionKind::UnknownLog => "name the trusted root that has the log with --trusted-root FILE",
-        RejectionKind::Unsupported => "this version of portcullis cannot verify it",
-        _ => return,
+    let advice = if kind == RejectionKind::Version {
+        "a newer portcullis may know this version of bundles"
+    } else if kind == RejectionKind::UnknownLog {
+        "name the trusted root that has the log with --trusted-root FILE"
+    } else {
+        return;
     };
     context.complain(advice);
 }

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use portcullis::attestation::legacy::{ENVELOPE, Layer, SIMPLE_SIGNING, verify_layer};
 use portcullis::attestation::{
-    Content, Rejection, RejectionKind, Root, RootId, Subject, Trust, Verified, Whose, verify,
+    Content, LogOfKey, Rejection, RejectionKind, Root, RootId, Subject, Trust, Verified, Whose, verify,
 };
 use portcullis::model::digest::Digest;
 use serde_json::{Value, json};
@@ -129,10 +129,6 @@ fn annotations(bundle: &Value, signature: &str) -> BTreeMap<String, String> {
     let raw = material
         .pointer("/certificate/rawBytes")
         .or(material.pointer("/x509CertificateChain/certificates/0/rawBytes"));
-    let pem = format!(
-        "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
-        raw.unwrap().as_str().unwrap()
-    );
     let entry = &material["tlogEntries"][0];
     let number = |key: &str| entry[key].as_str().unwrap().parse::<i64>().unwrap();
     let log = STANDARD.decode(entry["logId"]["keyId"].as_str().unwrap()).unwrap();
@@ -144,11 +140,15 @@ fn annotations(bundle: &Value, signature: &str) -> BTreeMap<String, String> {
             "integratedTime": number("integratedTime"), "logIndex": number("logIndex"),
         },
     });
-    BTreeMap::from([
+    let mut annotations = BTreeMap::from([
         ("dev.cosignproject.cosign/signature".to_owned(), signature.to_owned()),
-        ("dev.sigstore.cosign/certificate".to_owned(), pem),
         ("dev.sigstore.cosign/bundle".to_owned(), logged.to_string()),
-    ])
+    ]);
+    if let Some(raw) = raw.and_then(Value::as_str) {
+        let pem = format!("-----BEGIN CERTIFICATE-----\n{raw}\n-----END CERTIFICATE-----\n");
+        annotations.insert("dev.sigstore.cosign/certificate".to_owned(), pem);
+    }
+    annotations
 }
 
 #[test]
@@ -192,6 +192,33 @@ fn a_signature_over_bytes_that_are_no_payload_is_no_legacy_signature() {
 }
 
 #[test]
+fn a_key_s_legacy_signature_is_verified_with_its_log_entry() {
+    let Some(vector) = named("managed-key-and-trusted-root") else { return };
+    let bundle: Value = serde_json::from_slice(&vector.bundle).unwrap();
+    let signature = bundle["messageSignature"]["signature"].as_str().unwrap();
+    let key = vector.key.as_ref().unwrap().as_ref().unwrap();
+    let trust = vector.trust.as_ref().unwrap();
+    let mut annotations = annotations(&bundle, signature);
+    let judge = |annotations: &BTreeMap<String, String>, log: LogOfKey| {
+        let layer = Layer { media_type: SIMPLE_SIGNING, payload: &vector.artifact, annotations };
+        kind(verify_layer(trust, Whose::Key(key, log), layer, &Digest::sha256(&vector.artifact)))
+    };
+    // What is signed is no payload: that is asked once all of the cryptography holds.
+    assert_eq!(judge(&annotations, LogOfKey::Demanded), RejectionKind::Payload);
+    let logged = annotations["dev.sigstore.cosign/bundle"].clone();
+    let mut later: Value = serde_json::from_str(&logged).unwrap();
+    later["Payload"]["logIndex"] = json!(later["Payload"]["logIndex"].as_i64().unwrap() + 1);
+    annotations.insert("dev.sigstore.cosign/bundle".to_owned(), later.to_string());
+    // What is there must be true, also where it is not demanded.
+    for log in [LogOfKey::Demanded, LogOfKey::NotDemanded] {
+        assert_eq!(judge(&annotations, log), RejectionKind::Promise);
+    }
+    annotations.remove("dev.sigstore.cosign/bundle");
+    assert_eq!(judge(&annotations, LogOfKey::Demanded), RejectionKind::LogMissing);
+    assert_eq!(judge(&annotations, LogOfKey::NotDemanded), RejectionKind::Payload);
+}
+
+#[test]
 fn alternatives_and_doublets_in_a_bundle_are_refused() {
     let Some(vector) = named("happy-path-v0.3") else { return };
     let text = String::from_utf8(vector.bundle.clone()).unwrap();
@@ -208,6 +235,10 @@ fn alternatives_and_doublets_in_a_bundle_are_refused() {
         judge(&with("/verificationMaterial", "publicKey", json!({"hint": ""}))),
         RejectionKind::Malformed
     );
+    // cosign v1 logged attestations so; such an entry does not hold the signature.
+    let kind_version = json!({"kind": "intoto", "version": "0.0.1"});
+    let unknown = with("/verificationMaterial/tlogEntries/0", "kindVersion", kind_version);
+    assert_eq!(judge(&unknown), RejectionKind::Unsupported);
     let twice = text.replacen("\"mediaType\"", "\"mediaType\": \"x\", \"mediaType\"", 1);
     assert_eq!(judge(&twice), RejectionKind::Malformed);
     let folded = text.replacen("\"mediaType\"", "\"MediaType\"", 1);
