@@ -46,6 +46,7 @@ const BOUNDS: Bounds = Bounds {
         "inclusionPromise",
         "rawBytes",
     ],
+    folded: true,
 };
 
 /// Which alternatives a bundle holds.

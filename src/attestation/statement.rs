@@ -32,6 +32,7 @@ const BOUNDS: Bounds = Bounds {
     counted: &["subject"],
     // A predicate may have whatever keys it likes, so those of the statement are looked at alone.
     keys: &[],
+    folded: false,
 };
 
 /// A statement. It is as true as whoever signed it: what was verified says [`super::Verified`].
