@@ -3,11 +3,19 @@
 //! the memory, whatever the bytes.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use jiff::Timestamp;
 use serde_json::Value;
 use spdx::{Expression, ParseMode};
 
+use crate::attestation::identity::{Field, Identity, Pattern};
+use crate::attestation::legacy::{self, Layer};
+use crate::attestation::statement::SubjectDigest;
+use crate::attestation::{
+    LogOfKey, PublicKey, Root, RootId, Statement, Subject as Attested, Trust, Whose,
+    certificate as certificates, claims, verify,
+};
 use crate::cache;
 use crate::check::documents::{Answer, Documents, Oddity, OddityKind};
 use crate::check::hanging::Hanging;
@@ -64,6 +72,10 @@ pub static TARGETS: &[(&str, Target)] = &[
     ("sbom", sbom),
     ("vex", vex_document),
     ("exploits", exploits),
+    ("bundle", bundle),
+    ("statement", statement),
+    ("certificate", certificate),
+    ("legacy", legacy_signature),
 ];
 
 /// What lies in the cache of layers, unpacked.
@@ -459,4 +471,92 @@ pub fn exploits(bytes: &[u8]) {
         assert_eq!(Epss::decode(epss.encoded(), &epss.info.digest).as_ref(), Some(&epss));
     }
     let _ = Epss::decode(bytes, &Digest::sha256(b"source"));
+}
+
+/// A bundle: what it claims, and whether it is true for nothing in particular, with a certificate and with a key. No
+/// bytes that a fuzzer makes are signed, so none may be accepted.
+pub fn bundle(bytes: &[u8]) {
+    let _ = claims::read(bytes);
+    let Some((trust, key)) = trusted() else { return };
+    let digest = Digest::sha256(b"");
+    for whose in
+        [Whose::Certificate, Whose::Key(key, LogOfKey::Demanded), Whose::Key(key, LogOfKey::NotDemanded)]
+    {
+        for subject in [Attested::Bytes(b""), Attested::Digest(&digest)] {
+            assert!(verify(trust, whose, bytes, subject).is_err(), "accepted by nobody's signature");
+        }
+    }
+    let _ = Root::read(RootId::Custom("fuzz".to_owned()), bytes);
+    let _ = PublicKey::read_pem(bytes);
+}
+
+/// A statement, and the envelope around it. What was read must find its own subjects.
+pub fn statement(bytes: &[u8]) {
+    if let Ok(statement) = Statement::read(bytes) {
+        let _ = statement.is_signature();
+        for subject in &statement.subjects {
+            for digest in &subject.digests {
+                if let SubjectDigest::Known(digest) = digest {
+                    assert!(statement.about(digest).is_some());
+                }
+            }
+        }
+    }
+    let layer = Layer { media_type: legacy::ENVELOPE, payload: bytes, annotations: &BTreeMap::new() };
+    let Some((trust, key)) = trusted() else { return };
+    let whose = Whose::Key(key, LogOfKey::NotDemanded);
+    assert!(legacy::verify_layer(trust, whose, layer, &Digest::sha256(b"")).is_err());
+}
+
+/// A certificate: what it claims, and whether whoever it names is anybody's pattern.
+pub fn certificate(bytes: &[u8]) {
+    let _ = certificates::read(bytes);
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        let _ = certificates::read_pem(text);
+        for make in [Pattern::exact, Pattern::glob, Pattern::regexp] {
+            if let Ok(pattern) = make(text) {
+                // No pattern may be content with nothing.
+                assert!(!pattern.matches(""));
+            }
+        }
+    }
+    let Ok(holder) = certificates::holder(bytes) else { return };
+    let patterns = (Pattern::exact("https://issuer.example"), Pattern::glob("https://github.com/acme/**"));
+    let (Ok(issuer), Ok(name)) = patterns else { return };
+    if let Ok(identity) = Identity::new(issuer, [(Field::Subject, name)])
+        && identity.check(&holder).is_ok()
+    {
+        assert!(holder.name.as_str().starts_with("https://github.com/acme/"));
+    }
+}
+
+/// A legacy signature: annotations, a line each as `KEY=TEXT`, an empty line, and the payload.
+pub fn legacy_signature(bytes: &[u8]) {
+    let cut = bytes.windows(2).position(|pair| pair == b"\n\n").unwrap_or(bytes.len());
+    let (head, payload) = bytes.split_at_checked(cut).unwrap_or_default();
+    let annotations: BTreeMap<String, String> = String::from_utf8_lossy(head)
+        .lines()
+        .filter_map(|line| line.split_once('='))
+        .map(|(key, text)| (key.to_owned(), text.replace("\\n", "\n")))
+        .collect();
+    let payload = payload.get(2..).unwrap_or_default();
+    let Some((trust, key)) = trusted() else { return };
+    for media_type in [legacy::SIMPLE_SIGNING, legacy::ENVELOPE] {
+        let layer = Layer { media_type, payload, annotations: &annotations };
+        for whose in [Whose::Certificate, Whose::Key(key, LogOfKey::NotDemanded)] {
+            assert!(legacy::verify_layer(trust, whose, layer, &Digest::sha256(b"")).is_err());
+        }
+    }
+}
+
+/// Roots and a key whose other half is thrown away.
+fn trusted() -> Option<(&'static Trust, &'static PublicKey)> {
+    const KEY: &[u8] = b"-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE0R0gFRZB4cLQ+KjO1Qk3lbBBUDEM
+EfdKpQHAlSQDf2RGuWz3isGpXQBNm8JUtRJJESvoLtC+IMQsqnkpvHKT0g==
+-----END PUBLIC KEY-----
+";
+    static TRUSTED: OnceLock<Option<(Trust, PublicKey)>> = OnceLock::new();
+    let made = TRUSTED.get_or_init(|| Some((Trust::embedded().ok()?, PublicKey::read_pem(KEY).ok()?)));
+    made.as_ref().map(|(trust, key)| (trust, key))
 }

@@ -46,6 +46,7 @@ const BOUNDS: Bounds = Bounds {
         "inclusionPromise",
         "rawBytes",
     ],
+    folded: true,
 };
 
 /// Which alternatives a bundle holds.
@@ -65,7 +66,24 @@ struct Material {
     #[serde(rename = "x509CertificateChain")]
     chain: Option<IgnoredAny>,
     public_key: Option<IgnoredAny>,
+    tlog_entries: Option<Vec<Entry>>,
 }
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Entry {
+    kind_version: Option<Kind>,
+}
+
+#[derive(Deserialize)]
+struct Kind {
+    kind: String,
+    version: String,
+}
+
+/// Kinds of log entries that can be verified.
+const KINDS: [(&str, &str); 4] =
+    [("hashedrekord", "0.0.1"), ("hashedrekord", "0.0.2"), ("dsse", "0.0.1"), ("intoto", "0.0.2")];
 
 /// Reads a bundle (sigstore/protobuf-specs, `sigstore_bundle.proto`) of version 0.1, 0.2 or 0.3.
 pub(super) fn read(bytes: &[u8]) -> Result<Bundle, Rejection> {
@@ -91,6 +109,13 @@ pub(super) fn read(bytes: &[u8]) -> Result<Bundle, Rejection> {
     if [shape.message_signature, shape.dsse_envelope].iter().flatten().count() != 1 {
         return Err(malformed("it has not exactly one of `messageSignature` and `dsseEnvelope`".to_owned()));
     }
+    let kinds = material.tlog_entries.iter().flatten().filter_map(|entry| entry.kind_version.as_ref());
+    if let Some(Kind { kind, version }) =
+        kinds.into_iter().find(|known| !KINDS.contains(&(known.kind.as_str(), known.version.as_str())))
+    {
+        let detail = format!("a log entry of the kind `{kind}` {version}, which cannot be verified");
+        return Err(Rejection::new(RejectionKind::Unsupported, detail));
+    }
     let text = std::str::from_utf8(bytes).map_err(|error| malformed(error.to_string()))?;
     let bundle = Bundle::from_json(text).map_err(|error| malformed(error.to_string()))?;
     bounded(&bundle)?;
@@ -102,7 +127,7 @@ fn bounded(bundle: &Bundle) -> Result<(), Rejection> {
     let material = &bundle.verification_material;
     let certificates = match &material.content {
         VerificationMaterialContent::X509CertificateChain { certificates } => certificates.len(),
-        _ => 1,
+        VerificationMaterialContent::Certificate(_) | VerificationMaterialContent::PublicKey(_) | _ => 1,
     };
     let proofs = material.tlog_entries.iter().filter_map(|entry| entry.inclusion_proof.as_ref());
     let counts = [

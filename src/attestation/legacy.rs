@@ -46,6 +46,7 @@ const BOUNDS: Bounds = Bounds {
     item: "signatures",
     counted: &["signatures"],
     keys: &[],
+    folded: true,
 };
 
 /// The payload of a legacy signature, verified. What else stands in it is no more than its signer's word.

@@ -65,19 +65,29 @@ impl RejectionKind {
         matches!(self, Self::Version | Self::UnknownLog | Self::Unsupported | Self::Limit)
     }
 
-    /// Whether another trusted root may say otherwise, since it has other authorities and logs.
-    pub(super) fn depends_on_root(self) -> bool {
-        matches!(
-            self,
-            Self::Chain
-                | Self::Sct
-                | Self::LogMissing
-                | Self::UnknownLog
-                | Self::Checkpoint
-                | Self::Promise
-                | Self::Timestamp
-                | Self::NoTime
-        )
+    /// How much the root knew of the bundle that gave this reason: of several roots the one that knew most is heard.
+    pub(super) fn insight(self) -> u8 {
+        match self {
+            Self::UnknownLog | Self::LogMissing => 0,
+            Self::Chain | Self::Sct | Self::Timestamp | Self::NoTime => 1,
+            Self::Limit
+            | Self::Malformed
+            | Self::Version
+            | Self::Unsupported
+            | Self::Material
+            | Self::Statement
+            | Self::Payload
+            | Self::Subject
+            | Self::Signature
+            | Self::Certificate
+            | Self::CertificateTime
+            | Self::InclusionProof
+            | Self::Checkpoint
+            | Self::Promise
+            | Self::Entry
+            | Self::IntegratedTime
+            | Self::Identity => 2,
+        }
     }
 }
 

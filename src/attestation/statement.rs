@@ -25,12 +25,14 @@ const SUBJECTS: usize = 10_000;
 
 const BOUNDS: Bounds = Bounds {
     document: "a statement",
-    values: 4_000_000,
+    // As many as an SBOM may have, and the statement around it.
+    values: 3_100_000,
     items: SUBJECTS,
     item: "subjects",
     counted: &["subject"],
     // A predicate may have whatever keys it likes, so those of the statement are looked at alone.
     keys: &[],
+    folded: false,
 };
 
 /// A statement. It is as true as whoever signed it: what was verified says [`super::Verified`].

@@ -36,6 +36,7 @@ const BOUNDS: Bounds = Bounds {
         "validFor",
         "rawBytes",
     ],
+    folded: true,
 };
 
 /// Whose root it is.

@@ -163,8 +163,8 @@ pub(super) fn verify_read(
                 return Ok(Verified { signed_by, content, times, log_entries, root });
             }
             Err(rejection) => {
-                // A root that does not know the bundle's authorities says less than one that does.
-                if reason.as_ref().is_none_or(|before| before.kind.depends_on_root()) {
+                // A root that does not know the bundle's log says less than one that does.
+                if reason.as_ref().is_none_or(|before| before.kind.insight() < rejection.kind.insight()) {
                     reason = Some(rejection);
                 }
             }
@@ -213,8 +213,19 @@ fn under(root: &Root, whose: Whose<'_>, bundle: &Bundle, subject: Subject<'_>) -
     if times.is_empty() && !matches!(whose, Whose::Key(_, LogOfKey::NotDemanded)) {
         return Err(Rejection::new(RejectionKind::NoTime, "nobody who is trusted says when it was signed"));
     }
-    let log_entries = entries.iter().map(|entry| log::entry(root, entry)).collect::<Result<_, _>>()?;
-    Ok((signed_by, times, log_entries))
+    let log_entries = entries.iter().map(|entry| log::entry(root, entry)).collect::<Result<Vec<_>, _>>()?;
+    // Attack: one entry or timestamp twice, to count as two.
+    Ok((signed_by, distinct(times), distinct(log_entries)))
+}
+
+fn distinct<T: PartialEq>(items: Vec<T>) -> Vec<T> {
+    let mut found = Vec::with_capacity(items.len());
+    for item in items {
+        if !found.contains(&item) {
+            found.push(item);
+        }
+    }
+    found
 }
 
 /// The reason of `sigstore-verify`, where its own kind says less than is known here.

@@ -16,6 +16,7 @@ use crate::model::severity::Severity;
 use super::output::Output;
 use super::signing::{AttestArgs, SignArgs};
 use super::trust::TrustArgs;
+use super::verify_bundle::VerifyBundleArgs;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -122,6 +123,8 @@ pub(super) enum Command {
     Copy(CopyArgs),
     /// Show what hangs on an image: platforms, attestations, signatures, and who is said to have signed
     Tree(TreeArgs),
+    /// Verify a Sigstore bundle for a file or a digest, and who signed it
+    VerifyBundle(VerifyBundleArgs),
     /// The advisory snapshot
     #[command(subcommand)]
     Db(DbCommand),

@@ -19,6 +19,7 @@ mod signing;
 mod tree;
 mod trust;
 mod validate;
+mod verify_bundle;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write};
@@ -63,6 +64,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Sign(args) => signing::sign(args, &context, &mut out),
         Command::Attest(args) => signing::attest(args, &context, &mut out),
         Command::Tree(args) => tree::run(args, &context, &mut out),
+        Command::VerifyBundle(args) => verify_bundle::run(args, &context, &mut out),
         Command::Db(args) => db::run(args, &context, &mut out),
         Command::Policy(args) => policy::run(args, &context, &mut out),
         Command::CompareVersions(args) => compare(args, &mut out),

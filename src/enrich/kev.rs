@@ -24,6 +24,7 @@ const BOUNDS: Bounds = Bounds {
     item: "entries",
     counted: &["vulnerabilities"],
     keys: &["dateReleased", "count", "vulnerabilities", "cveID"],
+    folded: true,
 };
 
 /// The catalogue.

@@ -4,6 +4,7 @@
 //! policy is foreign: no format lets a control character or a bidirectional override through, and no
 //! format shows a fact that is unknown as an empty list.
 
+mod bundle;
 mod explain;
 mod json;
 mod text;
@@ -11,6 +12,7 @@ mod tree;
 mod unknown;
 mod validate;
 
+pub use bundle::{BUNDLE_FORMATS, BundleFormat, BundleOutcome, JudgedBundle};
 pub use explain::{EXPLAIN_FORMATS, ExplainFormat};
 pub use tree::{TREE_FORMATS, TreeFormat};
 pub use validate::{VALIDATE_FORMATS, ValidateFormat, Validated};

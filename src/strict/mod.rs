@@ -21,10 +21,13 @@ pub struct Bounds {
     pub counted: &'static [&'static str],
     /// Keys that decide what the document says.
     pub keys: &'static [&'static str],
+    /// Whether keys that differ by case alone are one key, as they are to Go's parser of structures. Only where
+    /// objects may be maps of anything, such as an environment with `http_proxy` and `HTTP_PROXY`, are they not.
+    pub folded: bool,
 }
 
 /// Checks that the bytes are exactly one JSON document without a byte order mark, no object of which has a
-/// key twice or two that Go's parser takes for one, and that it is not larger than the bounds allow. Nesting
+/// key twice or (with `folded`) two that Go's parser takes for one, and that it is not larger than the bounds allow. Nesting
 /// deeper than 128 is refused by the parser itself.
 ///
 /// # Errors
@@ -126,7 +129,7 @@ impl<'de> Visitor<'de> for Scan<'_> {
             // Attack: two readers of one document see different things, because one takes the first of two
             // equal keys and the other the last, or folds case as Go does.
             let folded = key.to_lowercase().replace('\u{17f}', "s");
-            if !seen.insert(folded.clone()) {
+            if !seen.insert(if self.left.bounds.folded { folded.clone() } else { key.clone() }) {
                 return Err(A::Error::custom(format_args!("the key {key:?} stands twice in one object")));
             }
             // Attack: `Components`, which Go's parser takes for `components` and others pass over.

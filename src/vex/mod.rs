@@ -79,6 +79,7 @@ const BOUNDS: Bounds = Bounds {
         "versions",
         "range",
     ],
+    folded: true,
 };
 
 /// Characters of a text of a statement that are kept.

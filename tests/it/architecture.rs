@@ -17,7 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("enrich", &["model", "strict"]),
     ("osv", &["model", "version"]),
     ("policy", &["model", "version", "attestation"]),
-    ("report", &["model", "sbom", "check"]),
+    ("report", &["model", "sbom", "check", "attestation"]),
     ("net", &["model"]),
     ("layout", &["model", "image"]),
     ("registry", &["model", "image", "net"]),

@@ -8,6 +8,7 @@
 )]
 
 mod architecture;
+mod attestations;
 mod broken;
 mod conformance;
 mod copying;
@@ -27,6 +28,7 @@ mod layer_checks;
 mod layers;
 mod licenses;
 mod matching;
+mod mutations;
 mod once;
 mod purls;
 mod ranges;
@@ -44,5 +46,6 @@ mod tree;
 mod truth;
 mod unsaid;
 mod validate;
+mod verify_bundle;
 mod versions;
 mod vex;

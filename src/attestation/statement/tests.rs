@@ -58,7 +58,9 @@ fn duplicates_and_odd_spellings_are_refused() {
     ] {
         assert!(statement(bad).is_err(), "{bad}");
     }
-    // A predicate may call its own keys what it likes.
+    // A predicate may call its own keys what it likes: here is an environment.
+    assert!(statement(r#""predicateType":"p","predicate":{"http_proxy":"a","HTTP_PROXY":"b"}"#).is_ok());
+    assert!(statement(r#""predicateType":"p","Subject":[]"#).is_err());
     assert!(statement(r#""predicateType":"p","predicate":{"Digest":1,"Subject":2}"#).is_ok());
 }
 

@@ -61,6 +61,7 @@ const BOUNDS: Bounds = Bounds {
         "referenceType",
         "referenceLocator",
     ],
+    folded: true,
 };
 
 /// Things that are named as unreadable: 1,000. The rest is one more.
