@@ -16,6 +16,7 @@ use crate::model::severity::Severity;
 use super::output::Output;
 use super::signing::{AttestArgs, SignArgs};
 use super::trust::TrustArgs;
+use super::verify::VerifyArgs;
 use super::verify_bundle::VerifyBundleArgs;
 
 const EXIT_CODES: &str = "\
@@ -113,6 +114,8 @@ pub(super) enum Command {
     Sign(SignArgs),
     /// Attest something of images in a registry: an SBOM, a scan, a test
     Attest(AttestArgs),
+    /// Verify who signed images, or attested something of them, without a policy
+    Verify(VerifyArgs),
     /// Match the packages of images against advisories, without a policy
     Scan(ScanArgs),
     /// Check manifests, indexes, configurations and layers, without a policy

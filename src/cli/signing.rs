@@ -18,6 +18,7 @@ use crate::registry;
 use crate::sigstore::{self, Credentials, LogVersion, MAX_CONFIG, Provider, Run, SigningConfig, Token};
 
 use super::exit::Exit;
+use super::input::read;
 use super::output::{Output, Plan};
 use super::trust::{TrustArgs, trust};
 use super::{Context, Failure, clock};
@@ -93,7 +94,7 @@ fn parse_log(text: &str) -> Result<LogVersion, String> {
     }
 }
 
-fn parse_pair(text: &str) -> Result<(String, String), String> {
+pub(super) fn parse_pair(text: &str) -> Result<(String, String), String> {
     let pair = text.split_once('=').filter(|(key, _)| !key.is_empty());
     pair.map(|(key, value)| (key.to_owned(), value.to_owned())).ok_or_else(|| "expected KEY=VALUE".into())
 }
@@ -111,7 +112,7 @@ pub(super) fn sign(args: &SignArgs, context: &Context, out: &mut dyn Write) -> R
 
 /// Attests something of images.
 pub(super) fn attest(args: &AttestArgs, context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
-    let bytes = read(&args.predicate, MAX_PREDICATE).map_err(Failure::usage)?;
+    let bytes = read(&args.predicate, MAX_PREDICATE)?;
     let unusable =
         |cause: String| Failure::usage(format!("the predicate {}: {cause}", args.predicate.display()));
     let predicate: Value =
@@ -251,7 +252,7 @@ fn start(args: &SignerArgs, context: &Context) -> Result<Run, Failure> {
     let failed = |error: sigstore::Error| Failure::undecided(error.to_string());
     let config = match &args.signing_config {
         Some(path) => {
-            let bytes = read(path, MAX_CONFIG).map_err(Failure::usage)?;
+            let bytes = read(path, MAX_CONFIG)?;
             SigningConfig::parse(&bytes)
                 .map_err(|cause| Failure::usage(format!("{}: {cause}", path.display())))?
         }
@@ -291,15 +292,4 @@ fn token(text: &str) -> Result<Token, sigstore::Error> {
         }
     }
     Token::parse(text)
-}
-
-fn read(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(limit + 1).read_to_end(&mut bytes))
-        .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    if bytes.len() as u64 > limit {
-        return Err(format!("{} has more than the limit of {limit} bytes", path.display()));
-    }
-    Ok(bytes)
 }

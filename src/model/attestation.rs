@@ -117,6 +117,8 @@ pub struct LogEntry {
 pub struct Refused {
     /// Where it is.
     pub at: Place,
+    /// Whether that could not be judged: it may be true.
+    pub unjudged: bool,
     /// Why, in a word for programs.
     pub kind: &'static str,
     /// Why, for people: a lowercase fragment, which may have foreign text in it.

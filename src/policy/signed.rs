@@ -22,6 +22,11 @@ pub struct By {
 }
 
 impl By {
+    /// One of these is enough.
+    pub(crate) fn any(identities: Vec<Arc<NamedIdentity>>) -> Self {
+        Self { identities, needed: 1, per_platform: false }
+    }
+
     /// Reads `by`, `require` and `perPlatform`.
     pub(crate) fn read(
         fields: &mut Fields<'_>,
@@ -125,6 +130,9 @@ impl By {
             }
         };
         doubts.extend(relevant.iter().flat_map(|attested| attested.unknown.iter().cloned()));
+        let unjudged =
+            relevant.iter().flat_map(|attested| &attested.refused).filter(|refused| refused.unjudged);
+        doubts.extend(unjudged.map(|refused| escape(refused.cause.as_bytes())));
         // What could not be seen may be the one that is missing.
         if !doubts.is_empty() {
             return decided

@@ -11,11 +11,13 @@ mod text;
 mod tree;
 mod unknown;
 mod validate;
+mod verify;
 
 pub use bundle::{BUNDLE_FORMATS, BundleFormat, BundleOutcome, JudgedBundle};
 pub use explain::{EXPLAIN_FORMATS, ExplainFormat};
 pub use tree::{TREE_FORMATS, TreeFormat};
 pub use validate::{VALIDATE_FORMATS, ValidateFormat, Validated};
+pub use verify::{VERIFY_FORMATS, VerifiedImage, VerifyFormat};
 
 use crate::model::evidence::Evidence;
 use crate::model::verdict::Verdict;

@@ -31,11 +31,11 @@ impl Rule for AttestationRule {
 }
 
 #[derive(Debug)]
-struct AttestationSettings {
-    by: By,
-    predicate_type: String,
-    fields: Vec<(String, Pattern)>,
-    max_age: Option<SignedDuration>,
+pub(crate) struct AttestationSettings {
+    pub(crate) by: By,
+    pub(crate) predicate_type: String,
+    pub(crate) fields: Vec<(String, Pattern)>,
+    pub(crate) max_age: Option<SignedDuration>,
 }
 
 impl Sealed for AttestationRule {
