@@ -13,7 +13,7 @@ use super::fields::Fields;
 use super::yaml::{Node, Value};
 
 /// The issuer of GitHub's identity tokens.
-const GITHUB: &str = "https://token.actions.githubusercontent.com";
+pub(crate) const GITHUB: &str = "https://token.actions.githubusercontent.com";
 
 /// A named identity: any of its forms.
 #[derive(Debug, Clone, PartialEq, Eq)]
