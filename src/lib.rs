@@ -8,7 +8,7 @@
 //!
 //! Each stage is one module with one entry function, plain data in and plain data out. Pure stages
 //! ([`attestation`], [`image`], [`inventory`], [`check`], [`version`], [`sbom`], [`strict`], [`osv`], [`vex`], [`enrich`], [`policy`], [`report`]) do no I/O and
-//! read neither clock nor environment; the adapters ([`layout`], [`registry`], [`feed`]) own disk and
+//! read neither clock nor environment; the adapters ([`layout`], [`registry`], [`feed`], [`sigstore`]) own disk and
 //! network; [`gate`] alone knows the order; the doors ([`cli`]) parse their input, call `gate` and
 //! render its output.
 //!
@@ -34,6 +34,7 @@ pub mod feed;
 pub mod layout;
 pub mod net;
 pub mod registry;
+pub mod sigstore;
 
 pub mod gate;
 

@@ -8,8 +8,7 @@ use std::str::FromStr;
 
 use regex::{Regex, RegexBuilder};
 
-use super::certificate::Claim;
-use super::verify::Signer;
+use crate::model::signer::{Claim, Signer};
 
 /// Bytes of a pattern: 4 KiB.
 pub const PATTERN: usize = 4 << 10;

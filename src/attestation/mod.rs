@@ -24,4 +24,4 @@ mod verify;
 pub use rejection::{Rejection, RejectionKind};
 pub use statement::Statement;
 pub use trust::{PublicKey, Root, RootId, Trust, UnusableKey, UnusableRoot};
-pub use verify::{Content, LogEntry, LogOfKey, SignedBy, Signer, Subject, Verified, Whose, verify};
+pub use verify::{Content, LogEntry, LogOfKey, SignedBy, Subject, Verified, Whose, verify};

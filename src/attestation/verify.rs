@@ -11,9 +11,10 @@ use sigstore_verify::{
 };
 
 use crate::model::digest::{Algorithm, Digest};
+use crate::model::signer::{Name, Signer};
 
 use super::bundle;
-use super::certificate::{Holder, Name, holder};
+use super::certificate::holder;
 use super::legacy::SimpleSigning;
 use super::log;
 use super::rejection::{Rejection, RejectionKind};
@@ -94,9 +95,6 @@ pub enum SignedBy {
     /// The holder of the key with this fingerprint.
     Key(Digest),
 }
-
-/// The holder of a certificate of a trusted authority.
-pub type Signer = Holder;
 
 /// What was signed, and how it speaks of the subject.
 #[derive(Debug, Clone)]

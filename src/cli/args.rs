@@ -14,6 +14,7 @@ use crate::model::reference::Reference;
 use crate::model::severity::Severity;
 
 use super::output::Output;
+use super::trust::TrustArgs;
 use super::verify_bundle::VerifyBundleArgs;
 
 const EXIT_CODES: &str = "\
@@ -230,6 +231,8 @@ pub(super) struct GateArgs {
     pub(super) supplements: SupplementArgs,
     #[command(flatten)]
     pub(super) bases: BaseArgs,
+    #[command(flatten)]
+    pub(super) trust: TrustArgs,
     /// The policy file [default: the built-in baseline]
     #[arg(long, env = "PORTCULLIS_POLICY", value_name = "FILE")]
     pub(super) policy: Option<PathBuf>,

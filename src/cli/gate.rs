@@ -3,14 +3,14 @@
 use std::io::Write;
 
 use crate::check::Expected;
-use crate::gate::judge;
+use crate::gate::{Judging, judge};
 use crate::policy::{BASELINE, Policy, Selection};
 use crate::report::{self, Judged};
 
 use super::args::GateArgs;
 use super::exit::Exit;
 use super::output::Plan;
-use super::{Context, Failure, clock, images, policy};
+use super::{Context, Failure, clock, images, policy, trust};
 
 /// Judges every image and writes the reports, which are complete whatever the exit code.
 pub(super) fn run(args: &GateArgs, context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
@@ -27,8 +27,10 @@ pub(super) fn run(args: &GateArgs, context: &Context, out: &mut dyn Write) -> Re
         true => images::bases(&args.bases, context)?,
         false => Expected::default(),
     };
+    let trust = trust::trust(&args.trust)?;
+    let by = Judging { policy: &selected, expected: &expected, trust: &trust, now };
     let answers = images::each(&args.image, (&snapshot, &supplements), context, |request, progress| {
-        judge(request, &selected, &expected, now, progress)
+        judge(request, &by, progress)
     })?;
     let judged: Vec<Judged<'_>> =
         answers.iter().flatten().map(|(evidence, verdict)| Judged { verdict, evidence }).collect();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::check::Expected;
-use crate::feed::{Bucket, BucketSettings, BucketTimes, Installed, PUBLIC_BUCKET, Store, is_layout};
+use crate::feed::{Bucket, BucketSettings, Installed, PUBLIC_BUCKET, Store, is_layout};
 use crate::gate::{
     self, Request, SupplementFiles, Supplements, fetching_snapshot, known_bases, open_snapshot,
 };
@@ -12,7 +12,7 @@ use crate::image::limits::Limits;
 use crate::model::fact::Fact;
 use crate::model::location::Location;
 use crate::model::reference::Reference;
-use crate::net::Retry;
+use crate::net::{Retry, Times};
 use crate::registry;
 
 use super::args::{BaseArgs, BaseChoice, ImageArgs, SnapshotArgs, SupplementArgs};
@@ -61,7 +61,8 @@ pub(super) fn bucket(
         proxies: environment.proxies,
         ca: context.global.registry_ca.clone(),
         retry,
-        times: BucketTimes { deadline: context.global.timeout, ..BucketTimes::default() },
+        times: Times::default(),
+        deadline: context.global.timeout,
     };
     Bucket::new(&settings).map_err(|error| Failure::usage(error.to_string()))
 }

@@ -16,6 +16,7 @@ mod registries;
 mod sbom;
 mod scan;
 mod tree;
+mod trust;
 mod validate;
 mod verify_bundle;
 

@@ -8,15 +8,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use reqwest::header::{
-    CONTENT_LENGTH, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, TRANSFER_ENCODING,
-};
-use reqwest::{Certificate, Client, Response, StatusCode, Url};
+use reqwest::header::{ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH};
+use reqwest::{Response, StatusCode, Url};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
 use crate::model::path::escape;
-use crate::net::{self, Budget, Proxies, Retry};
+use crate::net::{self, Budget, Client, Proxies, Retry, Times};
 
 use super::{Error, ErrorKind};
 
@@ -61,31 +59,9 @@ pub struct BucketSettings {
     /// How often and how long is asked again.
     pub retry: Retry,
     /// How long is waited.
-    pub times: BucketTimes,
-}
-
-/// How long is waited for what.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BucketTimes {
-    /// For a connection, TLS included.
-    pub connect: Duration,
-    /// For the head of an answer, once a request was sent.
-    pub answer: Duration,
-    /// For the next bytes of a body.
-    pub idle: Duration,
+    pub times: Times,
     /// The end of everything, counted from when the client was made.
     pub deadline: Option<Duration>,
-}
-
-impl Default for BucketTimes {
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(10),
-            answer: Duration::from_secs(60),
-            idle: Duration::from_secs(30),
-            deadline: None,
-        }
-    }
 }
 
 impl Default for BucketSettings {
@@ -96,7 +72,8 @@ impl Default for BucketSettings {
             proxies: Proxies::default(),
             ca: None,
             retry: Retry::default(),
-            times: BucketTimes::default(),
+            times: Times::default(),
+            deadline: None,
         }
     }
 }
@@ -112,10 +89,9 @@ pub struct Bucket {
 #[derive(Debug)]
 pub(super) struct Inner {
     runtime: Option<Runtime>,
-    client: Client,
+    pub(super) client: Client,
     base: Url,
     pub(super) retry: Retry,
-    times: BucketTimes,
 }
 
 /// Why one attempt failed, and whether another may help.
@@ -129,6 +105,10 @@ pub(super) struct Failed {
 impl Failed {
     pub(super) fn temporary(at: &Url, message: impl Into<String>) -> Self {
         Self { error: Error::at_url(at, message), temporary: true, hint: None }
+    }
+
+    pub(super) fn at(at: &Url, failed: net::Failed) -> Self {
+        Self { temporary: failed.temporary, ..Self::temporary(at, failed.message) }
     }
 
     pub(super) fn lasting(at: &Url, message: impl Into<String>) -> Self {
@@ -164,26 +144,15 @@ impl Bucket {
             .enable_time()
             .build()
             .map_err(|error| unusable(error.to_string()))?;
-        let mut builder = Client::builder()
-            .user_agent(concat!("portcullis/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .retry(reqwest::retry::never())
-            .connect_timeout(settings.times.connect)
-            .pool_max_idle_per_host(IN_FLIGHT)
-            .http1_only()
-            .no_proxy();
-        if let Some(ca) = &settings.ca {
-            let pem = std::fs::read(ca).map_err(|error| Error::io(ca, &error))?;
-            let certificates = Certificate::from_pem_bundle(&pem)
-                .map_err(|error| Error::new(ErrorKind::Io, ca, format!("no PEM certificates: {error}")))?;
-            builder = builder.tls_certs_merge(certificates);
-        }
-        let builder = settings.proxies.apply(builder).map_err(|error| unusable(error.to_string()))?;
-        let client = builder.build().map_err(|error| unusable(error.to_string()))?;
-        let deadline = settings.times.deadline.and_then(|deadline| Instant::now().checked_add(deadline));
-        let (retry, times) = (settings.retry, settings.times);
-        Ok(Self { inner: Arc::new(Inner { runtime: Some(runtime), client, base, retry, times }), deadline })
+        let ca = match &settings.ca {
+            Some(ca) => Some(std::fs::read(ca).map_err(|error| Error::io(ca, &error))?),
+            None => None,
+        };
+        let client = Client::new(settings.times, &settings.proxies, ca.as_deref(), IN_FLIGHT);
+        let client = client.map_err(|cause| Error::at_url(&base, cause))?;
+        let deadline = settings.deadline.and_then(|deadline| Instant::now().checked_add(deadline));
+        let retry = settings.retry;
+        Ok(Self { inner: Arc::new(Inner { runtime: Some(runtime), client, base, retry }), deadline })
     }
 
     /// The same with an end that comes no later than this.
@@ -372,12 +341,7 @@ impl Inner {
         let ranged = headers.contains_key(reqwest::header::RANGE);
         let mut request = reqwest::Request::new(reqwest::Method::GET, url.clone());
         *request.headers_mut() = headers;
-        let sent = tokio::time::timeout(self.times.answer, self.client.execute(request)).await;
-        let response = match sent {
-            Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err(of_network(url, error)),
-            Err(_) => return Err(Failed::temporary(url, "the host does not answer in time")),
-        };
+        let response = self.client.send(request).await.map_err(|failed| Failed::at(url, failed))?;
         let status = response.status();
         match status {
             StatusCode::OK => Ok(response),
@@ -418,60 +382,9 @@ impl Inner {
                 || Failed::lasting(url, "is said to be unchanged, though no earlier version was named");
             return if etag.is_some() { Ok(None) } else { Err(unasked()) };
         }
-        // A body that ends where the connection ends may have been cut anywhere.
-        if !is_delimited(&response) {
-            return Err(Failed::lasting(url, "the answer does not say how long it is"));
-        }
-        let too_large = || Failed::lasting(url, format!("is larger than the limit of {limit} bytes"));
-        if length(&response).is_some_and(|length| length > limit) {
-            return Err(too_large());
-        }
         let etag = etag_of(&response);
-        let mut body = Body::new(self, url, response);
-        let mut bytes = Vec::new();
-        while let Some(piece) = body.next().await? {
-            // Attack: an endless list.
-            if bytes.len() as u64 + piece.len() as u64 > limit {
-                return Err(too_large());
-            }
-            bytes.extend_from_slice(&piece);
-        }
+        let bytes = self.client.whole(response, limit).await.map_err(|failed| Failed::at(url, failed))?;
         Ok(Some(Fetched { bytes, etag }))
-    }
-}
-
-/// A body, a piece at a time.
-pub(super) struct Body<'a> {
-    url: &'a Url,
-    idle: Duration,
-    response: Response,
-    received: u64,
-    waited: Duration,
-}
-
-impl<'a> Body<'a> {
-    pub(super) fn new(inner: &Inner, url: &'a Url, response: Response) -> Self {
-        Self { url, idle: inner.times.idle, response, received: 0, waited: Duration::ZERO }
-    }
-
-    /// The next piece; none at the end. A body that is shorter than its head says is an error of the library's.
-    pub(super) async fn next(&mut self) -> Result<Option<bytes::Bytes>, Failed> {
-        let began = Instant::now();
-        let received = tokio::time::timeout(self.idle, self.response.chunk()).await;
-        self.waited += began.elapsed();
-        // Attack: a byte every few seconds, for ever.
-        if net::is_too_slow(self.received, self.waited) {
-            let message = format!("comes slower than {} bytes a second", net::SLOWEST);
-            return Err(Failed::temporary(self.url, message));
-        }
-        match received {
-            Ok(Ok(piece)) => {
-                self.received += piece.as_ref().map_or(0, |piece| piece.len() as u64);
-                Ok(piece)
-            }
-            Ok(Err(error)) => Err(of_network(self.url, error)),
-            Err(_) => Err(Failed::temporary(self.url, "no further bytes come in time")),
-        }
     }
 }
 
@@ -496,27 +409,6 @@ pub(super) fn header(response: &Response, name: HeaderName) -> Option<String> {
 pub(super) fn etag_of(response: &Response) -> Option<String> {
     // Attack: tags of a megabyte, after which the document of the snapshot cannot be read any more.
     header(response, ETAG).filter(|etag| etag.len() <= MAX_ETAG)
-}
-
-/// The length that an answer states.
-pub(super) fn length(response: &Response) -> Option<u64> {
-    header(response, CONTENT_LENGTH)?.parse().ok()
-}
-
-/// Whether an answer says where it ends (RFC 9112 §6.3).
-pub(super) fn is_delimited(response: &Response) -> bool {
-    let chunked = header(response, TRANSFER_ENCODING)
-        .is_some_and(|value| value.to_ascii_lowercase().split(',').any(|coding| coding.trim() == "chunked"));
-    chunked || length(response).is_some()
-}
-
-fn of_network(url: &Url, error: reqwest::Error) -> Failed {
-    let mut failure = net::Failure::of(&error);
-    if failure.is_tls {
-        failure.message.push_str("; `--registry-ca FILE` names a certificate authority of your own");
-    }
-    let failed = Failed::temporary(url, failure.message);
-    Failed { temporary: !failure.is_tls, ..failed }
 }
 
 /// The error of an answer that is none of those that were asked for.

@@ -9,9 +9,9 @@ use reqwest::Url;
 use reqwest::header::{CONTENT_RANGE, ETAG, HeaderMap, IF_NONE_MATCH, IF_RANGE, RANGE};
 use zip::ZipArchive;
 
-use crate::net::Budget;
+use crate::net::{self, Budget};
 
-use super::bucket::{Body, Bucket, Failed, Inner, etag_of, header, insert, length};
+use super::bucket::{Bucket, Failed, Inner, etag_of, header, insert};
 use super::files::open_regular;
 use super::update::{Step, Watch};
 use super::{Error, ErrorKind};
@@ -209,7 +209,7 @@ impl Download<'_> {
                 }
                 (have, Some(total), Some(etag))
             }
-            (StatusCode::OK, _) => (0, length(&response), etag_of(&response)),
+            (StatusCode::OK, _) => (0, net::length(response.headers()), etag_of(&response)),
             // What is here is longer than what is there.
             _ => {
                 self.partial.discard();
@@ -228,9 +228,9 @@ impl Download<'_> {
         let file = if have > 0 { self.partial.go_on(have) } else { self.partial.begin(etag.as_deref()) };
         let mut file = file.map_err(disk)?;
         let url = self.url.clone();
-        let mut body = Body::new(self.inner, &url, response);
+        let mut body = self.inner.client.body(response);
         let mut received = have;
-        while let Some(piece) = body.next().await? {
+        while let Some(piece) = body.next().await.map_err(|failed| Failed::at(&url, failed))? {
             received += piece.len() as u64;
             if received > total.unwrap_or(MAX_ARCHIVE) {
                 self.partial.discard();

@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use reqwest::Url;
 
-pub use bucket::{Bucket, BucketSettings, BucketTimes, PUBLIC_BUCKET};
+pub use bucket::{Bucket, BucketSettings, PUBLIC_BUCKET};
 pub use document::{DocumentError, MAX_ECOSYSTEMS, Origin, Part, SCHEMA, Snapshot, id_of};
 pub use files::install_file;
 pub use import::{Import, Imported, import};

@@ -230,7 +230,7 @@ fn in_parallel<T: Send>(items: &[String], work: impl Fn(&String) -> T + Sync) ->
 struct Job<'a> {
     bucket: &'a Bucket,
     writer: &'a Writer,
-    /// Compiling takes all cores and much memory: one at a time.
+    /// Compiling an archive takes all cores and much memory: one at a time. A delta takes one core and little.
     compiling: &'a Mutex<()>,
     now: Timestamp,
     watch: &'a dyn Watch,
@@ -480,7 +480,6 @@ impl Job<'_> {
             );
             Error::at_url(&self.bucket.list_url(self.ecosystem), message)
         })?;
-        let _turn = self.compiling.lock().unwrap_or_else(PoisonError::into_inner);
         self.watch.step(self.ecosystem, Step::Compiling);
         let mut builder = Builder::from_segment(segment).map_err(|error| self.damaged(error))?;
         let mut known = BTreeMap::new();

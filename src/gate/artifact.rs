@@ -18,7 +18,7 @@ use super::source::Source;
 pub(super) const LAYERS: usize = 1_000;
 
 /// Bytes of all bundles that are looked into: 256 MiB.
-const BUNDLES: u64 = 256 << 20;
+pub(super) const BUNDLES: u64 = 256 << 20;
 
 /// The predicate type of what `cosign sign` makes.
 const COSIGN_SIGN: &str = "https://sigstore.dev/cosign/sign/v1";

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::attestation::Trust;
 use crate::cache::LayerCache;
 use crate::check::Expected;
 use crate::feed::Store;
@@ -16,6 +17,7 @@ use crate::model::verdict::Verdict;
 use crate::policy::{SelectedPolicy, evaluate};
 use crate::registry::Registry;
 
+use super::attestations::Trusted;
 use super::inspect::{Error, Inspected, Progress, open};
 use super::snapshot;
 use super::supplements::{Supplements, supplement};
@@ -39,6 +41,19 @@ pub struct Request<'a> {
     pub limits: &'a Limits,
     /// What was read of layers before; without it every layer is read.
     pub cache: Option<&'a LayerCache>,
+}
+
+/// What an image is judged by.
+#[derive(Debug, Clone, Copy)]
+pub struct Judging<'a> {
+    /// The policy.
+    pub policy: &'a SelectedPolicy<'a>,
+    /// What the checks expect beyond the specifications.
+    pub expected: &'a Expected,
+    /// The roots that signatures are verified by.
+    pub trust: &'a Trust,
+    /// The evaluation time.
+    pub now: Timestamp,
 }
 
 /// All facts of an image but the checks: what is in it, and which advisories apply. Statements and data on exploits
@@ -77,20 +92,23 @@ fn compare(evidence: &mut Evidence, request: &Request<'_>, now: Timestamp, progr
     supplement(evidence, request.supplements, now);
 }
 
-/// Judges an image by a policy at a time. What the checks expect beyond the specifications is `expected`.
+/// Judges an image.
 ///
 /// # Errors
 /// As [`gather`].
 pub fn judge(
     request: &Request<'_>,
-    policy: &SelectedPolicy<'_>,
-    expected: &Expected,
-    now: Timestamp,
+    by: &Judging<'_>,
     progress: &dyn Progress,
 ) -> Result<(Evidence, Verdict), Error> {
+    let Judging { policy, expected, trust, now } = *by;
     let mut inspected = inspect(request, progress)?;
     if policy.needs_checks() {
         inspected.check(expected, now);
+    }
+    if policy.needs_attestations() {
+        let keys: Vec<_> = policy.keys().collect();
+        inspected.attest(request.limits, Trusted { trust, keys: &keys });
     }
     let mut evidence = inspected.evidence;
     compare(&mut evidence, request, now, progress);

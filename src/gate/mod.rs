@@ -1,6 +1,7 @@
 //! The only place that knows the order: open, read layers, flatten, find, evaluate.
 
 mod artifact;
+mod attestations;
 mod bases;
 mod cause;
 mod check;
@@ -21,12 +22,13 @@ mod survey;
 mod tags;
 mod tree;
 
+pub use attestations::Trusted;
 pub use bases::known_bases;
 pub use copy::{Copied, CopyError, CopyRequest, copy};
 pub use db::{DbError, PullRequest, Pulled, Pushed, pull, push, verify};
 pub use explain::explain;
 pub use inspect::{Error, Inspected, LayerProgress, Opened, Progress, open};
-pub use judge::{Request, gather, judge};
+pub use judge::{Judging, Request, gather, judge};
 pub use snapshot::{EcosystemStatus, fetching_snapshot, open_snapshot, status};
 pub use stopwatch::{Tally, Took};
 pub use supplements::{

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::attestation::Attested;
 use super::config::ImageConfig;
 use super::digest::Digest;
 use super::enrichment::Enrichment;
@@ -39,6 +40,8 @@ pub struct Evidence {
     /// Distributions whose release gets no security updates any more: advisories for it have stopped. Only `scan`
     /// looks.
     pub ended: Vec<Ended>,
+    /// What is signed of the image and of each of its platforms. Absent where nobody looked.
+    pub attested: Fact<Vec<Attested>>,
     /// What the checks of manifests and layers found. Absent where nobody ran them.
     pub checked: Fact<Checked>,
     /// What is wrong with the image's bytes or could not be read of them.
@@ -59,6 +62,7 @@ impl Evidence {
             bom: None,
             vex: VexReport::default(),
             ended: Vec::new(),
+            attested: Fact::Absent,
             checked: Fact::Absent,
             faults: Vec::new(),
         }

@@ -66,6 +66,7 @@ pub(crate) fn on_first(
 pub(crate) fn evidence() -> Evidence {
     Evidence {
         wanted: None,
+        attested: Fact::Known(Vec::new()),
         image: ImageIdentity { reference: "oci:image".into(), digest: Some(IMAGE_DIGEST.parse().unwrap()) },
         reference: Fact::Known("ghcr.io/acme/app:v1.2.3".parse().unwrap()),
         platforms: Fact::Known(vec![platform("linux/amd64"), platform("linux/arm64")]),

@@ -1,5 +1,6 @@
 //! The nouns: plain data that every stage speaks, without I/O, clock or log.
 
+pub mod attestation;
 pub mod base;
 pub mod config;
 pub mod descriptor;
@@ -17,9 +18,11 @@ pub mod location;
 pub mod observed;
 pub mod path;
 pub mod platform;
+pub mod predicate;
 pub mod purl;
 pub mod reference;
 pub mod severity;
+pub mod signer;
 pub mod tree;
 pub mod verdict;
 pub mod vex;

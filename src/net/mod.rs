@@ -1,13 +1,17 @@
-//! What everything that speaks HTTP has in common: patience, proxies, and words for a network that fails.
+//! What everything that speaks HTTP has in common: a bounded request, patience, proxies, and words for a network that
+//! fails.
 //!
-//! Whoever asks decides where a request may go and what its answer means; nothing here sends one.
+//! Whoever asks decides where a request may go, and what its answer means.
 
+mod client;
 mod failure;
 mod proxies;
 mod retry;
 
 use std::time::Duration;
 
+pub use client::Times;
+pub(crate) use client::{Client, Failed, length};
 pub(crate) use failure::Failure;
 pub use proxies::Proxies;
 pub use retry::Retry;

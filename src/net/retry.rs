@@ -7,6 +7,10 @@ use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 /// The longest wait that a hint may name: a day. What is beyond is no hint.
 const LONGEST_HINT: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// The longest single pause between two attempts, without a hint: whoever waits for minutes notices soon that the other
+/// side is there again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
 /// The patience with failing requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retry {
@@ -55,7 +59,8 @@ impl Budget {
 
     /// Full jitter over a doubling ceiling: clients that failed together do not come back together.
     fn pause(&self) -> Duration {
-        jitter(self.policy.first.saturating_mul(1 << self.failures.saturating_sub(1).min(10)))
+        let doubled = self.policy.first.saturating_mul(1 << self.failures.saturating_sub(1).min(10));
+        jitter(doubled.min(LONGEST_PAUSE))
     }
 }
 

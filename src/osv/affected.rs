@@ -93,7 +93,7 @@ pub fn evaluate(affected: &Affected, version: &str, scheme: Option<&dyn Scheme>)
 fn listed<'l>(affected: &'l Affected, version: &str, scheme: Option<&dyn Scheme>) -> Option<&'l String> {
     let equal = |listed: &&String| {
         scheme.is_some_and(|scheme| {
-            may_be_equal(listed, version, scheme) && scheme.compare(listed, version) == Ok(Ordering::Equal)
+            may_be_equal(listed, version) && scheme.compare(listed, version) == Ok(Ordering::Equal)
         })
     };
     affected
@@ -104,15 +104,14 @@ fn listed<'l>(affected: &'l Affected, version: &str, scheme: Option<&dyn Scheme>
 }
 
 /// Whether two spellings may be of one version: their numbers before any `+` are the same, zeros left out. Records
-/// list hundreds of versions, and to read them all as versions is most of what matching takes. In Alpine's order
-/// digits can be letters, so that it does not hold there.
-fn may_be_equal(a: &str, b: &str, scheme: &dyn Scheme) -> bool {
+/// list hundreds of versions, and to read them all as versions is most of what matching takes.
+fn may_be_equal(a: &str, b: &str) -> bool {
     fn numbers(text: &str) -> impl Iterator<Item = &str> {
         let text = text.split('+').next().unwrap_or_default();
         let runs = text.split(|c: char| !c.is_ascii_digit());
         runs.map(|run| run.trim_start_matches('0')).filter(|run| !run.is_empty())
     }
-    scheme.id() == "apk" || numbers(a).eq(numbers(b))
+    numbers(a).eq(numbers(b))
 }
 
 /// A version that stands in no list. Where it or the list cannot be ordered, another spelling of it might.

@@ -236,7 +236,7 @@ fn or_empty<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> 
 
 /// A field that decides nothing: where it is something else it is as good as absent.
 fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(deserializer: D) -> Result<T, D::Error> {
-    let raw = Box::<RawValue>::deserialize(deserializer)?;
+    let raw = <&RawValue>::deserialize(deserializer)?;
     Ok(serde_json::from_str(raw.get()).unwrap_or_default())
 }
 
@@ -247,8 +247,8 @@ fn affected_entries<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Af
     struct Salvage {
         package: Option<AffectedPackage>,
     }
-    let entries: Option<Vec<Box<RawValue>>> = Option::deserialize(deserializer)?;
-    let read = |raw: Box<RawValue>| {
+    let entries: Option<Vec<&RawValue>> = Option::deserialize(deserializer)?;
+    let read = |raw: &RawValue| {
         serde_json::from_str(raw.get()).or_else(|error| {
             let salvaged: Salvage = serde_json::from_str(raw.get()).map_err(serde::de::Error::custom)?;
             let unreadable = Some(error.to_string());

@@ -10,10 +10,11 @@ use crate::model::verdict::Level;
 
 use super::error::{Errors, PolicyError};
 use super::fields::Fields;
+use super::identity::Identities;
 use super::implicit;
 use super::pattern::{Pattern, repository_glob};
 use super::quantity::parse_date;
-use super::rule::{LATER_KINDS, RULES, Reading, Rule, Settings, day_of};
+use super::rule::{LATER_KINDS, Names, RULES, Reading, Rule, Settings, day_of};
 use super::scope::{Scope, TagClasses, When};
 use super::yaml::{self, Entry, Node, Value};
 
@@ -109,7 +110,7 @@ impl Policy {
     }
 }
 
-const LATER_FIELDS: &[&str] = &["identities", "tests"];
+const LATER_FIELDS: &[&str] = &["tests"];
 
 fn read_policy(root: &Node, digest: Digest, errors: &mut Errors) -> Option<Policy> {
     let mut fields = errors.keep(Fields::of(root, "the policy"))?;
@@ -119,12 +120,14 @@ fn read_policy(root: &Node, digest: Digest, errors: &mut Errors) -> Option<Polic
     let name = errors.keep(metadata).and_then(|node| read_name(node, errors));
     let images = fields.optional("images").map(|node| read_images(node, errors));
     let tags = fields.optional("tags").map(|node| TagClasses::read(node, errors)).unwrap_or_default();
+    let identities = fields.optional("identities").map(|node| Identities::read(node, errors));
+    let names = Names { tags, identities: identities.unwrap_or_default() };
     let verdicts = [("deny", OnUnknown::Deny), ("warn", OnUnknown::Warn)];
     let on_unknown = fields.read("onUnknown", errors, |node| node.word(&verdicts)).unwrap_or_default();
     let rules = fields.need("rules", errors, |node| at_most(MAX_RULES, "a list of rules", node));
-    let rules = read_rules(rules.unwrap_or_default(), &tags, errors);
+    let rules = read_rules(rules.unwrap_or_default(), &names, errors);
     let scopes = fields.read("scopes", errors, |node| at_most(MAX_SCOPES, "a list of scopes", node));
-    let scopes = read_scopes(scopes.unwrap_or_default(), &rules, &tags, errors);
+    let scopes = read_scopes(scopes.unwrap_or_default(), &rules, &names, errors);
     fields.later(LATER_FIELDS, errors);
     fields.finish(LATER_FIELDS, errors);
     Some(Policy {
@@ -175,10 +178,10 @@ struct Common {
     why: Option<String>,
 }
 
-fn read_rules<'n>(nodes: &'n [Node], tags: &TagClasses, errors: &mut Errors) -> Vec<Draft<'n>> {
+fn read_rules<'n>(nodes: &'n [Node], names: &Names, errors: &mut Errors) -> Vec<Draft<'n>> {
     let mut drafts: Vec<Draft<'n>> = Vec::new();
     for node in nodes {
-        let Some(draft) = read_rule(node, tags, errors) else { continue };
+        let Some(draft) = read_rule(node, names, errors) else { continue };
         // Two rules of one id: an overlay, a waiver report or a reader could mean either.
         if drafts.iter().any(|other| other.id == draft.id) {
             errors.push(node.span.error(format!("the rule id `{}` stands twice", draft.id)));
@@ -188,7 +191,7 @@ fn read_rules<'n>(nodes: &'n [Node], tags: &TagClasses, errors: &mut Errors) -> 
     drafts
 }
 
-fn read_rule<'n>(node: &'n Node, tags: &TagClasses, errors: &mut Errors) -> Option<Draft<'n>> {
+fn read_rule<'n>(node: &'n Node, names: &Names, errors: &mut Errors) -> Option<Draft<'n>> {
     let mut fields = errors.keep(Fields::of(node, "the rule"))?;
     let id = fields.need("id", errors, read_id);
     let common = read_common(&mut fields, errors);
@@ -216,7 +219,7 @@ fn read_rule<'n>(node: &'n Node, tags: &TagClasses, errors: &mut Errors) -> Opti
             return None;
         }
     };
-    let read = kind.settings(&mut Reading { node: settings, tags, errors });
+    let read = kind.settings(&mut Reading { node: settings, names, errors });
     let id = id?;
     let rule = read.map(|settings| common.clone().rule(id, kind, settings.into()));
     Some(Draft { id, kind, common, settings, rule })
@@ -254,10 +257,10 @@ impl Common {
 
 const LATER_SCOPE_FIELDS: &[&str] = &["admission"];
 
-fn read_scopes(nodes: &[Node], rules: &[Draft<'_>], tags: &TagClasses, errors: &mut Errors) -> Vec<Scope> {
+fn read_scopes(nodes: &[Node], rules: &[Draft<'_>], names: &Names, errors: &mut Errors) -> Vec<Scope> {
     let mut scopes: Vec<Scope> = Vec::new();
     for node in nodes {
-        let Some(scope) = read_scope(node, rules, tags, errors) else { continue };
+        let Some(scope) = read_scope(node, rules, names, errors) else { continue };
         if scopes.iter().any(|other| other.name == scope.name) {
             errors.push(node.span.error(format!("the scope `{}` stands twice", scope.name)));
         }
@@ -266,12 +269,12 @@ fn read_scopes(nodes: &[Node], rules: &[Draft<'_>], tags: &TagClasses, errors: &
     scopes
 }
 
-fn read_scope(node: &Node, rules: &[Draft<'_>], tags: &TagClasses, errors: &mut Errors) -> Option<Scope> {
+fn read_scope(node: &Node, rules: &[Draft<'_>], names: &Names, errors: &mut Errors) -> Option<Scope> {
     let mut fields = errors.keep(Fields::of(node, "the scope"))?;
     let name = fields.need("name", errors, |node| node.text("the scope's name").map(str::to_owned));
-    let when = fields.optional("when").map(|node| When::read(node, tags, errors));
+    let when = fields.optional("when").map(|node| When::read(node, &names.tags, errors));
     let classes = fields.optional("tags").map(|node| {
-        let classes = tags.read_names(node, errors);
+        let classes = names.tags.read_names(node, errors);
         errors.keep(classes).unwrap_or_default()
     });
     let overlays = fields.optional("set").map(|node| read_overlays(node, rules, errors)).unwrap_or_default();
@@ -281,7 +284,7 @@ fn read_scope(node: &Node, rules: &[Draft<'_>], tags: &TagClasses, errors: &mut 
         .iter()
         .find(|overlay| overlay.key == draft.id)
     {
-        Some(overlay) => overlay_rule(draft, &overlay.value, tags, errors),
+        Some(overlay) => overlay_rule(draft, &overlay.value, names, errors),
         None => draft.rule.clone(),
     };
     let rules: Option<Vec<_>> = rules.iter().map(|draft| overlaid(draft, errors)).collect();
@@ -314,7 +317,7 @@ const COMMON_FIELDS: [&str; 3] = ["level", "effective", "why"];
 fn overlay_rule(
     draft: &Draft<'_>,
     overlay: &Node,
-    tags: &TagClasses,
+    names: &Names,
     errors: &mut Errors,
 ) -> Option<Arc<PolicyRule>> {
     let entries = errors.keep(overlay.entries("what changes in the rule"))?;
@@ -334,7 +337,7 @@ fn overlay_rule(
         return Some(common.rule(draft.id, draft.kind, Arc::clone(&base.settings)));
     }
     let node = merge(draft.settings, settings);
-    let settings = draft.kind.settings(&mut Reading { node: &node, tags, errors })?;
+    let settings = draft.kind.settings(&mut Reading { node: &node, names, errors })?;
     Some(common.rule(draft.id, draft.kind, settings.into()))
 }
 

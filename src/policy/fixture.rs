@@ -2,8 +2,11 @@
 
 use std::rc::Rc;
 
-use crate::model::evidence::Evidence;
+use crate::model::attestation::{Attestation, Attested, Content, Place as AttestationPlace, SignedBy};
+use crate::model::digest::Digest;
+use crate::model::evidence::{Evidence, PlatformEvidence};
 use crate::model::fact::Fact;
+use crate::model::signer::{Claim, Name, Signer};
 use crate::model::verdict::{Message, Outcome, Verdict};
 use crate::model::violation::{CheckSeverity, Place, Violation};
 
@@ -17,6 +20,11 @@ use super::{Policy, PolicyError, Selection, evaluate};
 pub(crate) const HEAD: &str = "apiVersion: portcullis.dev/v1\nkind: Policy\nmetadata: {name: test}\n\
                                images: ['**']\ntags: {release: semver, pr: 'pr-<n>'}\n";
 
+/// Whom rules may name: [`ci`] and [`sec`]. Stands behind the rules.
+pub(crate) const IDENTITIES: &str = "identities:\n  ci: {github: acme/app, workflow: .github/workflows/release.yml, \
+                          refs: [refs/heads/main]}\n  \
+                          sec: {issuer: 'https://accounts.google.com', subject: security@acme.example}\n";
+
 /// One evaluation: a policy, evidence, a time.
 #[derive(Clone)]
 pub(crate) struct Case {
@@ -28,7 +36,7 @@ pub(crate) struct Case {
 
 fn rules_text(rules: &[&str]) -> String {
     let items = rules.iter().enumerate().map(|(n, rule)| format!("- id: r{n}\n  {rule}\n"));
-    format!("{HEAD}rules:\n{}", items.collect::<String>())
+    format!("{HEAD}rules:\n{}{IDENTITIES}", items.collect::<String>())
 }
 
 impl Case {
@@ -120,5 +128,57 @@ pub(crate) fn checked<const N: usize>(violations: [Violation; N]) -> impl FnOnce
     move |evidence| match &mut evidence.checked {
         Fact::Known(checked) => checked.violations = violations.to_vec(),
         Fact::Absent | Fact::Unknown(_) => panic!("the checks are not known"),
+    }
+}
+
+/// `ci` of the fixture's policy.
+pub(crate) fn ci() -> SignedBy {
+    let workflow = "https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main";
+    SignedBy::Certificate(Signer {
+        name: Name::Uri(workflow.into()),
+        issuer: Some("https://token.actions.githubusercontent.com".into()),
+        claims: [(Claim::SourceRepository, "https://github.com/acme/app".to_owned())].into(),
+    })
+}
+
+/// `sec` of the fixture's policy.
+pub(crate) fn sec() -> SignedBy {
+    SignedBy::Certificate(Signer {
+        name: Name::Mail("security@acme.example".into()),
+        issuer: Some("https://accounts.google.com".into()),
+        claims: [].into(),
+    })
+}
+
+/// A signature without annotations.
+pub(crate) fn signature() -> Content {
+    Content::Signature { annotations: [].into() }
+}
+
+/// What is signed of the image as a whole.
+pub(crate) fn signed<const N: usize>(attestations: [(SignedBy, Content); N]) -> impl FnOnce(&mut Evidence) {
+    move |evidence| evidence.attested = Fact::Known(vec![attested(None, attestations)])
+}
+
+/// What is signed of a platform, or of the image.
+pub(crate) fn attested<const N: usize>(
+    platform: Option<&PlatformEvidence>,
+    attestations: [(SignedBy, Content); N],
+) -> Attested {
+    let image = IMAGE_DIGEST.parse().unwrap();
+    let attestation = |(signed_by, content)| Attestation {
+        at: AttestationPlace::Referrer { digest: Digest::sha256(b"referrer") },
+        signed_by,
+        content,
+        times: vec![NOW.parse().unwrap()],
+        logs: Vec::new(),
+        root: Some("public-good".into()),
+    };
+    Attested {
+        subject: platform.map_or(image, |platform| platform.digest.clone().unwrap()),
+        platform: platform.map(|platform| platform.platform.clone()),
+        attestations: attestations.into_iter().map(attestation).collect(),
+        refused: Vec::new(),
+        unknown: Vec::new(),
     }
 }

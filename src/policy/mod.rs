@@ -8,12 +8,14 @@ mod document;
 mod error;
 mod evaluate;
 mod fields;
+mod identity;
 mod implicit;
 mod pattern;
 mod quantity;
 mod rule;
 mod rules;
 mod scope;
+mod signed;
 mod waiver;
 mod yaml;
 

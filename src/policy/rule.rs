@@ -16,8 +16,10 @@ use crate::model::reference::Reference;
 use crate::model::verdict::{Message, Outcome, WaiverReport};
 
 use super::error::Errors;
+use super::identity::Identities;
 use super::rules;
 use super::scope::TagClasses;
+use super::signed::By;
 use super::waiver::GapWaiver;
 use super::yaml::Node;
 
@@ -45,8 +47,15 @@ pub trait Sealed {
 /// The settings of a rule as they stand in the document.
 pub struct Reading<'n> {
     pub(crate) node: &'n Node,
-    pub(crate) tags: &'n TagClasses,
+    pub(crate) names: &'n Names,
     pub(crate) errors: &'n mut Errors,
+}
+
+/// What rules and scopes refer to by name.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    pub(crate) tags: TagClasses,
+    pub(crate) identities: Identities,
 }
 
 /// The settings of one rule, read: they decide.
@@ -59,6 +68,12 @@ pub trait Settings: Debug + Send + Sync {
         false
     }
 
+    /// Whose signatures it asks for; none where it looks at none.
+    #[doc(hidden)]
+    fn signers(&self) -> Option<&By> {
+        None
+    }
+
     /// The gaps that it waives, for every rule of the policy.
     fn gap_waivers(&self) -> &[GapWaiver] {
         &[]
@@ -68,6 +83,8 @@ pub trait Settings: Debug + Send + Sync {
 /// Every kind of rule that this version has, in the order of the documentation.
 pub static RULES: &[&dyn Rule] = &[
     &rules::reference::ReferenceRule,
+    &rules::signature::SignatureRule,
+    &rules::attestation::AttestationRule,
     &rules::platforms::PlatformsRule,
     &rules::vulnerabilities::VulnerabilitiesRule,
     &rules::gaps::GapsRule,
@@ -83,8 +100,7 @@ pub static RULES: &[&dyn Rule] = &[
 
 /// Kinds of the schema that this version does not have yet. A policy that has one is refused: to
 /// ignore the rule would let images in unchecked.
-pub(crate) const LATER_KINDS: &[&str] =
-    &["signature", "attestation", "provenance", "sbom", "licenses", "verdict", "expr"];
+pub(crate) const LATER_KINDS: &[&str] = &["provenance", "sbom", "licenses", "verdict", "expr"];
 
 /// What a rule decides on.
 pub struct Subject<'a> {
@@ -267,7 +283,10 @@ mod tests {
     #[test]
     fn only_rules_that_look_at_a_date_or_the_advisories_are_timed() {
         let timed: Vec<&str> = RULES.iter().filter(|rule| rule.timed()).map(|rule| rule.kind()).collect();
-        assert_eq!(timed, ["vulnerabilities", "gaps", "packages", "age", "secrets", "manifest", "baseImage"]);
+        assert_eq!(
+            timed,
+            ["attestation", "vulnerabilities", "gaps", "packages", "age", "secrets", "manifest", "baseImage"]
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::attestation::{LogOfKey, PublicKey};
 use crate::model::evidence::Evidence;
 use crate::model::fact::Fact;
 
@@ -9,6 +10,7 @@ use super::document::{Policy, PolicyRule};
 use super::error::{Errors, PolicyError};
 use super::fields::Fields;
 use super::pattern::Pattern;
+use super::signed::By;
 use super::yaml::Node;
 
 /// A named class of tags: any of its patterns.
@@ -223,6 +225,22 @@ impl<'p> SelectedPolicy<'p> {
     pub fn needs_checks(&self) -> bool {
         let scoped = self.policy.scopes.iter().flat_map(|scope| &scope.rules);
         self.policy.rules.iter().chain(scoped).any(|rule| rule.settings.needs_checks())
+    }
+
+    /// Whether a rule, in whatever scope, looks at what is signed.
+    #[must_use]
+    pub fn needs_attestations(&self) -> bool {
+        self.signers().next().is_some()
+    }
+
+    /// The keys that may sign, by whatever rule, and whether what each signs must be in a log.
+    pub fn keys(&self) -> impl Iterator<Item = (&'p PublicKey, LogOfKey)> {
+        self.signers().flat_map(|by| &by.identities).filter_map(|identity| identity.key())
+    }
+
+    fn signers(&self) -> impl Iterator<Item = &'p By> + use<'p> {
+        let scoped = self.policy.scopes.iter().flat_map(|scope| &scope.rules);
+        self.policy.rules.iter().chain(scoped).filter_map(|rule| rule.settings.signers())
     }
 
     /// The policy.

@@ -16,13 +16,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("vex", &["model", "version", "strict"]),
     ("enrich", &["model", "strict"]),
     ("osv", &["model", "version"]),
-    ("policy", &["model", "version"]),
+    ("policy", &["model", "version", "attestation"]),
     ("report", &["model", "sbom", "check", "attestation"]),
     ("net", &["model"]),
     ("layout", &["model", "image"]),
     ("registry", &["model", "image", "net"]),
     ("cache", &["model", "image"]),
     ("feed", &["model", "osv", "net"]),
+    ("sigstore", &["model", "net"]),
     (
         "gate",
         &[
@@ -40,6 +41,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "registry",
             "cache",
             "feed",
+            "sigstore",
         ],
     ),
     (

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::attestation::certificate::Name;
+use crate::model::signer::Name;
 
 const ISSUER: &str = "https://token.actions.githubusercontent.com";
 

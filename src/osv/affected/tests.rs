@@ -1,5 +1,9 @@
 use super::*;
-use crate::version::scheme;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use crate::version::{SCHEMES, scheme};
 
 fn entry(text: &str) -> Affected {
     serde_json::from_str(text).unwrap()
@@ -144,3 +148,48 @@ fn the_proposed_fix_is_the_smallest_above_in_the_same_range() {
     let Answer::Affected(hit) = answer(&two, "1.0", "PyPI") else { panic!() };
     assert_eq!(hit.fixed, ["1.5", "2.3"]);
 }
+
+proptest! {
+    /// What is passed over without being compared is not equal, by any scheme.
+    #[test]
+    fn equal_versions_have_the_same_numbers(
+        parts in vec(select(&PARTS[..]), 1..8),
+        changed in vec((0usize..8, select(&SAME[..])), 0..4),
+    ) {
+        let a = parts.concat();
+        let mut b = parts.clone();
+        for (place, (from, to)) in changed {
+            if let Some(part) = b.get_mut(place).filter(|part| **part == from) {
+                *part = to;
+            }
+        }
+        let b = b.concat();
+        for (scheme, _) in SCHEMES {
+            if scheme.compare(&a, &b) == Ok(Ordering::Equal) {
+                prop_assert!(may_be_equal(&a, &b), "{}: {a} = {b}", scheme.id());
+            }
+        }
+    }
+}
+
+/// Pieces of versions of all schemes.
+const PARTS: [&str; 30] = [
+    "0", "1", "2", "01", "10", "00", ".", "-", "+", "~", "^", "_", "!", ":", "a", "b", "alpha", "beta", "rc",
+    "p", "-r", "_p", "_rc", "post", "dev", "final", "ga", "v", "c0ffee", "sp",
+];
+
+/// Pieces that are the same to some of them.
+const SAME: [(&str, &str); 12] = [
+    ("1", "01"),
+    ("0", "00"),
+    ("0", ""),
+    ("alpha", "a"),
+    ("beta", "b"),
+    (".", "-"),
+    ("_", "."),
+    ("v", ""),
+    ("rc", "c"),
+    ("final", ""),
+    ("ga", "final"),
+    ("10", "010"),
+];

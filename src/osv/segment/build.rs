@@ -250,7 +250,7 @@ impl<'a> Builder<'a> {
         let mut left = Cursor(segment.postings);
         while !left.is_empty() {
             let key = str::from_utf8(left.block()?).map_err(|_| Damaged::Bytes("a key is no UTF-8"))?;
-            let key = builder.keys.number(Cow::Borrowed(key)).map_err(|_| Damaged::Bytes("its keys"))?;
+            let key = builder.keys.number(key).map_err(|_| Damaged::Bytes("its keys"))?;
             for _ in 0..left.count()? {
                 builder.take_entry(segment, key, Cursor(left.block()?))?;
             }
@@ -348,9 +348,9 @@ impl<'a> Builder<'a> {
         let (mut head, mut text) = (None, None);
         if let Some(body) = body {
             for (key, Shaped { shape, strings }) in body.entries {
-                let (key, start) = (self.keys.number(Cow::Owned(key))?, self.numbers.len());
-                for string in strings {
-                    let number = self.strings.number(Cow::Owned(string))?;
+                let (key, start) = (self.keys.number_of_copy(&key)?, self.numbers.len());
+                for string in strings.iter() {
+                    let number = self.strings.number_of_copy(string)?;
                     self.numbers.push(number);
                 }
                 let numbers = start..self.numbers.len();

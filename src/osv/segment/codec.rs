@@ -5,7 +5,7 @@
 //! they are written here.
 
 use super::build::NotBuilt;
-use super::strings::Strings;
+use super::strings::{Joined, Strings};
 use super::wire::{Cursor, put_block, put_count};
 use super::{Damaged, Display};
 use crate::osv::record::{
@@ -47,7 +47,7 @@ const KINDS: [&str; 3] = ["SEMVER", "ECOSYSTEM", "GIT"];
 #[derive(Debug, Default)]
 pub(super) struct Shaped {
     pub(super) shape: Vec<u8>,
-    pub(super) strings: Vec<String>,
+    pub(super) strings: Joined,
 }
 
 impl Shaped {
@@ -66,19 +66,19 @@ impl Shaped {
                 | flag(!severity.is_empty(), has::SEVERITY)
                 | flag(ecosystem_specific.is_some(), has::SPECIFIC),
         );
-        to.strings.extend(other.cloned());
-        to.strings.extend(unreadable.clone());
+        to.strings.extend(other);
+        to.strings.extend(unreadable);
         if !ranges.is_empty() {
             to.ranges(ranges)?;
         }
         if !versions.is_empty() {
             put_count(&mut to.shape, versions.len())?;
-            to.strings.extend(versions.iter().cloned());
+            to.strings.extend(versions);
         }
         if !severity.is_empty() {
             put_count(&mut to.shape, severity.len())?;
             for score in severity {
-                to.strings.extend([score.kind.clone(), score.score.clone()]);
+                to.strings.extend([&score.kind, &score.score]);
             }
         }
         if let Some(fields) = ecosystem_specific {
@@ -94,7 +94,7 @@ impl Shaped {
                 Some((number, _)) => self.shape.push(number),
                 None => {
                     self.shape.push(0);
-                    self.strings.push(own.clone());
+                    self.strings.push(own);
                 }
             }
             put_count(&mut self.shape, events.len())?;
@@ -110,7 +110,7 @@ impl Shaped {
                 let there = fields.iter().filter(|(field, _)| field.is_some());
                 let start = if from_start { event::FROM_START } else { 0 };
                 self.shape.push(there.fold(start, |flags, (_, bit)| flags | bit));
-                self.strings.extend(fields.into_iter().filter_map(|(field, _)| field.cloned()));
+                self.strings.extend(fields.into_iter().filter_map(|(field, _)| field));
             }
         }
         Ok(())
@@ -126,10 +126,12 @@ impl Shaped {
         ];
         self.shape
             .push(bits.into_iter().fold(0, |flags, (there, bit)| if there { flags | bit } else { flags }));
-        self.strings.extend([urgency, severity, availability].into_iter().flatten().map(ToString::to_string));
+        for value in [urgency, severity, availability].into_iter().flatten() {
+            self.strings.push(&value.to_string());
+        }
         if !binaries.is_empty() {
             put_count(&mut self.shape, binaries.len())?;
-            self.strings.extend(binaries.iter().map(|binary| binary.binary_name.clone()));
+            self.strings.extend(binaries.iter().map(|binary| &binary.binary_name));
         }
         Ok(())
     }

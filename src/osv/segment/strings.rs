@@ -42,6 +42,32 @@ impl<'a> Strings<'a> {
     }
 }
 
+/// Strings one after another, in two pieces of memory: an entry may have thousands, and another thread reads them than
+/// the one that takes and frees them.
+#[derive(Debug, Default)]
+pub(super) struct Joined {
+    text: String,
+    ends: Vec<usize>,
+}
+
+impl Joined {
+    pub(super) fn push(&mut self, text: &str) {
+        self.text.push_str(text);
+        self.ends.push(self.text.len());
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
+        let starts = std::iter::once(&0).chain(&self.ends);
+        starts.zip(&self.ends).map(|(start, end)| self.text.get(*start..*end).unwrap_or_default())
+    }
+}
+
+impl<T: AsRef<str>> Extend<T> for Joined {
+    fn extend<I: IntoIterator<Item = T>>(&mut self, texts: I) {
+        texts.into_iter().for_each(|text| self.push(text.as_ref()));
+    }
+}
+
 /// Strings while a segment is built: each has a number of its own.
 #[derive(Debug, Default)]
 pub(super) struct Interner<'a> {
@@ -54,7 +80,7 @@ impl<'a> Interner<'a> {
     pub(super) fn of(strings: &Strings<'a>) -> Result<Self, Damaged> {
         let mut interner = Self::default();
         for number in 0..u32::try_from(strings.len()).unwrap_or(u32::MAX) {
-            if interner.number(Cow::Borrowed(strings.get(number)?)) != Ok(number) {
+            if interner.number(strings.get(number)?) != Ok(number) {
                 return Err(Damaged::Bytes("a string stands twice"));
             }
         }
@@ -62,10 +88,22 @@ impl<'a> Interner<'a> {
     }
 
     /// The number of a string; a new one where it has none.
-    pub(super) fn number(&mut self, text: Cow<'a, str>) -> Result<u32, NotBuilt> {
-        if let Some(number) = self.numbers.get(&text) {
-            return Ok(*number);
+    pub(super) fn number(&mut self, text: &'a str) -> Result<u32, NotBuilt> {
+        match self.numbers.get(text) {
+            Some(number) => Ok(*number),
+            None => self.add(Cow::Borrowed(text)),
         }
+    }
+
+    /// The same of a string that is copied where it is new.
+    pub(super) fn number_of_copy(&mut self, text: &str) -> Result<u32, NotBuilt> {
+        match self.numbers.get(text) {
+            Some(number) => Ok(*number),
+            None => self.add(Cow::Owned(text.to_owned())),
+        }
+    }
+
+    fn add(&mut self, text: Cow<'a, str>) -> Result<u32, NotBuilt> {
         let number = short(self.texts.len())?;
         self.texts.push(text.clone());
         self.numbers.insert(text, number);

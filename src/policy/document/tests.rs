@@ -49,6 +49,10 @@ fn the_production_policy_has_every_kind_and_its_comments_hold() {
         .replace("# - ", "- ")
         .replace("# allow:", "allow:")
         .replace("# undetermined:", "undetermined:")
+        .replace("    # require: all", "    require: all")
+        .replace("    # maxAge: 30d", "    maxAge: 30d")
+        .replace("    # perPlatform:", "    perPlatform:")
+        .replace("    # annotations:", "    annotations:")
         .replace("    #   ", "      ")
         .replace("  # gaps:", "  gaps:")
         .replace("  #   ", "    ");
@@ -135,7 +139,7 @@ fn a_rule_has_an_id_and_one_kind() {
 #[test]
 fn all_errors_are_told_at_once_in_the_order_of_the_document() {
     let text = format!(
-        "{HEAD}rules:\n- id: a\n  size: {{layersMax: many}}\n- id: b\n  signature: {{}}\n- id: c\n  age: {{}}\nfoo: 1\n"
+        "{HEAD}rules:\n- id: a\n  size: {{layersMax: many}}\n- id: b\n  licenses: {{}}\n- id: c\n  age: {{}}\nfoo: 1\n"
     );
     let lines: Vec<usize> = errors(&text).iter().map(|e| e.line).collect();
     assert_eq!(lines, [8, 10, 12, 13]);

@@ -1,13 +1,17 @@
 mod unknown;
 
+use crate::model::attestation::SignedBy;
 use crate::model::digest::Digest;
 use crate::model::evidence::Evidence;
 use crate::model::fact::Fact;
 use crate::model::fault::Fault;
 use crate::model::finding::Finding;
+use crate::model::signer::{Claim, Name};
 use crate::model::verdict::Decision::{self, Admit, Deny, Undecided};
 use crate::model::verdict::{Level, Outcome};
-use crate::policy::fixture::{Case, HEAD, IMAGE_DIGEST, finding, gap, on_first, undetermined};
+use crate::policy::fixture::{
+    Case, HEAD, IMAGE_DIGEST, ci, finding, gap, on_first, signature, signed, undetermined,
+};
 use crate::policy::{BASELINE, PRODUCTION, Policy, Selection, UnknownScope};
 
 fn ids(case: &Case) -> Vec<String> {
@@ -308,7 +312,16 @@ fn the_production_policy_admits_a_release_and_only_in_its_place() {
                 }
             }
         };
-        Case::policy(PRODUCTION).with(labels).with(named(reference)).selecting(None, env).verdict().decision
+        let by = |workflow: &str| {
+            let name = format!("https://github.com/acme/app/.github/workflows/{workflow}");
+            let SignedBy::Certificate(mut signer) = ci() else { panic!("no certificate") };
+            signer.name = Name::Uri(name);
+            signer.claims.insert(Claim::RunnerEnvironment, "github-hosted".into());
+            (SignedBy::Certificate(signer), signature())
+        };
+        let both = signed([by("release.yml@refs/tags/v1.2.3"), by("pr.yml@refs/pull/7/merge")]);
+        let case = Case::policy(PRODUCTION).with(labels).with(both).with(named(reference));
+        case.selecting(None, env).verdict().decision
     };
     let pinned = |tag: &str| format!("ghcr.io/acme/app:{tag}@DIGEST");
     assert_eq!(case(&pinned("v1.2.3"), Some("production")), Admit);

@@ -1,6 +1,7 @@
 //! The kinds of rules, one a file.
 
 pub(crate) mod age;
+pub(crate) mod attestation;
 pub(crate) mod base_image;
 pub(crate) mod config;
 pub(crate) mod gaps;
@@ -10,5 +11,6 @@ pub(crate) mod packages;
 pub(crate) mod platforms;
 pub(crate) mod reference;
 pub(crate) mod secrets;
+pub(crate) mod signature;
 pub(crate) mod size;
 pub(crate) mod vulnerabilities;

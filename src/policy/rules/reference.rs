@@ -7,7 +7,7 @@ use crate::model::reference::Reference;
 use crate::policy::error::Errors;
 use crate::policy::fields::Fields;
 use crate::policy::pattern::{Pattern, repository_glob};
-use crate::policy::rule::{Decided, Reading, Rule, Sealed, Settings, Subject};
+use crate::policy::rule::{Decided, Names, Reading, Rule, Sealed, Settings, Subject};
 use crate::policy::scope::{TagClass, TagClasses};
 use crate::policy::yaml::Node;
 
@@ -39,7 +39,7 @@ struct ReferenceSettings {
 
 impl Sealed for ReferenceRule {
     fn settings(&self, document: &mut Reading<'_>) -> Option<Box<dyn Settings>> {
-        let Reading { node, tags, errors } = document;
+        let Reading { node, names: Names { tags, .. }, errors } = document;
         let mut fields = errors.keep(Fields::of(node, "`reference`"))?;
         let registries = fields.optional("registries").map(|node| read_registries(node, errors));
         let denied = fields.read("denyTags", errors, |node| node.one_or_more("tags")).unwrap_or_default();

@@ -3,10 +3,8 @@
 use std::io::{Read as _, Write as _};
 use std::time::Duration;
 
-use portcullis::feed::{
-    Bucket, BucketSettings, BucketTimes, Change, Error, Step, Updated, Wanted, Watch, update,
-};
-use portcullis::net::Retry;
+use portcullis::feed::{Bucket, BucketSettings, Change, Error, Step, Updated, Wanted, Watch, update};
+use portcullis::net::{Retry, Times};
 
 use super::{Place, files, leftovers, place};
 use crate::support::bucket::{record, zip};
@@ -27,7 +25,7 @@ fn impatient(place: &Place) -> Updated {
 fn impatient_with(place: &Place, url: &str) -> Updated {
     let retry = Retry { attempts: 3, first: Duration::from_millis(10), longest: Duration::from_secs(1) };
     let wait = Duration::from_millis(500);
-    let times = BucketTimes { connect: wait, answer: wait, idle: wait, deadline: None };
+    let times = Times { connect: wait, answer: wait, idle: wait };
     let settings = BucketSettings { url: url.to_owned(), retry, times, ..BucketSettings::default() };
     let bucket = Bucket::new(&settings).unwrap();
     let wanted = Wanted { named: vec!["npm".into()], all: false };

@@ -6,18 +6,26 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::*;
+use crate::model::attestation::{Attested, Content};
 use crate::model::digest::Digest;
 use crate::model::evidence::{PlatformEvidence, SegmentInfo};
 use crate::model::finding::FixState;
+use crate::model::predicate::VULN;
 use crate::model::severity::Severity;
 use crate::model::violation::{CheckSeverity, Checked, Unseen};
 use crate::policy::evaluate;
-use crate::policy::fixture::{NOW, checked, evidence, package, violation};
+use crate::policy::fixture::{
+    IDENTITIES, NOW, checked, ci, evidence, package, sec, signature, signed, violation,
+};
 
 /// Every kind of rule at once. An unknown severity is undecided: with `ignore` the author accepts it.
 const POLICY: &str = "rules:
 - id: where
   reference: {registries: [ghcr.io], denyTags: [latest]}
+- id: signed
+  signature: {by: [ci, sec]}
+- id: scanned
+  attestation: {type: vuln, by: [sec], maxAge: 7d}
 - id: arches
   platforms: {require: [linux/amd64]}
 - id: vulns
@@ -59,7 +67,7 @@ scopes:
 ";
 
 fn policy(extra_waiver: Option<&str>) -> Policy {
-    let mut text = format!("{HEAD}{POLICY}");
+    let mut text = format!("{HEAD}{POLICY}{IDENTITIES}");
     if let Some(id) = extra_waiver {
         let waiver = format!("    allow:\n    - {{id: {id}, until: 2099-01-01, reason: x, owner: y}}\n");
         text = text.replacen("    allow:\n", &waiver, 1);
@@ -118,6 +126,23 @@ fn vary_platform(platform: &mut PlatformEvidence, choice: u32, findings: Vec<Fin
     }
 }
 
+/// Mostly signed and scanned; once each lacking one.
+fn vary_signed(evidence: &mut Evidence, choice: u32) {
+    let scan = Content::Statement { predicate_type: VULN.into(), predicate: serde_json::json!({}) };
+    match choice {
+        6 => signed([(ci(), signature())])(evidence),
+        7 => signed([(sec(), scan)])(evidence),
+        8 => signed([(sec(), scan), (sec(), signature())])(evidence),
+        _ => signed([(ci(), signature()), (sec(), scan)])(evidence),
+    }
+}
+
+fn with_attested(evidence: &mut Evidence, change: impl Fn(&mut Attested)) {
+    if let Fact::Known(attested) = &mut evidence.attested {
+        attested.iter_mut().for_each(change);
+    }
+}
+
 fn some_evidence() -> impl Strategy<Value = Evidence> {
     let reference = prop_oneof![
         8 => Just("ghcr.io/acme/app:v1.2.3"),
@@ -130,6 +155,7 @@ fn some_evidence() -> impl Strategy<Value = Evidence> {
     (reference, platform(), platform(), 0..30_u32).prop_map(|(reference, first, second, choice)| {
         let mut evidence = evidence();
         evidence.reference = Fact::Known(reference.parse().unwrap());
+        vary_signed(&mut evidence, choice);
         for (platform, (choice, findings)) in evidence.platforms_mut().iter_mut().zip([first, second]) {
             vary_platform(platform, choice, findings);
         }
@@ -246,6 +272,23 @@ const FORGET: &[(&str, Change)] = &[
         let unseen = vec![Unseen { at: "document".into(), cause: "x".into() }];
         e.checked = Fact::Known(Checked { unseen, ..Checked::default() });
     }),
+    ("attestations unknown", |e| e.attested = Fact::Unknown("x".into())),
+    ("attestations absent", |e| e.attested = Fact::Absent),
+    ("a list that cannot be read", |e| {
+        with_attested(e, |attested| {
+            attested.attestations.clear();
+            attested.unknown.push("x".into());
+        });
+    }),
+    ("an attestation that cannot be read", |e| {
+        with_attested(e, |attested| {
+            attested.attestations.pop();
+            attested.unknown.push("x".into());
+        });
+    }),
+    ("when it was signed", |e| {
+        with_attested(e, |attested| attested.attestations.iter_mut().for_each(|one| one.times.clear()));
+    }),
     ("kev", |e| each_finding(e, |f| f.kev = None)),
     ("epss", |e| each_finding(e, |f| f.epss = None)),
     ("epss of one of its CVEs", |e| each_finding(e, |f| f.epss_partial = true)),
@@ -311,7 +354,8 @@ fn knowing_less_in_two_ways_never_admits() {
 #[test]
 fn forgetting_a_fact_that_a_rule_needs_takes_an_admit_back() {
     let policy = policy(None);
-    let fine = evidence();
+    let mut fine = evidence();
+    vary_signed(&mut fine, 99);
     assert_eq!(decide(&policy, &fine), Admit);
     for (what, forget) in FORGET {
         let mut less = fine.clone();

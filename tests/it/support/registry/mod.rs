@@ -10,7 +10,7 @@
 
 pub mod auth;
 mod content;
-mod faults;
+pub mod faults;
 pub mod http;
 mod routes;
 mod store;

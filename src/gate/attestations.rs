@@ -1,0 +1,341 @@
+//! What is signed of an image: everything that hangs on its manifests, verified.
+//!
+//! Referrers and cosign's tags are both looked at, always, and all of it once: what is found in one place says nothing
+//! of the other. Nothing is chosen by what an unsigned descriptor says of it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::Value;
+
+use crate::attestation::legacy::{ENVELOPE, Layer, SIMPLE_SIGNING, verify_layer};
+use crate::attestation::{
+    self, LogOfKey, PublicKey, Rejection, RejectionKind, Subject, Trust, Verified, Whose, verify,
+};
+use crate::image::limits::Limits;
+use crate::image::resolve::verify as verify_bytes;
+use crate::model::attestation::{Attestation, Attested, Content, LogEntry, Place, Refused, SignedBy};
+use crate::model::descriptor::{Descriptor, Manifest};
+use crate::model::digest::Digest;
+use crate::model::fact::Fact;
+use crate::model::platform::Platform;
+use crate::registry::REFERRERS_LIMIT;
+
+use super::artifact::{BUNDLES, LAYERS, manifest};
+use super::hanging::{Hung, Lister, legacy_tag};
+use super::inspect::Inspected;
+use super::parallel::parallel;
+use super::source::Source;
+
+/// Listings and bundles at a time.
+const AT_ONCE: usize = 8;
+
+/// Bytes of one attestation: 32 MiB (design §7).
+const MAX_ATTESTATION: u64 = 32 << 20;
+
+/// Suffixes of cosign's tags under which something is signed. What is under `.sbom` nobody signs.
+const SIGNED: &[&str] = &["sig", "att"];
+
+/// What is trusted.
+#[derive(Debug, Clone, Copy)]
+pub struct Trusted<'t> {
+    /// The roots.
+    pub trust: &'t Trust,
+    /// The keys, each by itself, and whether what it signs must be in a log.
+    pub keys: &'t [(&'t PublicKey, LogOfKey)],
+}
+
+/// What is to be looked at: a manifest, and its platform where it is one of several.
+pub(super) type Wanted = (Digest, Option<Platform>);
+
+/// Collects what is signed of manifests.
+pub(super) fn collect(
+    source: &Source,
+    limits: &Limits,
+    trusted: Trusted<'_>,
+    wanted: &[Wanted],
+) -> Vec<Attested> {
+    let lister = Lister::new(source, limits);
+    let collecting = Collecting { source, lister, trusted, bytes: AtomicU64::new(BUNDLES) };
+    collecting.all(wanted)
+}
+
+impl Inspected {
+    /// Looks for what is signed of the image and of each of its platforms.
+    pub(super) fn attest(&mut self, limits: &Limits, trusted: Trusted<'_>) {
+        let Some(found) = &self.found else {
+            self.evidence.attested = Fact::Unknown("the image could not be read".into());
+            return;
+        };
+        // A docker-archive has no manifest that anything could refer to.
+        let Some(digest) = &found.image.digest else {
+            self.evidence.attested = Fact::Known(Vec::new());
+            return;
+        };
+        let mut wanted: Vec<Wanted> = vec![(digest.clone(), None)];
+        for image in &found.image.platforms {
+            if wanted.iter().all(|(known, _)| *known != image.digest) {
+                wanted.push((image.digest.clone(), Some(image.platform.clone())));
+            }
+        }
+        self.evidence.attested = Fact::Known(collect(&found.source, limits, trusted, &wanted));
+    }
+}
+
+struct Collecting<'a> {
+    source: &'a Source,
+    lister: Lister<'a>,
+    trusted: Trusted<'a>,
+    /// Bytes that may still be fetched.
+    bytes: AtomicU64,
+}
+
+/// A piece of the work: one referrer, or one of the tags, of the manifest at a place of the list.
+enum Piece {
+    Referrer(usize, Hung),
+    Tag(usize, &'static str),
+}
+
+/// What became of a piece.
+#[derive(Default)]
+struct Found {
+    attestations: Vec<Attestation>,
+    refused: Vec<Refused>,
+    unknown: Vec<String>,
+}
+
+impl Found {
+    fn unknown(cause: impl Into<String>) -> Self {
+        Self { unknown: vec![cause.into()], ..Self::default() }
+    }
+
+    fn refused(at: Place, rejection: Rejection) -> Self {
+        let refused = Refused { at, kind: rejection.kind.id(), cause: rejection.detail };
+        Self { refused: vec![refused], ..Self::default() }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.attestations.extend(other.attestations);
+        self.refused.extend(other.refused);
+        self.unknown.extend(other.unknown);
+    }
+}
+
+impl Collecting<'_> {
+    fn all(&self, wanted: &[Wanted]) -> Vec<Attested> {
+        let listings = parallel(wanted, AT_ONCE, |(subject, _)| self.lister.list(subject));
+        let mut left = REFERRERS_LIMIT;
+        let mut found: Vec<Found> = Vec::new();
+        let mut work = Vec::new();
+        for (place, listing) in listings.into_iter().enumerate() {
+            let mut own = Found { unknown: listing.unknown, ..Found::default() };
+            own.refused.extend(listing.rejected.into_iter().map(|rejected| Refused {
+                at: Place::Referrer { digest: rejected.digest },
+                kind: RejectionKind::Subject.id(),
+                cause: rejected.cause,
+            }));
+            let mut entries = listing.entries;
+            // Attack: a thousand referrers, behind which the one that counts is not seen. Not seen is unknown.
+            if entries.len() > left {
+                own.unknown.push(format!("more than {REFERRERS_LIMIT} referrers (limit `referrers`)"));
+                entries.truncate(left);
+            }
+            left -= entries.len();
+            work.extend(entries.into_iter().map(|hung| Piece::Referrer(place, hung)));
+            work.extend(SIGNED.iter().map(|suffix| Piece::Tag(place, suffix)));
+            found.push(own);
+        }
+        let done = parallel(&work, AT_ONCE, |piece| self.piece(piece, wanted));
+        for (piece, done) in work.iter().zip(done) {
+            let (Piece::Referrer(place, _) | Piece::Tag(place, _)) = piece;
+            if let Some(found) = found.get_mut(*place) {
+                found.add(done);
+            }
+        }
+        wanted.iter().zip(found).map(|(wanted, found)| attested(wanted, found)).collect()
+    }
+
+    fn piece(&self, piece: &Piece, wanted: &[Wanted]) -> Found {
+        let (Piece::Referrer(place, _) | Piece::Tag(place, _)) = piece;
+        let Some((subject, _)) = wanted.get(*place) else { return Found::default() };
+        match piece {
+            Piece::Referrer(_, hung) => self.referrer(subject, hung),
+            Piece::Tag(_, suffix) => self.tag(subject, suffix),
+        }
+    }
+
+    /// What a referrer says. The list states a type for it, which anybody may have written: the manifest is opened.
+    fn referrer(&self, subject: &Digest, hung: &Hung) -> Found {
+        let at = Place::Referrer { digest: hung.descriptor.digest.clone() };
+        let bytes = match self.lister.open(subject, hung) {
+            Ok(bytes) => bytes,
+            Err(cause) => return Found::unknown(cause.to_string()),
+        };
+        let manifest = match manifest(&bytes, &hung.descriptor.digest) {
+            Ok(manifest) => manifest,
+            Err(cause) => return Found::refused(at, Rejection::new(RejectionKind::Malformed, cause)),
+        };
+        let mut found = Found::default();
+        if manifest.layers.len() > LAYERS {
+            found
+                .unknown
+                .push(format!("{}: more than {LAYERS} layers (limit `signatures`)", hung.descriptor.digest));
+        }
+        for layer in manifest.layers.iter().take(LAYERS) {
+            if attestation::claims::is_bundle(&layer.media_type) {
+                found.add(self.bundle(subject, &at, layer));
+            } else if is_legacy(&layer.media_type) {
+                found.add(self.layer(subject, &at, layer));
+            }
+        }
+        found
+    }
+
+    /// What cosign's tag leads to: a layer a signature.
+    fn tag(&self, subject: &Digest, suffix: &str) -> Found {
+        let tag = legacy_tag(subject, suffix);
+        let (descriptor, bytes) = match self.lister.legacy(subject, suffix) {
+            Ok(Some(found)) => found,
+            Ok(None) => return Found::default(),
+            Err(cause) => return Found::unknown(format!("tag {tag}: {cause}")),
+        };
+        let manifest: Manifest = match manifest(&bytes, &descriptor.digest) {
+            Ok(manifest) => manifest,
+            Err(cause) => {
+                let at = Place::Tag { tag, layer: None };
+                return Found::refused(at, Rejection::new(RejectionKind::Malformed, cause));
+            }
+        };
+        let mut found = Found::default();
+        if manifest.layers.len() > LAYERS {
+            found.unknown.push(format!("tag {tag}: more than {LAYERS} layers (limit `signatures`)"));
+        }
+        for (number, layer) in manifest.layers.iter().take(LAYERS).enumerate() {
+            let at = Place::Tag { tag: tag.clone(), layer: Some(number) };
+            found.add(self.layer(subject, &at, layer));
+        }
+        found
+    }
+
+    fn bundle(&self, subject: &Digest, at: &Place, layer: &Descriptor) -> Found {
+        self.verified(at, layer, |bytes, whose| {
+            verify(self.trusted.trust, whose, bytes, Subject::Digest(subject))
+        })
+    }
+
+    fn layer(&self, subject: &Digest, at: &Place, layer: &Descriptor) -> Found {
+        self.verified(at, layer, |payload, whose| {
+            let layer = Layer { media_type: &layer.media_type, payload, annotations: &layer.annotations };
+            verify_layer(self.trusted.trust, whose, layer, subject)
+        })
+    }
+
+    /// Fetches a blob and verifies it: by a certificate, else by each of the keys.
+    fn verified(
+        &self,
+        at: &Place,
+        layer: &Descriptor,
+        verify: impl Fn(&[u8], Whose<'_>) -> Result<Verified, Rejection>,
+    ) -> Found {
+        let bytes = match self.bytes(layer) {
+            Ok(bytes) => bytes,
+            Err(cause) => return Found::unknown(cause),
+        };
+        let mut answer = verify(&bytes, Whose::Certificate);
+        for (key, log) in self.trusted.keys {
+            if answer.is_ok() {
+                break;
+            }
+            let by_key = verify(&bytes, Whose::Key(key, *log));
+            // Of one that was made with a certificate the first answer says more.
+            if by_key.as_ref().map_or_else(|other| other.kind != RejectionKind::Material, |_| true) {
+                answer = by_key;
+            }
+        }
+        match answer.and_then(|verified| attestation_of(at, verified)) {
+            Ok(attestation) => Found { attestations: vec![attestation], ..Found::default() },
+            Err(rejection) => Found::refused(at.clone(), rejection),
+        }
+    }
+
+    fn bytes(&self, layer: &Descriptor) -> Result<Vec<u8>, String> {
+        let at = format!("blob {}", layer.digest);
+        if layer.size > MAX_ATTESTATION {
+            return Err(format!(
+                "{at}: larger than the limit of {MAX_ATTESTATION} bytes (limit `attestation`)"
+            ));
+        }
+        let take = |left: u64| left.checked_sub(layer.size);
+        // Attack: a thousand attestations of the largest size, for one verdict.
+        if self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_err() {
+            return Err(format!(
+                "{at}: attestations of more than {BUNDLES} bytes in all (limit `attestations`)"
+            ));
+        }
+        let bytes =
+            self.source.document(layer, MAX_ATTESTATION).map_err(|error| format!("{at}: {}", error.cause))?;
+        verify_bytes(&bytes, layer, &at).map_err(|fault| fault.to_string())?;
+        Ok(bytes)
+    }
+}
+
+fn is_legacy(media_type: &str) -> bool {
+    [SIMPLE_SIGNING, ENVELOPE].contains(&media_type)
+}
+
+fn attested((subject, platform): &Wanted, found: Found) -> Attested {
+    let Found { mut attestations, mut refused, mut unknown } = found;
+    attestations.sort_by(|a, b| a.at.cmp(&b.at));
+    refused.sort_by(|a, b| (&a.at, &a.cause).cmp(&(&b.at, &b.cause)));
+    unknown.sort();
+    Attested { subject: subject.clone(), platform: platform.clone(), attestations, refused, unknown }
+}
+
+/// A verified bundle as evidence.
+fn attestation_of(at: &Place, verified: Verified) -> Result<Attestation, Rejection> {
+    let is_signature = verified.is_signature();
+    let content = match verified.content {
+        attestation::Content::Message(_) => Content::Signature { annotations: BTreeMap::new() },
+        attestation::Content::SimpleSigning(payload) => {
+            Content::Signature { annotations: texts(&payload.annotations) }
+        }
+        attestation::Content::Statement { statement, subject } if is_signature => {
+            let subject = statement.subjects.get(subject);
+            Content::Signature {
+                annotations: subject.map(|subject| texts(&subject.annotations)).unwrap_or_default(),
+            }
+        }
+        attestation::Content::Statement { statement, .. } => Content::Statement {
+            predicate_type: statement.predicate_type,
+            predicate: match statement.predicate {
+                Some(predicate) => serde_json::from_str(predicate.get())
+                    .map_err(|error| Rejection::new(RejectionKind::Statement, error.to_string()))?,
+                None => Value::Null,
+            },
+        },
+    };
+    let mut times = verified.times;
+    times.sort();
+    let log = |entry: attestation::LogEntry| LogEntry {
+        log: entry.log,
+        index: entry.index,
+        integrated: entry.integrated,
+    };
+    Ok(Attestation {
+        at: at.clone(),
+        signed_by: match verified.signed_by {
+            attestation::SignedBy::Certificate(signer) => SignedBy::Certificate(signer),
+            attestation::SignedBy::Key(fingerprint) => SignedBy::Key(fingerprint),
+        },
+        content,
+        times,
+        logs: verified.log_entries.into_iter().map(log).collect(),
+        root: verified.root.map(|root| root.to_string()),
+    })
+}
+
+/// Annotations whose values are texts. Others match nothing that is asked for.
+fn texts(annotations: &serde_json::Map<String, Value>) -> BTreeMap<String, String> {
+    let text = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
+    annotations.iter().filter_map(text).collect()
+}

@@ -1,0 +1,132 @@
+//! What is signed of an image: everything that hangs on it and was verified, and everything that was refused.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+use super::digest::Digest;
+use super::platform::Platform;
+use super::signer::Signer;
+
+/// What is signed of one manifest. Nothing is signed only where all three lists are empty.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Attested {
+    /// The manifest or index.
+    pub subject: Digest,
+    /// Its platform; none of the image as a whole.
+    pub platform: Option<Platform>,
+    /// What was verified. Who may sign is not asked yet.
+    pub attestations: Vec<Attestation>,
+    /// What is there and was not accepted.
+    pub refused: Vec<Refused>,
+    /// What could not be seen: there may be more.
+    pub unknown: Vec<String>,
+}
+
+/// One signature or attestation, verified.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Attestation {
+    /// Where it was found.
+    pub at: Place,
+    /// Who signed.
+    pub signed_by: SignedBy,
+    /// What is signed.
+    pub content: Content,
+    /// When it was signed, by the clocks of logs and timestamp authorities, the earliest first. Empty only where a key
+    /// signed and no log was demanded.
+    pub times: Vec<Timestamp>,
+    /// The logs that have it.
+    pub logs: Vec<LogEntry>,
+    /// The trusted root that vouches for it; none where only a key does.
+    pub root: Option<String>,
+}
+
+/// Where something signed was found.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase", tag = "kind")]
+pub enum Place {
+    /// A referrer: a manifest that names the subject.
+    Referrer {
+        /// Digest of its manifest.
+        digest: Digest,
+    },
+    /// A layer under one of cosign's tags.
+    Tag {
+        /// The tag.
+        tag: String,
+        /// The layer's place, from 0; none of the manifest as a whole.
+        layer: Option<usize>,
+    },
+}
+
+/// Who signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SignedBy {
+    /// The holder of a certificate.
+    Certificate(Signer),
+    /// The holder of the key with this fingerprint: the SHA-256 of its `SubjectPublicKeyInfo`.
+    Key(Digest),
+}
+
+/// What is signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Content {
+    /// A signature of the manifest: whoever made it meant nothing but to sign it.
+    Signature {
+        /// What the signer added (`cosign sign -a KEY=VALUE`).
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        annotations: BTreeMap<String, String>,
+    },
+    /// A statement about it. It is as true as its signer.
+    Statement {
+        /// What kind of claim it is.
+        #[serde(rename = "predicateType")]
+        predicate_type: String,
+        /// The claim; null where there is none.
+        #[serde(serialize_with = "left_out")]
+        predicate: Value,
+    },
+}
+
+/// Predicates may have megabytes: reports name them and do not repeat them.
+fn left_out<S: Serializer>(_: &Value, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_unit()
+}
+
+/// An entry in a transparency log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LogEntry {
+    /// URL of the log, from the trusted root.
+    pub log: String,
+    /// Its number in the log, where the log vouches for it.
+    pub index: Option<u64>,
+    /// When the log took it, where the log vouches for that.
+    pub integrated: Option<Timestamp>,
+}
+
+/// Something that looks signed, and was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Refused {
+    /// Where it is.
+    pub at: Place,
+    /// Why, in a word for programs.
+    pub kind: &'static str,
+    /// Why, for people: a lowercase fragment, which may have foreign text in it.
+    pub cause: String,
+}
+
+impl Content {
+    /// Whether it counts as a signature. Attack: an SBOM or a failed verdict by the right signer, offered as one.
+    #[must_use]
+    pub fn is_signature(&self) -> bool {
+        matches!(self, Self::Signature { .. })
+    }
+}

@@ -1,0 +1,21 @@
+//! The services of a Sigstore instance: who gives certificates, logs signatures and stamps times.
+//!
+//! What comes from them is not believed: whoever signs has every bundle verified by `attestation` before it is used.
+
+mod ambient;
+mod client;
+mod config;
+mod error;
+mod fulcio;
+mod http;
+mod rekor;
+mod sign;
+mod timestamp;
+mod token;
+
+pub use ambient::Provider;
+pub use client::{Run, Settings};
+pub use config::{Log, LogVersion, MAX_CONFIG, Services, SigningConfig};
+pub use error::{Error, ErrorKind};
+pub use sign::{Content, Credentials};
+pub use token::{AUDIENCE, Token};
