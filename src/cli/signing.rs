@@ -9,8 +9,9 @@ use clap::{ArgAction, Args};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::gate::{self, SignError, SignRequest, SignedManifest, What};
+use crate::gate::{self, SignError, SignRequest, What};
 use crate::image::limits::Limits;
+use crate::model::attestation::SignedManifest;
 use crate::model::location::Location;
 use crate::model::predicate::predicate_type;
 use crate::model::reference::Reference;
@@ -39,7 +40,7 @@ pub(super) struct SignerArgs {
     #[arg(long, env = "PORTCULLIS_LOG", value_name = "VERSION", value_parser = parse_log)]
     log: Option<LogVersion>,
     #[command(flatten)]
-    trust: TrustArgs,
+    pub(super) trust: TrustArgs,
 }
 
 /// Options of `sign`.
@@ -248,7 +249,7 @@ impl Work<'_> {
 }
 
 /// A run by the services and the identity that were asked for.
-fn start(args: &SignerArgs, context: &Context) -> Result<Run, Failure> {
+pub(super) fn start(args: &SignerArgs, context: &Context) -> Result<Run, Failure> {
     let failed = |error: sigstore::Error| Failure::undecided(error.to_string());
     let config = match &args.signing_config {
         Some(path) => {
