@@ -10,7 +10,7 @@ use crate::policy::pattern::Pattern;
 use crate::policy::quantity::parse_duration;
 use crate::policy::rule::{Decided, Reading, Rule, Sealed, Settings, Subject};
 use crate::policy::signed::{By, Fits, quoted};
-use crate::policy::yaml::Node;
+use crate::policy::yaml::{Entry, Node};
 
 use super::attestation::young;
 use build::Build;
@@ -94,9 +94,7 @@ fn read_builders(node: &Node, min_level: Option<u8>, errors: &mut Errors) -> Vec
     if min_level.is_none() && !entries.is_empty() {
         errors.push(node.span.error("`builders` says nothing without `minBuildLevel`"));
     }
-    let level = |entry: &crate::policy::yaml::Entry| {
-        Some((Pattern::glob(&entry.key), errors.keep(read_level(&entry.value))?))
-    };
+    let level = |entry: &Entry| Some((Pattern::glob(&entry.key), errors.keep(read_level(&entry.value))?));
     entries.iter().filter_map(level).collect()
 }
 

@@ -268,14 +268,16 @@ fn judged_by(summary: &Value, policy: &Digest) -> bool {
 /// Whether a level that was verified is the wanted one, or one of the same SLSA track above it ("each SLSA level
 /// implies all levels below it"). Any other word is itself alone.
 fn covers(verified: &str, wanted: &str) -> bool {
-    let level = |text: &'_ str| {
-        let (track, number) = text.strip_prefix("SLSA_")?.split_once("_LEVEL_")?;
-        Some((track.to_owned(), number.parse::<u8>().ok()?))
-    };
-    match (level(verified), level(wanted)) {
+    match (track(verified), track(wanted)) {
         (Some((track, high)), Some((same, low))) => track == same && high >= low,
         _ => verified == wanted,
     }
+}
+
+/// `SLSA_BUILD_LEVEL_2`: the track and the level.
+fn track(text: &str) -> Option<(&str, u8)> {
+    let (track, number) = text.strip_prefix("SLSA_")?.split_once("_LEVEL_")?;
+    Some((track, number.parse().ok()?))
 }
 
 /// The repository and digest of a `resourceUri`: a reference, perhaps behind `oci://`, `docker://` or `https://`, or

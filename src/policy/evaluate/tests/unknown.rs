@@ -314,6 +314,14 @@ const FORGET: &[(&str, Change)] = &[
             attested.unknown.push("x".into());
         });
     }),
+    ("the last attestation of the index, which may speak against the others", |e| {
+        with_attested(e, |attested| {
+            if attested.platform.is_none() {
+                attested.attestations.pop();
+                attested.unknown.push("x".into());
+            }
+        });
+    }),
     ("whether there is another attestation", |e| {
         with_attested(e, |attested| attested.unknown.push("x".into()));
     }),
