@@ -14,7 +14,7 @@ use crate::model::reference::Reference;
 use crate::model::severity::Severity;
 
 use super::output::Output;
-use super::signing::{AttestArgs, SignArgs};
+use super::signing::{AttestArgs, SignArgs, SignBundleArgs};
 use super::trust::TrustArgs;
 use super::verify_bundle::VerifyBundleArgs;
 
@@ -113,6 +113,8 @@ pub(super) enum Command {
     Sign(SignArgs),
     /// Attest something of images in a registry: an SBOM, a scan, a test
     Attest(AttestArgs),
+    /// Sign a file, or an in-toto statement, and write the Sigstore bundle
+    SignBundle(SignBundleArgs),
     /// Match the packages of images against advisories, without a policy
     Scan(ScanArgs),
     /// Check manifests, indexes, configurations and layers, without a policy

@@ -1,9 +1,11 @@
-//! `portcullis sign` and `portcullis attest`.
+//! `portcullis sign` and `portcullis attest`. Who signs is `signer.rs`; files are signed in `bundle.rs`.
+
+mod bundle;
+mod signer;
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{Read as _, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 use serde::Serialize;
@@ -14,32 +16,17 @@ use crate::image::limits::Limits;
 use crate::model::location::Location;
 use crate::model::predicate::predicate_type;
 use crate::model::reference::Reference;
-use crate::registry;
-use crate::sigstore::{self, Credentials, LogVersion, MAX_CONFIG, Provider, Run, SigningConfig, Token};
 
 use super::exit::Exit;
 use super::output::{Output, Plan};
-use super::trust::{TrustArgs, trust};
+use super::trust::trust;
 use super::{Context, Failure, clock};
+
+pub(super) use bundle::{SignBundleArgs, sign_bundle};
+use signer::{Instance, Ready, SignerArgs, read, start};
 
 /// Bytes of a predicate: 32 MiB, as many as an attestation may have (design §7).
 const MAX_PREDICATE: u64 = 32 << 20;
-
-/// Who signs, and by which services.
-#[derive(Debug, Args)]
-pub(super) struct SignerArgs {
-    /// The identity token, or a file that holds it [default: that of the CI system's job]
-    #[arg(long, env = "PORTCULLIS_IDENTITY_TOKEN", value_name = "TOKEN", hide_env_values = true)]
-    identity_token: Option<String>,
-    /// The services that sign (signing_config.json) [default: Sigstore's public-good instance]
-    #[arg(long, env = "PORTCULLIS_SIGNING_CONFIG", value_name = "FILE")]
-    signing_config: Option<PathBuf>,
-    /// The version of the transparency log [default: v1 where there is one, v2 for what is too large for it]
-    #[arg(long, env = "PORTCULLIS_LOG", value_name = "VERSION", value_parser = parse_log)]
-    log: Option<LogVersion>,
-    #[command(flatten)]
-    trust: TrustArgs,
-}
 
 /// Options of `sign`.
 #[derive(Debug, Args)]
@@ -83,14 +70,6 @@ pub(super) struct AttestArgs {
     /// A report: text, json; repeatable, =FILE writes it there [default: text]
     #[arg(short, long = "output", env = "PORTCULLIS_OUTPUT", value_name = "FORMAT[=FILE]", action = ArgAction::Append)]
     output: Vec<Output>,
-}
-
-fn parse_log(text: &str) -> Result<LogVersion, String> {
-    match text {
-        "v1" | "1" => Ok(LogVersion::V1),
-        "v2" | "2" => Ok(LogVersion::V2),
-        _ => Err("it is `v1` or `v2`".into()),
-    }
 }
 
 fn parse_pair(text: &str) -> Result<(String, String), String> {
@@ -214,7 +193,7 @@ impl Work<'_> {
             return Err(Failure::usage("`--offline` and signing exclude each other"));
         };
         let trust = trust(&signer.trust)?;
-        let run = start(signer, context)?;
+        let Ready { run } = start(signer, Instance::PublicGood, context)?;
         let now = clock::now();
         let mut exit = Exit::Admit;
         let mut done = Vec::new();
@@ -244,62 +223,4 @@ impl Work<'_> {
         }
         Ok(plan.deliver(exit, context, out, |format, _| format.render(&done)))
     }
-}
-
-/// A run by the services and the identity that were asked for.
-fn start(args: &SignerArgs, context: &Context) -> Result<Run, Failure> {
-    let failed = |error: sigstore::Error| Failure::undecided(error.to_string());
-    let config = match &args.signing_config {
-        Some(path) => {
-            let bytes = read(path, MAX_CONFIG).map_err(Failure::usage)?;
-            SigningConfig::parse(&bytes)
-                .map_err(|cause| Failure::usage(format!("{}: {cause}", path.display())))?
-        }
-        None => SigningConfig::embedded().map_err(failed)?,
-    };
-    let services = config.choose(clock::now(), args.log).map_err(failed)?;
-    let credentials = match &args.identity_token {
-        Some(text) => Credentials::Token(token(text).map_err(failed)?),
-        None => {
-            let provider = Provider::find(|name| std::env::var(name).ok()).map_err(failed)?;
-            let provider = provider.ok_or_else(|| {
-                Failure::undecided(
-                    "there is no identity token: run in a CI system that gives one, or name it by `--identity-token`",
-                )
-            })?;
-            Credentials::Ambient(provider)
-        }
-    };
-    let environment = registry::Settings::from_environment(|name| std::env::var_os(name));
-    let settings = sigstore::Settings {
-        proxies: environment.proxies,
-        ca: context.global.registry_ca.clone(),
-        deadline: context.global.timeout,
-        ..sigstore::Settings::default()
-    };
-    Run::new(&settings, services, credentials, clock::now).map_err(failed)
-}
-
-/// The token itself, or what a file holds.
-fn token(text: &str) -> Result<Token, sigstore::Error> {
-    let path = Path::new(text);
-    if text.matches('.').count() != 2 && path.is_file() {
-        let mut held = String::new();
-        let read = File::open(path).and_then(|file| file.take(1 << 20).read_to_string(&mut held));
-        if read.is_ok() {
-            return Token::parse(&held);
-        }
-    }
-    Token::parse(text)
-}
-
-fn read(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(limit + 1).read_to_end(&mut bytes))
-        .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    if bytes.len() as u64 > limit {
-        return Err(format!("{} has more than the limit of {limit} bytes", path.display()));
-    }
-    Ok(bytes)
 }

@@ -15,7 +15,7 @@ mod token;
 
 pub use ambient::Provider;
 pub use client::{Run, Settings};
-pub use config::{Log, LogVersion, MAX_CONFIG, Services, SigningConfig};
+pub use config::{Instance, Log, LogVersion, MAX_CONFIG, Services, SigningConfig};
 pub use error::{Error, ErrorKind};
 pub use sign::{Content, Credentials};
 pub use token::{AUDIENCE, Token};

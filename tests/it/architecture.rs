@@ -60,6 +60,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "registry",
             "net",
             "attestation",
+            "sigstore",
         ],
     ),
 ];
