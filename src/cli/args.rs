@@ -14,7 +14,7 @@ use crate::model::reference::Reference;
 use crate::model::severity::Severity;
 
 use super::output::Output;
-use super::signing::{AttestArgs, SignArgs, SignBundleArgs};
+use super::signing::{AttestArgs, GenerateKeyArgs, SignArgs, SignBundleArgs};
 use super::trust::TrustArgs;
 use super::verify_bundle::VerifyBundleArgs;
 
@@ -115,6 +115,8 @@ pub(super) enum Command {
     Attest(AttestArgs),
     /// Sign a file, or an in-toto statement, and write the Sigstore bundle
     SignBundle(SignBundleArgs),
+    /// Make a key to sign with, as cosign does
+    GenerateKey(GenerateKeyArgs),
     /// Match the packages of images against advisories, without a policy
     Scan(ScanArgs),
     /// Check manifests, indexes, configurations and layers, without a policy

@@ -63,6 +63,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Copy(args) => copy::run(args, &context, &mut out),
         Command::Sign(args) => signing::sign(args, &context, &mut out),
         Command::Attest(args) => signing::attest(args, &context, &mut out),
+        Command::GenerateKey(args) => signing::generate_key(args, &context, &mut out),
         Command::SignBundle(args) => signing::sign_bundle(args, &context, &mut out),
         Command::Tree(args) => tree::run(args, &context, &mut out),
         Command::VerifyBundle(args) => verify_bundle::run(args, &context, &mut out),

@@ -1,6 +1,8 @@
-//! `portcullis sign` and `portcullis attest`. Who signs is `signer.rs`; files are signed in `bundle.rs`.
+//! `portcullis sign` and `portcullis attest`. Who signs is `signer.rs`; files are signed in `bundle.rs`,
+//! keys made and opened in `key.rs`.
 
 mod bundle;
+mod key;
 mod signer;
 
 use std::collections::BTreeMap;
@@ -23,6 +25,7 @@ use super::trust::trust;
 use super::{Context, Failure, clock};
 
 pub(super) use bundle::{SignBundleArgs, sign_bundle};
+pub(super) use key::{GenerateKeyArgs, generate_key};
 use signer::{Instance, Ready, SignerArgs, read, start};
 
 /// Bytes of a predicate: 32 MiB, as many as an attestation may have (design §7).
@@ -193,7 +196,7 @@ impl Work<'_> {
             return Err(Failure::usage("`--offline` and signing exclude each other"));
         };
         let trust = trust(&signer.trust)?;
-        let Ready { run } = start(signer, Instance::PublicGood, context)?;
+        let Ready { run, key } = start(signer, Instance::PublicGood, context)?;
         let now = clock::now();
         let mut exit = Exit::Admit;
         let mut done = Vec::new();
@@ -204,7 +207,7 @@ impl Work<'_> {
                 what: self.what,
                 recursive: self.recursive,
                 trust: &trust,
-                key: None,
+                key: key.as_ref(),
                 limits: &Limits::default(),
                 now,
             };

@@ -1,6 +1,7 @@
 //! Images signed and attested by the command, against the Sigstore of the tests, and judged by what hangs on them.
 
 mod interop;
+mod keys;
 
 use std::fs;
 use std::path::Path;

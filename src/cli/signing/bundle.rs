@@ -9,11 +9,11 @@ use clap::Args;
 use sha2::{Digest as _, Sha256};
 
 use crate::attestation::statement::SubjectDigest;
-use crate::attestation::{Root, RootId, Statement, Subject, Trust, Whose, verify};
+use crate::attestation::{Root, RootId, Statement, Subject, Trust, verify};
 use crate::model::digest::Digest;
 use crate::sigstore::Content;
 
-use super::signer::{Instance, Ready, SignerArgs, read, start};
+use super::signer::{Instance, SignerArgs, read, start};
 use crate::cli::exit::Exit;
 use crate::cli::output::write;
 use crate::cli::trust::trust;
@@ -71,15 +71,15 @@ pub(in crate::cli) fn sign_bundle(
     } else {
         (trust(&args.signer.trust)?, Instance::PublicGood)
     };
-    let Ready { run } = start(&args.signer, instance, context)?;
+    let ready = start(&args.signer, instance, context)?;
     let content = match &what {
         What::Statement(statement) => Content::Statement(statement),
         What::Message(sha256) => Content::Message(sha256),
     };
-    let bundles = run.sign(&[content]).map_err(|error| Failure::undecided(error.to_string()))?;
+    let bundles = ready.run.sign(&[content]).map_err(|error| Failure::undecided(error.to_string()))?;
     let bundle = bundles.into_iter().next().ok_or_else(|| Failure::undecided("nothing was signed"))?;
     // Attack, or a slip: services that answer what no verifier will accept.
-    verify(&trust, Whose::Certificate, &bundle, Subject::Digest(&subject)).map_err(|rejection| {
+    verify(&trust, ready.whose(), &bundle, Subject::Digest(&subject)).map_err(|rejection| {
         Failure::undecided(format!(
             "what was made does not verify, and was not written: {rejection}; is `--trusted-root` that of these \
              services?"

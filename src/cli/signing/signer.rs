@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use crate::attestation::{LogOfKey, PublicKey, Whose};
 use crate::registry;
 use crate::sigstore::{self, Credentials, LogVersion, MAX_CONFIG, Provider, Run, SigningConfig, Token};
 
 pub(in crate::cli) use crate::sigstore::Instance;
 
+use super::key;
 use crate::cli::trust::TrustArgs;
 use crate::cli::{Context, Failure, clock};
 
@@ -20,6 +22,9 @@ pub(in crate::cli) struct SignerArgs {
     /// The identity token, or a file that holds it [default: that of the CI system's job]
     #[arg(long, env = "PORTCULLIS_IDENTITY_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     identity_token: Option<String>,
+    /// A key in place of an identity: PEM as `generate-key` and cosign write it, or PKCS#8
+    #[arg(long, env = "PORTCULLIS_SIGNING_KEY", value_name = "FILE", conflicts_with = "identity_token")]
+    key: Option<PathBuf>,
     /// The services that sign (signing_config.json) [default: Sigstore's public-good instance]
     #[arg(long, env = "PORTCULLIS_SIGNING_CONFIG", value_name = "FILE")]
     signing_config: Option<PathBuf>,
@@ -42,6 +47,18 @@ fn parse_log(text: &str) -> Result<LogVersion, String> {
 pub(in crate::cli) struct Ready {
     /// The services, and by whom they are asked.
     pub(in crate::cli) run: Run,
+    /// The public key, where a key signs.
+    pub(in crate::cli) key: Option<PublicKey>,
+}
+
+impl Ready {
+    /// Whose what is made must be.
+    pub(in crate::cli) fn whose(&self) -> Whose<'_> {
+        match &self.key {
+            Some(key) => Whose::Key(key, LogOfKey::NotDemanded),
+            None => Whose::Certificate,
+        }
+    }
 }
 
 /// A run by the services and the identity that were asked for; by those of an instance where none were.
@@ -60,17 +77,13 @@ pub(in crate::cli) fn start(
         None => SigningConfig::embedded(instance).map_err(failed)?,
     };
     let services = config.choose(clock::now(), args.log).map_err(failed)?;
-    let credentials = match &args.identity_token {
-        Some(text) => Credentials::Token(token(text).map_err(failed)?),
-        None => {
-            let provider = Provider::find(|name| std::env::var(name).ok()).map_err(failed)?;
-            let provider = provider.ok_or_else(|| {
-                Failure::undecided(
-                    "there is no identity token: run in a CI system that gives one, or name it by `--identity-token`",
-                )
-            })?;
-            Credentials::Ambient(provider)
+    let (credentials, key) = match (&args.key, &args.identity_token) {
+        (Some(path), _) => {
+            let (private, public) = key::open(path)?;
+            (Credentials::Key(private), Some(public))
         }
+        (None, Some(text)) => (Credentials::Token(token(text).map_err(failed)?), None),
+        (None, None) => (ambient()?, None),
     };
     let environment = registry::Settings::from_environment(|name| std::env::var_os(name));
     let settings = sigstore::Settings {
@@ -80,7 +93,19 @@ pub(in crate::cli) fn start(
         ..sigstore::Settings::default()
     };
     let run = Run::new(&settings, services, credentials, clock::now).map_err(failed)?;
-    Ok(Ready { run })
+    Ok(Ready { run, key })
+}
+
+/// The identity of the CI system's job.
+fn ambient() -> Result<Credentials, Failure> {
+    let provider = Provider::find(|name| std::env::var(name).ok());
+    let provider = provider.map_err(|error| Failure::undecided(error.to_string()))?;
+    provider.map(Credentials::Ambient).ok_or_else(|| {
+        Failure::undecided(
+            "there is no identity token: run in a CI system that gives one, or name it by `--identity-token`, or \
+             sign with `--key`",
+        )
+    })
 }
 
 /// The token itself, or what a file holds.
