@@ -13,6 +13,7 @@ pub mod certificate;
 pub mod claims;
 pub mod identity;
 pub mod legacy;
+pub mod predicate;
 pub mod statement;
 pub mod trust;
 pub mod write;

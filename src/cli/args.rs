@@ -14,8 +14,8 @@ use crate::model::reference::Reference;
 use crate::model::severity::Severity;
 
 use super::output::Output;
-use super::signing::{AttestArgs, GenerateKeyArgs, SignArgs, SignBundleArgs};
-use super::trust::TrustArgs;
+use super::signing::{AttestArgs, GenerateKeyArgs, SignArgs, SignBundleArgs, SignerArgs};
+use super::verify::VerifyArgs;
 use super::verify_bundle::VerifyBundleArgs;
 
 const EXIT_CODES: &str = "\
@@ -117,6 +117,8 @@ pub(super) enum Command {
     SignBundle(SignBundleArgs),
     /// Make a key to sign with, as cosign does
     GenerateKey(GenerateKeyArgs),
+    /// Verify who signed images, or attested something of them, without a policy
+    Verify(VerifyArgs),
     /// Match the packages of images against advisories, without a policy
     Scan(ScanArgs),
     /// Check manifests, indexes, configurations and layers, without a policy
@@ -229,6 +231,15 @@ pub(super) struct SupplementArgs {
     pub(super) epss: Option<PathBuf>,
 }
 
+/// Which verdicts are attested.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Attesting {
+    /// Those that admit.
+    Admit,
+    /// Those that deny as well.
+    Always,
+}
+
 /// Options of `gate`.
 #[derive(Debug, Args)]
 pub(super) struct GateArgs {
@@ -241,7 +252,24 @@ pub(super) struct GateArgs {
     #[command(flatten)]
     pub(super) bases: BaseArgs,
     #[command(flatten)]
-    pub(super) trust: TrustArgs,
+    pub(super) signer: SignerArgs,
+    /// Sign the verdict, and the SBOM and scan of each platform, and push them beside the image: where it is admitted,
+    /// or always, unless it is undecided
+    #[arg(
+        long,
+        env = "PORTCULLIS_ATTEST",
+        value_name = "WHEN",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "admit"
+    )]
+    pub(super) attest: Option<Attesting>,
+    /// Attest SBOMs in SPDX too
+    #[arg(long, env = "PORTCULLIS_ATTEST_SPDX", value_parser = switch())]
+    pub(super) attest_spdx: bool,
+    /// Who the attested verdict says has verified, a URI [default: https://portcullis.dev/gate]
+    #[arg(long, env = "PORTCULLIS_VERIFIER_ID", value_name = "URI")]
+    pub(super) verifier_id: Option<String>,
     /// The policy file [default: the built-in baseline]
     #[arg(long, env = "PORTCULLIS_POLICY", value_name = "FILE")]
     pub(super) policy: Option<PathBuf>,

@@ -2,15 +2,23 @@
 
 use std::io::Write;
 
+use crate::attestation::Trust;
+use crate::attestation::predicate::VERIFIER;
 use crate::check::Expected;
-use crate::gate::{Judging, judge};
+use crate::gate::{AttestRequest, Judging, Request, attest, judge};
+use crate::model::attestation::Published;
+use crate::model::evidence::Evidence;
+use crate::model::location::Location;
+use crate::model::verdict::{Decision, Verdict};
 use crate::policy::{BASELINE, Policy, Selection};
 use crate::report::{self, Judged};
 
-use super::args::GateArgs;
+use super::args::{Attesting, GateArgs};
 use super::exit::Exit;
 use super::output::Plan;
-use super::{Context, Failure, clock, images, policy, trust};
+use super::signing::{Ready, start};
+use super::trust::trust;
+use super::{Context, Failure, clock, images, policy};
 
 /// Judges every image and writes the reports, which are complete whatever the exit code.
 pub(super) fn run(args: &GateArgs, context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
@@ -27,22 +35,94 @@ pub(super) fn run(args: &GateArgs, context: &Context, out: &mut dyn Write) -> Re
         true => images::bases(&args.bases, context)?,
         false => Expected::default(),
     };
-    let trust = trust::trust(&args.trust)?;
+    let trust = trust(&args.signer.trust)?;
+    let attesting = Attester::new(args, context)?;
     let by = Judging { policy: &selected, expected: &expected, trust: &trust, now };
     let answers = images::each(&args.image, (&snapshot, &supplements), context, |request, progress| {
-        judge(request, &by, progress)
+        let (evidence, verdict) = judge(request, &by, progress)?;
+        let published =
+            attesting.as_ref().and_then(|attesting| attesting.attest(request, &evidence, &verdict, &trust));
+        Ok((evidence, verdict, published))
     })?;
-    let judged: Vec<Judged<'_>> =
-        answers.iter().flatten().map(|(evidence, verdict)| Judged { verdict, evidence }).collect();
-    let exit = answers
+    let judged: Vec<Judged<'_>> = answers
         .iter()
-        .map(|answer| answer.as_ref().map_or(Exit::Usage, |(_, verdict)| verdict.decision.into()))
-        .max()
-        .unwrap_or(Exit::Undecided);
+        .flatten()
+        .map(|(evidence, verdict, published)| Judged { verdict, evidence, published: published.as_ref() })
+        .collect();
+    let exit = answers.iter().map(|answer| match answer {
+        None => Exit::Usage,
+        Some((_, verdict, published)) => {
+            // The decision stands, and whoever waits for its attestation waits in vain.
+            let failed = published.as_ref().is_some_and(|published| published.error.is_some());
+            Exit::from(verdict.decision).max(if failed { Exit::Undecided } else { Exit::Admit })
+        }
+    });
+    let exit = exit.max().unwrap_or(Exit::Undecided);
     if judged.is_empty() {
         return Ok(exit);
     }
     Ok(plan.deliver(exit, context, out, |format, style| format.gate(&judged, style)))
+}
+
+/// Attests verdicts. All of a run are signed with one certificate.
+struct Attester<'a> {
+    args: &'a GateArgs,
+    when: Attesting,
+    signer: Ready,
+}
+
+impl<'a> Attester<'a> {
+    /// None where no verdict is to be attested.
+    fn new(args: &'a GateArgs, context: &Context) -> Result<Option<Self>, Failure> {
+        let Some(when) = args.attest else { return Ok(None) };
+        if context.global.offline {
+            return Err(Failure::usage("`--offline` and `--attest` exclude each other"));
+        }
+        if args.image.images.iter().any(|image| !matches!(image, Location::Registry(_))) {
+            return Err(Failure::usage(
+                "`--attest` is for images in a registry: beside another there is no place",
+            ));
+        }
+        Ok(Some(Self { args, when, signer: start(&args.signer, context)? }))
+    }
+
+    /// Attests a verdict, where that kind is attested.
+    fn attest(
+        &self,
+        request: &Request<'_>,
+        evidence: &Evidence,
+        verdict: &Verdict,
+        trust: &Trust,
+    ) -> Option<Published> {
+        let is_wanted = match verdict.decision {
+            Decision::Admit => true,
+            Decision::Deny => self.when == Attesting::Always,
+            Decision::Undecided => false,
+        };
+        let (Location::Registry(reference), Some(registry), true) =
+            (request.location, request.registry, is_wanted)
+        else {
+            return None;
+        };
+        let attested = attest(
+            &AttestRequest {
+                reference,
+                registry,
+                evidence,
+                verdict,
+                verifier: self.args.verifier_id.as_deref().unwrap_or(VERIFIER),
+                spdx: self.args.attest_spdx,
+                trust,
+                key: self.signer.key.as_ref(),
+                limits: request.limits,
+            },
+            &self.signer.run,
+        );
+        Some(match attested {
+            Ok(attestations) => Published { attestations, error: None },
+            Err(error) => Published { attestations: Vec::new(), error: Some(error.to_string()) },
+        })
+    }
 }
 
 /// The policy that was named, or the built-in one.

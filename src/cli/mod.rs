@@ -9,16 +9,19 @@ pub mod exit;
 mod explain;
 mod gate;
 mod images;
+mod input;
 mod output;
 mod policy;
 mod progress;
 mod registries;
 mod sbom;
 mod scan;
+mod signatory;
 mod signing;
 mod tree;
 mod trust;
 mod validate;
+mod verify;
 mod verify_bundle;
 
 use std::ffi::OsString;
@@ -65,6 +68,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Attest(args) => signing::attest(args, &context, &mut out),
         Command::GenerateKey(args) => signing::generate_key(args, &context, &mut out),
         Command::SignBundle(args) => signing::sign_bundle(args, &context, &mut out),
+        Command::Verify(args) => verify::run(args, &context, &mut out),
         Command::Tree(args) => tree::run(args, &context, &mut out),
         Command::VerifyBundle(args) => verify_bundle::run(args, &context, &mut out),
         Command::Db(args) => db::run(args, &context, &mut out),

@@ -13,20 +13,22 @@ use clap::{ArgAction, Args};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::gate::{self, SignError, SignRequest, SignedManifest, What};
+use crate::gate::{self, SignError, SignRequest, What};
 use crate::image::limits::Limits;
+use crate::model::attestation::SignedManifest;
 use crate::model::location::Location;
 use crate::model::predicate::predicate_type;
 use crate::model::reference::Reference;
 
 use super::exit::Exit;
+use super::input::read;
 use super::output::{Output, Plan};
 use super::trust::trust;
 use super::{Context, Failure, clock};
 
 pub(super) use bundle::{SignBundleArgs, sign_bundle};
 pub(super) use key::{GenerateKeyArgs, generate_key};
-use signer::{Instance, Ready, SignerArgs, read, start};
+pub(super) use signer::{Ready, SignerArgs, start};
 
 /// Bytes of a predicate: 32 MiB, as many as an attestation may have (design §7).
 const MAX_PREDICATE: u64 = 32 << 20;
@@ -75,7 +77,7 @@ pub(super) struct AttestArgs {
     output: Vec<Output>,
 }
 
-fn parse_pair(text: &str) -> Result<(String, String), String> {
+pub(super) fn parse_pair(text: &str) -> Result<(String, String), String> {
     let pair = text.split_once('=').filter(|(key, _)| !key.is_empty());
     pair.map(|(key, value)| (key.to_owned(), value.to_owned())).ok_or_else(|| "expected KEY=VALUE".into())
 }
@@ -93,7 +95,7 @@ pub(super) fn sign(args: &SignArgs, context: &Context, out: &mut dyn Write) -> R
 
 /// Attests something of images.
 pub(super) fn attest(args: &AttestArgs, context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
-    let bytes = read(&args.predicate, MAX_PREDICATE).map_err(Failure::usage)?;
+    let bytes = read(&args.predicate, MAX_PREDICATE)?;
     let unusable =
         |cause: String| Failure::usage(format!("the predicate {}: {cause}", args.predicate.display()));
     let predicate: Value =
@@ -196,7 +198,7 @@ impl Work<'_> {
             return Err(Failure::usage("`--offline` and signing exclude each other"));
         };
         let trust = trust(&signer.trust)?;
-        let Ready { run, key } = start(signer, Instance::PublicGood, context)?;
+        let Ready { run, key } = start(signer, context)?;
         let now = clock::now();
         let mut exit = Exit::Admit;
         let mut done = Vec::new();

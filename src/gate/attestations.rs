@@ -13,7 +13,7 @@ use crate::attestation::{
     self, LogOfKey, PublicKey, Rejection, RejectionKind, Subject, Trust, Verified, Whose, verify,
 };
 use crate::image::limits::Limits;
-use crate::image::resolve::verify as verify_bytes;
+use crate::image::resolve::{Image, verify as verify_bytes};
 use crate::model::attestation::{Attestation, Attested, Content, LogEntry, Place, Refused, SignedBy};
 use crate::model::descriptor::{Descriptor, Manifest};
 use crate::model::digest::Digest;
@@ -63,23 +63,29 @@ pub(super) fn collect(
 impl Inspected {
     /// Looks for what is signed of the image and of each of its platforms.
     pub(super) fn attest(&mut self, limits: &Limits, trusted: Trusted<'_>) {
-        let Some(found) = &self.found else {
-            self.evidence.attested = Fact::Unknown("the image could not be read".into());
-            return;
+        self.evidence.attested = match &self.found {
+            Some(found) => attest(&found.source, &found.image, limits, trusted),
+            None => Fact::Unknown("the image could not be read".into()),
         };
-        // A docker-archive has no manifest that anything could refer to.
-        let Some(digest) = &found.image.digest else {
-            self.evidence.attested = Fact::Known(Vec::new());
-            return;
-        };
-        let mut wanted: Vec<Wanted> = vec![(digest.clone(), None)];
-        for image in &found.image.platforms {
-            if wanted.iter().all(|(known, _)| *known != image.digest) {
-                wanted.push((image.digest.clone(), Some(image.platform.clone())));
-            }
-        }
-        self.evidence.attested = Fact::Known(collect(&found.source, limits, trusted, &wanted));
     }
+}
+
+/// What is signed of an image and of each of its platforms, where it can be found.
+pub(super) fn attest(
+    source: &Source,
+    image: &Image,
+    limits: &Limits,
+    trusted: Trusted<'_>,
+) -> Fact<Vec<Attested>> {
+    // A docker-archive has no manifest that anything could refer to.
+    let Some(digest) = &image.digest else { return Fact::Known(Vec::new()) };
+    let mut wanted: Vec<Wanted> = vec![(digest.clone(), None)];
+    for image in &image.platforms {
+        if wanted.iter().all(|(known, _)| *known != image.digest) {
+            wanted.push((image.digest.clone(), Some(image.platform.clone())));
+        }
+    }
+    Fact::Known(collect(source, limits, trusted, &wanted))
 }
 
 struct Collecting<'a> {
@@ -110,7 +116,8 @@ impl Found {
     }
 
     fn refused(at: Place, rejection: Rejection) -> Self {
-        let refused = Refused { at, kind: rejection.kind.id(), cause: rejection.detail };
+        let unjudged = rejection.kind.is_undecided();
+        let refused = Refused { at, unjudged, kind: rejection.kind.id(), cause: rejection.detail };
         Self { refused: vec![refused], ..Self::default() }
     }
 
@@ -131,6 +138,7 @@ impl Collecting<'_> {
             let mut own = Found { unknown: listing.unknown, ..Found::default() };
             own.refused.extend(listing.rejected.into_iter().map(|rejected| Refused {
                 at: Place::Referrer { digest: rejected.digest },
+                unjudged: false,
                 kind: RejectionKind::Subject.id(),
                 cause: rejected.cause,
             }));

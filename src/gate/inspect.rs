@@ -25,6 +25,7 @@ use crate::model::location::Location;
 use crate::model::platform::Platform;
 use crate::registry::{self, Registry};
 
+use super::attestations::{Trusted, attest};
 use super::digesting;
 use super::document;
 use super::source::{Blob, Lie, Source, Unopened};
@@ -144,6 +145,24 @@ impl Opened {
         if let Some((_, image)) = &mut self.found {
             image.platforms.retain(|image| wanted.matches(&image.platform));
         }
+    }
+
+    /// Looks at what is signed of it, and reads no layer.
+    #[must_use]
+    pub fn attested(self, limits: &Limits, trusted: Trusted<'_>) -> Evidence {
+        let Self { mut evidence, found } = self;
+        let Some((source, image)) = found else { return evidence };
+        let platforms = image.platforms.iter().map(|platform| PlatformEvidence {
+            platform: platform.platform.clone(),
+            digest: Some(platform.digest.clone()),
+            config: Fact::Known(platform.config.clone()),
+            layers: Fact::Absent,
+            inventory: Fact::Absent,
+            findings: Fact::Absent,
+        });
+        evidence.platforms = Fact::Known(platforms.collect());
+        evidence.attested = attest(&source, &image, limits, trusted);
+        evidence
     }
 
     /// Reads the layers, those apart that the cache knows. Findings and snapshot are left [`Fact::Absent`]:

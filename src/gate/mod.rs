@@ -1,6 +1,7 @@
 //! The only place that knows the order: open, read layers, flatten, find, evaluate.
 
 mod artifact;
+mod attest;
 mod attestations;
 mod bases;
 mod cause;
@@ -23,6 +24,7 @@ mod survey;
 mod tags;
 mod tree;
 
+pub use attest::{AttestRequest, attest};
 pub use attestations::Trusted;
 pub use bases::known_bases;
 pub use copy::{Copied, CopyError, CopyRequest, copy};
@@ -30,7 +32,7 @@ pub use db::{DbError, PullRequest, Pulled, Pushed, pull, push, verify};
 pub use explain::explain;
 pub use inspect::{Error, Inspected, LayerProgress, Opened, Progress, open};
 pub use judge::{Judging, Request, gather, judge};
-pub use sign::{SignError, SignRequest, SignedManifest, What, sign};
+pub use sign::{SignError, SignRequest, What, sign};
 pub use snapshot::{EcosystemStatus, fetching_snapshot, open_snapshot, status};
 pub use stopwatch::{Tally, Took};
 pub use supplements::{

@@ -117,6 +117,8 @@ pub struct LogEntry {
 pub struct Refused {
     /// Where it is.
     pub at: Place,
+    /// Whether that could not be judged: it may be true.
+    pub unjudged: bool,
     /// Why, in a word for programs.
     pub kind: &'static str,
     /// Why, for people: a lowercase fragment, which may have foreign text in it.
@@ -129,4 +131,32 @@ impl Content {
     pub fn is_signature(&self) -> bool {
         matches!(self, Self::Signature { .. })
     }
+}
+
+/// What became of one manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SignedManifest {
+    /// The manifest or index.
+    pub subject: Digest,
+    /// Its platform; none of the image as a whole.
+    pub platform: Option<Platform>,
+    /// What kind of claim was made; null of a signature.
+    pub predicate_type: Option<String>,
+    /// Digest of the referrer that was pushed; none where the same was there already.
+    pub referrer: Option<Digest>,
+    /// Who lists it: the registry itself, or the fallback tag.
+    pub listed: Option<&'static str>,
+    /// Referrers that were taken away because this one is in their place.
+    pub replaced: Vec<Digest>,
+}
+
+/// What became of the attestations of a verdict.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Published {
+    /// Each attestation, on each manifest.
+    pub attestations: Vec<SignedManifest>,
+    /// Why they are not all there; null where they are.
+    pub error: Option<String>,
 }

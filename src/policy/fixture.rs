@@ -2,10 +2,13 @@
 
 use std::rc::Rc;
 
+use serde_json::json;
+
 use crate::model::attestation::{Attestation, Attested, Content, Place as AttestationPlace, SignedBy};
 use crate::model::digest::Digest;
 use crate::model::evidence::{Evidence, PlatformEvidence};
 use crate::model::fact::Fact;
+use crate::model::predicate::{CYCLONEDX, SLSA_V1, VSA};
 use crate::model::signer::{Claim, Name, Signer};
 use crate::model::verdict::{Message, Outcome, Verdict};
 use crate::model::violation::{CheckSeverity, Place, Violation};
@@ -153,6 +156,52 @@ pub(crate) fn sec() -> SignedBy {
 /// A signature without annotations.
 pub(crate) fn signature() -> Content {
     Content::Signature { annotations: [].into() }
+}
+
+/// SLSA provenance of a build of [`ci`].
+pub(crate) fn provenance() -> Content {
+    let predicate = json!({
+        "buildDefinition": {
+            "buildType": "https://actions.github.io/buildtypes/workflow/v1",
+            "externalParameters": {"workflow": {
+                "repository": "https://github.com/acme/app",
+                "ref": "refs/heads/main",
+                "path": ".github/workflows/release.yml",
+            }},
+        },
+        "runDetails": {"builder": {
+            "id": "https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main",
+        }},
+    });
+    Content::Statement { predicate_type: SLSA_V1.into(), predicate }
+}
+
+/// An SBOM that names the one package of the fixture's image.
+pub(crate) fn sbom() -> Content {
+    let purl = "pkg:deb/debian/openssl@3.0.11-1?arch=amd64&distro=debian-12";
+    let predicate = json!({
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "components": [{"type": "library", "name": "openssl", "purl": purl}],
+    });
+    Content::Statement { predicate_type: CYCLONEDX.into(), predicate }
+}
+
+/// Who verifies in the fixture's verdicts.
+pub(crate) const VERIFIER: &str = "https://acme.example/portcullis";
+
+/// A verification summary of the fixture's image, `PASSED` or `FAILED`.
+pub(crate) fn vsa(result: &str) -> Content {
+    let predicate = json!({
+        "verifier": {"id": VERIFIER, "version": {"portcullis": "0.1.0"}},
+        "timeVerified": NOW,
+        "resourceUri": format!("ghcr.io/acme/app@{IMAGE_DIGEST}"),
+        "policy": {"uri": "policy.yaml", "digest": {"sha256": Digest::sha256(b"policy").hex()}},
+        "verificationResult": result,
+        "verifiedLevels": if result == "PASSED" { json!(["SLSA_BUILD_LEVEL_2", "ACME_SCANNED"]) } else { json!(["FAILED"]) },
+        "slsaVersion": "1.1",
+    });
+    Content::Statement { predicate_type: VSA.into(), predicate }
 }
 
 /// What is signed of the image as a whole.

@@ -7,12 +7,13 @@ use crate::attestation::{LogOfKey, PublicKey};
 use crate::model::attestation::{Attestation, SignedBy};
 use crate::model::signer::Claim;
 
+use super::demand::Signatory;
 use super::error::{Errors, PolicyError};
 use super::fields::Fields;
 use super::yaml::{Node, Value};
 
 /// The issuer of GitHub's identity tokens.
-const GITHUB: &str = "https://token.actions.githubusercontent.com";
+pub(crate) const GITHUB: &str = "https://token.actions.githubusercontent.com";
 
 /// A named identity: any of its forms.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +31,14 @@ enum Who {
 }
 
 impl NamedIdentity {
+    pub(crate) fn new(name: String, signatory: Signatory) -> Self {
+        let who = match signatory {
+            Signatory::Identity(identity) => Who::Certificate(vec![identity]),
+            Signatory::Key(key, log) => Who::Key(Box::new(key), log),
+        };
+        Self { name, who }
+    }
+
     /// Whether it is who signed.
     ///
     /// # Errors

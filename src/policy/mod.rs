@@ -4,6 +4,7 @@
 //! [`evaluate()`] judges evidence by it. A kind of rule is one file in `rules/` and one row of [`RULES`].
 
 mod checked;
+mod demand;
 mod document;
 mod error;
 mod evaluate;
@@ -22,6 +23,7 @@ mod yaml;
 #[cfg(test)]
 mod fixture;
 
+pub use demand::{Demand, Signatory};
 pub use document::{OnUnknown, Policy};
 pub use error::PolicyError;
 pub use evaluate::evaluate;

@@ -47,6 +47,11 @@ impl Pattern {
         Self { text: text.to_owned(), parts }
     }
 
+    /// Exactly this text.
+    pub(crate) fn exact(text: &str) -> Self {
+        Self { text: text.to_owned(), parts: vec![Part::Literal(text.as_bytes().to_vec())] }
+    }
+
     /// The shape of a tag: a glob with the placeholders `<sha>`, `<n>` and `<semver>`; `semver`
     /// alone is `<semver>`.
     pub(crate) fn tag(text: &str) -> Result<Self, String> {

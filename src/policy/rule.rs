@@ -85,6 +85,9 @@ pub static RULES: &[&dyn Rule] = &[
     &rules::reference::ReferenceRule,
     &rules::signature::SignatureRule,
     &rules::attestation::AttestationRule,
+    &rules::provenance::ProvenanceRule,
+    &rules::sbom::SbomRule,
+    &rules::verdict::VerdictRule,
     &rules::platforms::PlatformsRule,
     &rules::vulnerabilities::VulnerabilitiesRule,
     &rules::gaps::GapsRule,
@@ -100,7 +103,7 @@ pub static RULES: &[&dyn Rule] = &[
 
 /// Kinds of the schema that this version does not have yet. A policy that has one is refused: to
 /// ignore the rule would let images in unchecked.
-pub(crate) const LATER_KINDS: &[&str] = &["provenance", "sbom", "licenses", "verdict", "expr"];
+pub(crate) const LATER_KINDS: &[&str] = &["licenses", "expr"];
 
 /// What a rule decides on.
 pub struct Subject<'a> {
@@ -285,7 +288,19 @@ mod tests {
         let timed: Vec<&str> = RULES.iter().filter(|rule| rule.timed()).map(|rule| rule.kind()).collect();
         assert_eq!(
             timed,
-            ["attestation", "vulnerabilities", "gaps", "packages", "age", "secrets", "manifest", "baseImage"]
+            [
+                "attestation",
+                "provenance",
+                "sbom",
+                "verdict",
+                "vulnerabilities",
+                "gaps",
+                "packages",
+                "age",
+                "secrets",
+                "manifest",
+                "baseImage"
+            ]
         );
     }
 

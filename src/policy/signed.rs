@@ -1,5 +1,6 @@
 //! What rules about signatures and attestations have in common: whose count, and of which manifests.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::model::attestation::{Attestation, Attested, SignedBy};
@@ -22,10 +23,25 @@ pub struct By {
 }
 
 impl By {
-    /// Reads `by`, `require` and `perPlatform`.
+    /// One of these is enough.
+    pub(crate) fn any(identities: Vec<Arc<NamedIdentity>>) -> Self {
+        Self { identities, needed: 1, per_platform: false }
+    }
+
+    /// Reads `by`, `require` and `perPlatform`, which is false where it does not stand.
     pub(crate) fn read(
         fields: &mut Fields<'_>,
         identities: &Identities,
+        errors: &mut Errors,
+    ) -> Option<Self> {
+        Self::read_or(fields, identities, false, errors)
+    }
+
+    /// The same; `per_platform` is what `perPlatform` is where it does not stand.
+    pub(crate) fn read_or(
+        fields: &mut Fields<'_>,
+        identities: &Identities,
+        per_platform: bool,
         errors: &mut Errors,
     ) -> Option<Self> {
         let by = fields.required("by");
@@ -43,7 +59,8 @@ impl By {
                 (_, Err(_)) => Err(format!("expected `any`, `all` or a number, found `{text}`")),
             })
         });
-        let per_platform = fields.read("perPlatform", errors, |node| node.boolean()).unwrap_or(false);
+        let stated = fields.read("perPlatform", errors, |node| node.boolean());
+        let per_platform = stated.unwrap_or(per_platform);
         let identities = by.filter(|by| !by.is_empty())?;
         Some(Self { identities, needed: needed.unwrap_or(1).max(1), per_platform })
     }
@@ -56,6 +73,25 @@ impl By {
         what: &str,
         fits: &dyn Fn(&Attestation, &PlatformEvidence) -> Fits,
     ) -> Decided {
+        let judge = |all: &[&Attestation], platform: &PlatformEvidence| {
+            all.iter().map(|attestation| fits(attestation, platform)).collect()
+        };
+        self.decide_on_all(subject, &Asked { what, judge: &judge, whole: false })
+    }
+
+    /// The same where one attestation may speak against another: `judge` gets all that the right ones signed of the
+    /// platform's manifest and of the index above it, and answers for each in turn. What could not be seen might be
+    /// the one that speaks against the others, so that it leaves the rule undecided.
+    pub(crate) fn decide_together(
+        &self,
+        subject: &Subject<'_>,
+        what: &str,
+        judge: &dyn Fn(&[&Attestation], &PlatformEvidence) -> Vec<Fits>,
+    ) -> Decided {
+        self.decide_on_all(subject, &Asked { what, judge, whole: true })
+    }
+
+    fn decide_on_all(&self, subject: &Subject<'_>, asked: &Asked<'_>) -> Decided {
         let mut decided = Decided::default();
         let attested = match &subject.evidence.attested {
             Fact::Known(attested) => attested,
@@ -69,83 +105,110 @@ impl By {
             }
         };
         for platform in subject.platforms(&mut decided) {
-            let relevant: Vec<&Attested> =
-                attested.iter().filter(|attested| self.counts(attested, platform)).collect();
-            self.decide_on(platform, &relevant, what, fits, &mut decided);
+            self.decide_on(platform, attested, asked, &mut decided);
         }
         decided
     }
 
-    /// Whether what is signed of a manifest speaks of a platform: of its own, or of an index above it.
+    /// Whether what is signed of a manifest speaks for a platform: that of its own, and unless each platform must be
+    /// signed by itself, that of the index above it.
     fn counts(&self, attested: &Attested, platform: &PlatformEvidence) -> bool {
-        if platform.digest.as_ref() == Some(&attested.subject) {
-            return true;
+        is_own(attested, platform) || (!self.per_platform && attested.platform.is_none())
+    }
+
+    /// What the right ones signed of some manifests, and who of them.
+    fn accepted<'a>(&'a self, relevant: &[&'a Attested], platform: &PlatformEvidence) -> Vec<Accepted<'a>> {
+        let mut accepted = Vec::new();
+        for attested in relevant {
+            let counts = self.counts(attested, platform);
+            for attestation in &attested.attestations {
+                let signers: Vec<&str> = self
+                    .identities
+                    .iter()
+                    .filter(|identity| identity.check(attestation).is_ok())
+                    .map(|identity| identity.name.as_str())
+                    .collect();
+                if !signers.is_empty() {
+                    accepted.push(Accepted { attestation, signers, counts });
+                }
+            }
         }
-        !self.per_platform && attested.platform.is_none()
+        accepted
     }
 
     fn decide_on(
         &self,
         platform: &PlatformEvidence,
-        relevant: &[&Attested],
-        what: &str,
-        fits: &dyn Fn(&Attestation, &PlatformEvidence) -> Fits,
+        attested: &[Attested],
+        asked: &Asked<'_>,
         decided: &mut Decided,
     ) {
         let place = Some(&platform.platform);
-        let mut missing = Vec::new();
+        let mut relevant: Vec<&Attested> = attested
+            .iter()
+            .filter(|attested| {
+                self.counts(attested, platform) || (asked.whole && attested.platform.is_none())
+            })
+            .collect();
+        let accepted = self.accepted(&relevant, platform);
+        let attestations: Vec<&Attestation> = accepted.iter().map(|one| one.attestation).collect();
+        let judged = (asked.judge)(&attestations, platform);
+        // What could not be judged may be true.
+        let unseen = relevant.iter().flat_map(|attested| {
+            let unjudged = attested.refused.iter().filter(|refused| refused.unjudged);
+            let unjudged = unjudged.map(|refused| escape(refused.cause.as_bytes()));
+            attested.unknown.iter().cloned().chain(unjudged)
+        });
+        let unseen: Vec<String> = unseen.collect();
+        relevant.retain(|attested| self.counts(attested, platform));
+        let mut there = BTreeSet::new();
         let mut doubts: Vec<String> = Vec::new();
         let mut others: Vec<String> = Vec::new();
-        let attestations = || relevant.iter().flat_map(|attested| &attested.attestations);
-        for identity in &self.identities {
-            let mut is_there = false;
-            for attestation in attestations() {
-                if identity.check(attestation).is_err() {
-                    continue;
+        for (one, fits) in accepted.iter().zip(judged).filter(|(one, _)| one.counts) {
+            match fits {
+                Fits::Yes => there.extend(one.signers.iter().copied()),
+                Fits::No(Some(cause)) => {
+                    others.extend(one.signers.iter().map(|name| format!("that of `{name}` {cause}")));
                 }
-                match fits(attestation, platform) {
-                    Fits::Yes => is_there = true,
-                    Fits::No(Some(cause)) => others.push(format!("that of `{}` {cause}", identity.name)),
-                    Fits::No(None) => {}
-                    Fits::Unknown(cause) => doubts.push(cause),
-                }
-            }
-            if !is_there {
-                missing.push(format!("`{}`", identity.name));
+                Fits::No(None) => {}
+                Fits::Unknown(cause) => doubts.push(cause),
             }
         }
-        if self.identities.len() - missing.len() >= self.needed {
+        if there.len() >= self.needed {
+            // Attack: the one that says the opposite is held back, so that only the older one is seen.
+            if asked.whole && !unseen.is_empty() {
+                let text = format!(
+                    "not all could be looked at, and a later one may say the opposite of a {}: {}",
+                    asked.what,
+                    list(&unseen)
+                );
+                decided.undecided(place, text);
+            }
             return;
         }
-        let headline = match (self.needed, self.identities.len()) {
-            (1, _) => format!("there is no {what} by {}", list(&missing)),
-            (needed, all) => {
-                let there = all - missing.len();
-                format!("there are {there} of {needed} {what}s that are needed: none by {}", list(&missing))
-            }
-        };
-        doubts.extend(relevant.iter().flat_map(|attested| attested.unknown.iter().cloned()));
+        let headline = self.headline(&there, asked.what);
+        doubts.extend(unseen);
         // What could not be seen may be the one that is missing.
         if !doubts.is_empty() {
             return decided
                 .undecided(place, format!("{headline}, and not all could be looked at: {}", list(&doubts)));
         }
-        others.extend(self.strangers(attestations()));
-        let refused: Vec<String> = relevant
-            .iter()
-            .flat_map(|attested| &attested.refused)
-            .map(|refused| format!("{}: {}", refused.kind, escape(refused.cause.as_bytes())))
-            .collect();
-        let mut text = headline;
-        if !others.is_empty() {
-            others.sort();
-            others.dedup();
-            text.push_str(&format!("; {}", list(&others)));
+        others.extend(self.strangers(relevant.iter().flat_map(|attested| &attested.attestations)));
+        decided.violate(place, violated(headline, others, &relevant));
+    }
+
+    /// What is missing.
+    fn headline(&self, there: &BTreeSet<&str>, what: &str) -> String {
+        let names = self.identities.iter().map(|identity| identity.name.as_str());
+        let missing: Vec<String> =
+            names.filter(|name| !there.contains(name)).map(|name| format!("`{name}`")).collect();
+        match (self.needed, self.identities.len()) {
+            (1, _) => format!("there is no {what} by {}", list(&missing)),
+            (needed, _) => {
+                let there = there.len();
+                format!("there are {there} of {needed} {what}s that are needed: none by {}", list(&missing))
+            }
         }
-        if !refused.is_empty() {
-            text.push_str(&format!("; {} refused ({})", count(refused.len(), "one"), list(&refused)));
-        }
-        decided.violate(place, text);
     }
 
     /// Who else signed, and in what they differ from the one who may.
@@ -169,6 +232,45 @@ impl By {
     }
 }
 
+/// What a rule looks for.
+struct Asked<'a> {
+    what: &'a str,
+    judge: &'a dyn Fn(&[&Attestation], &PlatformEvidence) -> Vec<Fits>,
+    /// Whether all must be seen, since one may speak against another.
+    whole: bool,
+}
+
+/// An attestation that one of the right ones signed.
+struct Accepted<'a> {
+    attestation: &'a Attestation,
+    /// The names of the identities that it is of.
+    signers: Vec<&'a str>,
+    /// Whether it speaks for the platform, or can only speak against it.
+    counts: bool,
+}
+
+fn is_own(attested: &Attested, platform: &PlatformEvidence) -> bool {
+    platform.digest.as_ref() == Some(&attested.subject)
+}
+
+fn violated(headline: String, mut others: Vec<String>, relevant: &[&Attested]) -> String {
+    let refused: Vec<String> = relevant
+        .iter()
+        .flat_map(|attested| &attested.refused)
+        .map(|refused| format!("{}: {}", refused.kind, escape(refused.cause.as_bytes())))
+        .collect();
+    let mut text = headline;
+    if !others.is_empty() {
+        others.sort();
+        others.dedup();
+        text.push_str(&format!("; {}", list(&others)));
+    }
+    if !refused.is_empty() {
+        text.push_str(&format!("; {} refused ({})", count(refused.len(), "one"), list(&refused)));
+    }
+    text
+}
+
 /// Whether an attestation is what is asked for.
 pub(crate) enum Fits {
     Yes,
@@ -176,6 +278,17 @@ pub(crate) enum Fits {
     No(Option<String>),
     /// That cannot be said.
     Unknown(String),
+}
+
+/// Characters of a foreign text in a message: 200. A predicate may have megabytes.
+const SHOWN: usize = 200;
+
+/// A foreign text for people: escaped, and cut where it is long.
+pub(crate) fn quoted(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("`{}…`", escape(text.get(..end).unwrap_or_default().as_bytes())),
+        None => format!("`{}`", escape(text.as_bytes())),
+    }
 }
 
 /// Who signed, for people.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::model::attestation::Published;
 use crate::model::digest::Digest;
 use crate::model::enrichment::{Enrichment, ExploitData};
 use crate::model::evidence::{Ended, Evidence, ImageIdentity, PlatformEvidence, SnapshotInfo};
@@ -88,11 +89,13 @@ struct GateDocument<'a> {
     unknown: Vec<Unknown<'a>>,
     inputs: Inputs<'a>,
     evaluated_at: Timestamp,
+    /// Null where none were asked for.
+    attestations: Option<&'a Published>,
 }
 
 impl<'a> GateDocument<'a> {
     fn new(judged: Judged<'a>) -> Self {
-        let Judged { verdict, evidence } = judged;
+        let Judged { verdict, evidence, published } = judged;
         let listed = platforms(evidence).iter().any(|platform| platform.inventory.known().is_some());
         Self {
             schema: "portcullis.dev/verdict/v1",
@@ -109,6 +112,7 @@ impl<'a> GateDocument<'a> {
             unknown: unknown(evidence),
             inputs: Inputs::new(evidence),
             evaluated_at: verdict.evaluated_at,
+            attestations: published,
         }
     }
 }

@@ -11,12 +11,15 @@ mod text;
 mod tree;
 mod unknown;
 mod validate;
+mod verify;
 
 pub use bundle::{BUNDLE_FORMATS, BundleFormat, BundleOutcome, JudgedBundle};
 pub use explain::{EXPLAIN_FORMATS, ExplainFormat};
 pub use tree::{TREE_FORMATS, TreeFormat};
 pub use validate::{VALIDATE_FORMATS, ValidateFormat, Validated};
+pub use verify::{VERIFY_FORMATS, VerifiedImage, VerifyFormat};
 
+use crate::model::attestation::Published;
 use crate::model::evidence::Evidence;
 use crate::model::verdict::Verdict;
 
@@ -27,6 +30,8 @@ pub struct Judged<'a> {
     pub verdict: &'a Verdict,
     /// The evidence that it was reached on.
     pub evidence: &'a Evidence,
+    /// What became of its attestations; none where none were asked for.
+    pub published: Option<&'a Published>,
 }
 
 /// How a report for a person is to look. Formats for programs do not change with it.

@@ -173,7 +173,7 @@ fn hostile_verdict(evidence: &Evidence) -> Verdict {
 fn nothing_that_a_terminal_obeys_gets_through_from_any_field_in_any_format() {
     let evidence = hostile_evidence();
     let verdict = hostile_verdict(&evidence);
-    let judged = [Judged { verdict: &verdict, evidence: &evidence }; 2];
+    let judged = [Judged { verdict: &verdict, evidence: &evidence, published: None }; 2];
     for format in FORMATS {
         for detail in [Detail::Brief, Detail::Usual, Detail::Full] {
             for width in [0, 80, usize::MAX] {
@@ -194,7 +194,7 @@ fn a_book_in_every_field_does_not_wreck_a_report_for_a_person() {
     let verdict = hostile_verdict(&evidence);
     let text = format("text").unwrap();
     for report in [
-        text.gate(&[Judged { verdict: &verdict, evidence: &evidence }], &STYLE),
+        text.gate(&[Judged { verdict: &verdict, evidence: &evidence, published: None }], &STYLE),
         text.scan(&[&evidence], &STYLE),
     ] {
         assert!(report.len() < 150_000, "{} bytes", report.len());
@@ -207,7 +207,7 @@ fn a_book_in_every_field_does_not_wreck_a_report_for_a_person() {
 fn the_same_input_gives_the_same_bytes() {
     let evidence = evidence_with(|_| {});
     let verdict = verdict(Decision::Admit);
-    let judged = [Judged { verdict: &verdict, evidence: &evidence }];
+    let judged = [Judged { verdict: &verdict, evidence: &evidence, published: None }];
     for format in FORMATS {
         assert_eq!(format.gate(&judged, &STYLE), format.gate(&judged, &STYLE));
         assert_eq!(format.scan(&[&evidence], &STYLE), format.scan(&[&evidence], &STYLE));

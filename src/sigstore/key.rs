@@ -93,10 +93,7 @@ impl PrivateKey {
         let other = |_| unusable("it must be an ECDSA key on the curve P-256, as `generate-key` makes");
         let pair = KeyPair::from_pkcs8_der(der).map_err(other)?;
         let public = pair.public_key_der().map_err(|error| unusable(error.to_string()))?;
-        let mut public = public.to_pem();
-        if !public.ends_with('\n') {
-            public.push('\n');
-        }
+        let public = encode("PUBLIC KEY", public.as_bytes()).to_string();
         Ok(Self { pair: Arc::new(pair), public })
     }
 }
@@ -226,17 +223,20 @@ pub fn generate(password: &Password) -> Result<Generated, UnusablePrivateKey> {
         ciphertext: STANDARD.encode(sealed),
     };
     let body = serde_json::to_vec(&sealed).map_err(|error| unusable(error.to_string()))?;
-    let mut private = Zeroizing::new(format!("-----BEGIN {SIGSTORE}-----\n"));
-    let encoded = STANDARD.encode(body);
-    let mut rest = encoded.as_str();
-    while !rest.is_empty() {
-        let (line, after) = rest.split_at(rest.len().min(64));
-        private.push_str(line);
-        private.push('\n');
-        rest = after;
+    Ok(Generated { private: encode(SIGSTORE, &body), public })
+}
+
+/// PEM as Go writes it: lines of 64, each ended by one character.
+fn encode(label: &str, bytes: &[u8]) -> Zeroizing<String> {
+    let mut pem = Zeroizing::new(format!("-----BEGIN {label}-----\n"));
+    for (place, character) in STANDARD.encode(bytes).chars().enumerate() {
+        if place > 0 && place % 64 == 0 {
+            pem.push('\n');
+        }
+        pem.push(character);
     }
-    private.push_str(&format!("-----END {SIGSTORE}-----\n"));
-    Ok(Generated { private, public })
+    pem.push_str(&format!("\n-----END {label}-----\n"));
+    pem
 }
 
 impl Sealed {
@@ -268,7 +268,8 @@ impl Params {
             )));
         }
         let log = u8::try_from(n.trailing_zeros()).unwrap_or(u8::MAX);
-        let params = scrypt::Params::new(log, r, p).ok().filter(|_| n.is_power_of_two());
+        let params =
+            scrypt::Params::new(log, r, p).ok().filter(|_| n > 1 && n.is_power_of_two() && r > 0 && p > 0);
         params.ok_or_else(|| unusable(format!("scrypt has no parameters N={n}, r={r}, p={p}")))
     }
 }

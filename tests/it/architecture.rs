@@ -59,6 +59,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "feed",
             "registry",
             "net",
+            "sigstore",
             "attestation",
             "sigstore",
         ],

@@ -286,7 +286,7 @@ fn a_bundle_is_written_only_where_it_verifies() {
         let run = sign(&["--in-toto"], &stage.write("statement", text)).ended(2);
         assert!(run.err().contains("no in-toto statement"), "{}", run.err());
     }
-    assert!(sign(&[], "no/such/file").ended(2).err().contains("cannot read"));
+    assert!(sign(&[], "no/such/file").ended(3).err().contains("cannot read"));
     sign(&["--offline"], &artifact).ended(2);
     assert_eq!(stage.sigstore.certificates(), 0);
     for lie in [Lie::SctKey, Lie::NoCodeSigning] {
@@ -302,4 +302,40 @@ fn a_bundle_is_written_only_where_it_verifies() {
     let name = "https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main";
     stage.run(&[verify.as_slice(), &by, &[name, &artifact]].concat()).ended(0);
     stage.run(&[verify.as_slice(), &by, &["somebody@example.com", &artifact]].concat()).ended(1);
+}
+
+#[test]
+fn verify_says_who_signed_and_refuses_everybody_else() {
+    let stage = Stage::set(Referrers::Off);
+    let root = stage.files.trusted_root.to_str().unwrap();
+    let verify = |more: &[&str]| {
+        let own = ["verify", &stage.image, "--trusted-root", root, "-o", "json"];
+        stage.run(&[own.as_slice(), more].concat())
+    };
+    let workflow = "https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main";
+    let identity = ["--certificate-identity", workflow, "--certificate-oidc-issuer", GITHUB];
+    verify(&[]).ended(2);
+    verify(&identity).ended(1);
+    stage.sign().ended(0);
+    let verified = verify(&identity).ended(0).json();
+    let first = &verified["images"][0]["attested"][0]["attestations"][0];
+    assert_eq!(first["signedBy"]["certificate"]["name"], workflow, "{verified:#}");
+    verify(&[
+        "--certificate-identity-glob",
+        "https://github.com/acme/**",
+        "--certificate-oidc-issuer",
+        GITHUB,
+    ])
+    .ended(0);
+    // An unanchored identity: what is in the middle of a name is not the name.
+    let part = ["--certificate-identity-regexp", "github.com/acme/app/", "--certificate-oidc-issuer", GITHUB];
+    let refused = verify(&part).ended(1);
+    assert!(refused.json()["images"][0]["messages"].to_string().contains("release.yml"), "{}", refused.out());
+    verify(&[identity.as_slice(), &["--type", "cyclonedx"]].concat()).ended(1);
+    stage.attest(&json!({"bomFormat": "CycloneDX"}), Version::V1, &[]).ended(0);
+    verify(&[identity.as_slice(), &["--type", "cyclonedx"]].concat()).ended(0);
+    // The platform's own manifest was signed too.
+    verify(&[identity.as_slice(), &["--platform", "linux/arm64"]].concat()).ended(0);
+    stage.registry.script(on("GET", ".sig").times(1_000), [Fault::bare(500)]);
+    verify(&[identity.as_slice(), &["-a", "x=y"]].concat()).ended(3);
 }

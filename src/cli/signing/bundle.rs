@@ -9,12 +9,13 @@ use clap::Args;
 use sha2::{Digest as _, Sha256};
 
 use crate::attestation::statement::SubjectDigest;
-use crate::attestation::{Root, RootId, Statement, Subject, Trust, verify};
+use crate::attestation::{Statement, Subject, verify};
 use crate::model::digest::Digest;
 use crate::sigstore::Content;
 
-use super::signer::{Instance, SignerArgs, read, start};
+use super::signer::{SignerArgs, start};
 use crate::cli::exit::Exit;
+use crate::cli::input::read;
 use crate::cli::output::write;
 use crate::cli::trust::trust;
 use crate::cli::{Context, Failure};
@@ -28,12 +29,6 @@ const PIECE: u64 = 1 << 20;
 /// Options of `sign-bundle`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct SignBundleArgs {
-    /// Sign by Sigstore's staging instance, in which anybody may test
-    #[arg(
-        long, env = "PORTCULLIS_STAGING", conflicts_with_all = ["trusted_root", "signing_config"],
-        value_parser = crate::cli::args::switch()
-    )]
-    staging: bool,
     /// The file is an in-toto statement, and is signed in a DSSE envelope
     #[arg(long, env = "PORTCULLIS_IN_TOTO", value_parser = crate::cli::args::switch())]
     in_toto: bool,
@@ -65,13 +60,8 @@ pub(in crate::cli) fn sign_bundle(
         return Err(Failure::usage("`--offline` and signing exclude each other"));
     }
     let (what, subject) = if args.in_toto { statement(&args.file) } else { message(&args.file) }?;
-    let (trust, instance) = if args.staging {
-        let root = Root::embedded(RootId::Staging).map_err(|error| Failure::undecided(error.to_string()))?;
-        (Trust::new(root), Instance::Staging)
-    } else {
-        (trust(&args.signer.trust)?, Instance::PublicGood)
-    };
-    let ready = start(&args.signer, instance, context)?;
+    let trust = trust(&args.signer.trust)?;
+    let ready = start(&args.signer, context)?;
     let content = match &what {
         What::Statement(statement) => Content::Statement(statement),
         What::Message(sha256) => Content::Message(sha256),
@@ -91,7 +81,7 @@ pub(in crate::cli) fn sign_bundle(
 
 /// A statement, which must be one that verifiers read, about something.
 fn statement(path: &Path) -> Result<(What, Digest), Failure> {
-    let bytes = read(path, MAX_STATEMENT).map_err(Failure::usage)?;
+    let bytes = read(path, MAX_STATEMENT)?;
     let unusable = |cause: &str| Failure::usage(format!("{}: no in-toto statement: {cause}", path.display()));
     let statement = Statement::read(&bytes).map_err(|cause| unusable(&cause))?;
     let mut known =
@@ -106,7 +96,8 @@ fn statement(path: &Path) -> Result<(What, Digest), Failure> {
 
 /// A file of any size, of which the digest is signed.
 fn message(path: &Path) -> Result<(What, Digest), Failure> {
-    let unread = |error: std::io::Error| Failure::usage(format!("cannot read {}: {error}", path.display()));
+    let unread =
+        |error: std::io::Error| Failure::undecided(format!("cannot read {}: {error}", path.display()));
     let mut file = File::open(path).map_err(unread)?;
     let mut hasher = Sha256::new();
     let mut piece = Vec::new();

@@ -8,10 +8,9 @@ use clap::Args;
 
 use crate::attestation::PublicKey;
 use crate::cli::exit::Exit;
+use crate::cli::input::read;
 use crate::cli::{Context, Failure};
 use crate::sigstore::{KeyFile, MAX_KEY, Password, PrivateKey, generate};
-
-use super::signer::read;
 
 /// Variables that have the password: ours, and that of cosign.
 const PASSWORDS: [&str; 2] = ["PORTCULLIS_KEY_PASSWORD", "COSIGN_PASSWORD"];
@@ -75,7 +74,7 @@ fn create(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
 
 /// The key in a file, and the public key that belongs to it.
 pub(super) fn open(path: &Path) -> Result<(PrivateKey, PublicKey), Failure> {
-    let bytes = zeroize::Zeroizing::new(read(path, MAX_KEY).map_err(Failure::usage)?);
+    let bytes = zeroize::Zeroizing::new(read(path, MAX_KEY)?);
     let unusable =
         |cause: &dyn ToString| Failure::usage(format!("{}: {}", path.display(), cause.to_string()));
     let file = KeyFile::read(&bytes).map_err(|error| unusable(&error))?;

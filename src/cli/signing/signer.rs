@@ -8,11 +8,12 @@ use clap::Args;
 
 use crate::attestation::{LogOfKey, PublicKey, Whose};
 use crate::registry;
-use crate::sigstore::{self, Credentials, LogVersion, MAX_CONFIG, Provider, Run, SigningConfig, Token};
-
-pub(in crate::cli) use crate::sigstore::Instance;
+use crate::sigstore::{
+    self, Credentials, Instance, LogVersion, MAX_CONFIG, Provider, Run, SigningConfig, Token,
+};
 
 use super::key;
+use crate::cli::input::read;
 use crate::cli::trust::TrustArgs;
 use crate::cli::{Context, Failure, clock};
 
@@ -32,7 +33,7 @@ pub(in crate::cli) struct SignerArgs {
     #[arg(long, env = "PORTCULLIS_LOG", value_name = "VERSION", value_parser = parse_log)]
     log: Option<LogVersion>,
     #[command(flatten)]
-    pub(super) trust: TrustArgs,
+    pub(in crate::cli) trust: TrustArgs,
 }
 
 fn parse_log(text: &str) -> Result<LogVersion, String> {
@@ -61,20 +62,19 @@ impl Ready {
     }
 }
 
-/// A run by the services and the identity that were asked for; by those of an instance where none were.
-pub(in crate::cli) fn start(
-    args: &SignerArgs,
-    instance: Instance,
-    context: &Context,
-) -> Result<Ready, Failure> {
+/// A run by the services and the identity that were asked for.
+pub(in crate::cli) fn start(args: &SignerArgs, context: &Context) -> Result<Ready, Failure> {
     let failed = |error: sigstore::Error| Failure::undecided(error.to_string());
     let config = match &args.signing_config {
         Some(path) => {
-            let bytes = read(path, MAX_CONFIG).map_err(Failure::usage)?;
+            let bytes = read(path, MAX_CONFIG)?;
             SigningConfig::parse(&bytes)
                 .map_err(|cause| Failure::usage(format!("{}: {cause}", path.display())))?
         }
-        None => SigningConfig::embedded(instance).map_err(failed)?,
+        None => {
+            let instance = if args.trust.staging { Instance::Staging } else { Instance::PublicGood };
+            SigningConfig::embedded(instance).map_err(failed)?
+        }
     };
     let services = config.choose(clock::now(), args.log).map_err(failed)?;
     let (credentials, key) = match (&args.key, &args.identity_token) {
@@ -119,19 +119,4 @@ fn token(text: &str) -> Result<Token, sigstore::Error> {
         }
     }
     Token::parse(text)
-}
-
-/// Reads a file of at most `limit` bytes.
-///
-/// # Errors
-/// A lowercase fragment.
-pub(super) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(limit + 1).read_to_end(&mut bytes))
-        .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    if bytes.len() as u64 > limit {
-        return Err(format!("{} has more than the limit of {limit} bytes", path.display()));
-    }
-    Ok(bytes)
 }

@@ -41,7 +41,12 @@ fn the_production_policy_has_every_kind_and_its_comments_hold() {
     }
     assert_eq!(policy.scopes().collect::<Vec<_>>(), ["production", "staging", "preview"]);
     // What is commented out is valid as well: a reader will take the `#` away.
-    let uncommented = PRODUCTION
+    let options = ["refs", "commit", "builder", "builders", "complete", "levels", "policy", "resource"];
+    let shipped = options.iter().fold(PRODUCTION.to_owned(), |text, option| {
+        assert!(text.contains(&format!("    # {option}: ")), "{option}");
+        text.replace(&format!("    # {option}: "), &format!("    {option}: "))
+    });
+    let uncommented = shipped
         .replace(
             "  gaps: {}                            # every package database and lockfile could be read\n",
             "",

@@ -10,7 +10,8 @@ use crate::model::signer::{Claim, Name};
 use crate::model::verdict::Decision::{self, Admit, Deny, Undecided};
 use crate::model::verdict::{Level, Outcome};
 use crate::policy::fixture::{
-    Case, HEAD, IMAGE_DIGEST, ci, finding, gap, on_first, signature, signed, undetermined,
+    Case, HEAD, IMAGE_DIGEST, attested, ci, finding, gap, on_first, provenance, sbom, signature,
+    undetermined, vsa,
 };
 use crate::policy::{BASELINE, PRODUCTION, Policy, Selection, UnknownScope};
 
@@ -317,10 +318,26 @@ fn the_production_policy_admits_a_release_and_only_in_its_place() {
             let SignedBy::Certificate(mut signer) = ci() else { panic!("no certificate") };
             signer.name = Name::Uri(name);
             signer.claims.insert(Claim::RunnerEnvironment, "github-hosted".into());
-            (SignedBy::Certificate(signer), signature())
+            SignedBy::Certificate(signer)
         };
-        let both = signed([by("release.yml@refs/tags/v1.2.3"), by("pr.yml@refs/pull/7/merge")]);
-        let case = Case::policy(PRODUCTION).with(labels).with(both).with(named(reference));
+        let attest = |evidence: &mut Evidence| {
+            let release = || by("release.yml@refs/heads/main");
+            let preview = || by("pr.yml@refs/pull/7/merge");
+            let image = attested(
+                None,
+                [
+                    (release(), signature()),
+                    (preview(), signature()),
+                    (release(), provenance()),
+                    (by("verify.yml@refs/heads/main"), vsa("PASSED")),
+                ],
+            );
+            let platforms = evidence.platforms_mut().iter();
+            let own = platforms.map(|platform| attested(Some(platform), [(release(), sbom())]));
+            let all = std::iter::once(image).chain(own).collect();
+            evidence.attested = Fact::Known(all);
+        };
+        let case = Case::policy(PRODUCTION).with(labels).with(attest).with(named(reference));
         case.selecting(None, env).verdict().decision
     };
     let pinned = |tag: &str| format!("ghcr.io/acme/app:{tag}@DIGEST");

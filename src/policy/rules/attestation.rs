@@ -4,13 +4,12 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::model::attestation::{Attestation, Content};
-use crate::model::path::escape;
 use crate::model::predicate::predicate_type;
 use crate::policy::fields::Fields;
 use crate::policy::pattern::Pattern;
 use crate::policy::quantity::{parse_duration, show_duration};
 use crate::policy::rule::{Decided, Reading, Rule, Sealed, Settings, Subject};
-use crate::policy::signed::{By, Fits};
+use crate::policy::signed::{By, Fits, quoted};
 
 /// The kind `attestation`.
 pub(crate) struct AttestationRule;
@@ -31,11 +30,11 @@ impl Rule for AttestationRule {
 }
 
 #[derive(Debug)]
-struct AttestationSettings {
-    by: By,
-    predicate_type: String,
-    fields: Vec<(String, Pattern)>,
-    max_age: Option<SignedDuration>,
+pub(crate) struct AttestationSettings {
+    pub(crate) by: By,
+    pub(crate) predicate_type: String,
+    pub(crate) fields: Vec<(String, Pattern)>,
+    pub(crate) max_age: Option<SignedDuration>,
 }
 
 impl Sealed for AttestationRule {
@@ -83,8 +82,8 @@ impl AttestationSettings {
             match text_at(predicate, path) {
                 Some(value) if pattern.matches(value.as_bytes()) => {}
                 Some(value) => {
-                    let value = escape(value.as_bytes());
-                    return Fits::No(Some(format!("says `{path}` is `{value}`, not `{}`", pattern.as_str())));
+                    let value = quoted(&value);
+                    return Fits::No(Some(format!("says `{path}` is {value}, not `{}`", pattern.as_str())));
                 }
                 None => return Fits::No(Some(format!("says nothing of `{path}`"))),
             }

@@ -27,9 +27,9 @@ impl Rule for SignatureRule {
 }
 
 #[derive(Debug)]
-struct Signature {
-    by: By,
-    annotations: BTreeMap<String, Pattern>,
+pub(crate) struct Signature {
+    pub(crate) by: By,
+    pub(crate) annotations: BTreeMap<String, Pattern>,
 }
 
 impl Sealed for SignatureRule {
@@ -166,12 +166,18 @@ mod tests {
             let Fact::Known(attested) = &mut evidence.attested else { panic!("not known") };
             attested[0].refused.push(Refused {
                 at: Place::Referrer { digest: Digest::sha256(b"r") },
+                unjudged: false,
                 kind: "sct",
                 cause: "no SCT".into(),
             });
         });
         assert_eq!(case.outcome(), Violate);
         assert!(case.texts()[0].contains("sct: no SCT"), "{:?}", case.texts());
+        let unjudged = case.with(|evidence| {
+            let Fact::Known(attested) = &mut evidence.attested else { panic!("not known") };
+            attested[0].refused[0].unjudged = true;
+        });
+        assert_eq!(unjudged.outcome(), Undecided, "a bundle of a version to come may be the signature");
     }
 
     #[test]

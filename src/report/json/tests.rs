@@ -8,7 +8,7 @@ use crate::model::verdict::Outcome;
 use crate::report::fixture::{STYLE, evidence_with, found, rule, verdict};
 
 fn gate(verdict: &crate::model::verdict::Verdict, evidence: &Evidence) -> Value {
-    serde_json::from_str(&Json.gate(&[Judged { verdict, evidence }], &STYLE)).unwrap()
+    serde_json::from_str(&Json.gate(&[Judged { verdict, evidence, published: None }], &STYLE)).unwrap()
 }
 
 fn scan(evidence: &Evidence) -> Value {
@@ -159,7 +159,7 @@ fn a_gap_says_on_which_platform() {
 fn several_images_are_whole_documents_in_a_list() {
     let (verdict, evidence) = (verdict(Decision::Admit), evidence());
     let one = gate(&verdict, &evidence);
-    let several = Json.gate(&[Judged { verdict: &verdict, evidence: &evidence }; 2], &STYLE);
+    let several = Json.gate(&[Judged { verdict: &verdict, evidence: &evidence, published: None }; 2], &STYLE);
     let several: Value = serde_json::from_str(&several).unwrap();
     assert_eq!(several, json!({"schema": "portcullis.dev/verdicts/v1", "verdicts": [&one, &one]}));
     let scans: Value = serde_json::from_str(&Json.scan(&[&evidence, &evidence], &STYLE)).unwrap();

@@ -31,7 +31,7 @@ pub(super) fn decision(decision: Decision) -> (&'static str, Tint) {
 
 /// Writes one verdict.
 pub(super) fn write(page: &mut Page, judged: Judged<'_>, detail: Detail) {
-    let Judged { verdict, evidence } = judged;
+    let Judged { verdict, evidence, .. } = judged;
     let (word, tint) = decision(verdict.decision);
     page.line(&[piece(tint, word), plain("  "), piece(Tint::Strong, image(evidence))]);
     let counting: Vec<&RuleResult> = verdict.rules.iter().filter(|rule| rule.level == Level::Deny).collect();
@@ -49,7 +49,19 @@ pub(super) fn write(page: &mut Page, judged: Judged<'_>, detail: Detail) {
     asides(page, verdict);
     waivers(page, verdict);
     page.gap();
+    published(page, judged);
     foot(page, judged, detail);
+}
+
+/// What was signed of the verdict.
+fn published(page: &mut Page, judged: Judged<'_>) {
+    let Some(published) = judged.published else { return };
+    let there = published.attestations.len();
+    let (tint, text) = match &published.error {
+        None => (Tint::Good, format!("{there} attestations are beside the image")),
+        Some(cause) => (Tint::Bad, format!("not attested: {}", safe(cause, IMAGE_CHARS))),
+    };
+    page.line(&[piece(tint, text)]);
 }
 
 /// The image as the user gave it, and what it is.
@@ -142,7 +154,7 @@ fn fixes(page: &mut Page, verdict: &Verdict, counting: &[&RuleResult], detail: D
 
 /// What is unknown, and what would settle it.
 fn settle(page: &mut Page, judged: Judged<'_>, counting: &[&RuleResult], detail: Detail) {
-    let Judged { verdict, evidence } = judged;
+    let Judged { verdict, evidence, .. } = judged;
     let undecided: Vec<&RuleResult> =
         counting.iter().copied().filter(|rule| has(rule, Outcome::Undecided)).collect();
     if undecided.is_empty() {
@@ -278,7 +290,7 @@ fn write_waiver(page: &mut Page, (word, tint): (&str, Tint), waiver: &WaiverUse,
 
 /// By what was judged, and what.
 fn foot(page: &mut Page, judged: Judged<'_>, detail: Detail) {
-    let Judged { verdict, evidence } = judged;
+    let Judged { verdict, evidence, .. } = judged;
     let policy = &verdict.policy;
     let scope = policy.scope.as_ref().map(|scope| format!(", scope {}", name(scope))).unwrap_or_default();
     let digest = if detail == Detail::Full { policy.digest.to_string() } else { short(&policy.digest) };

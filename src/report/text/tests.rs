@@ -14,7 +14,7 @@ use crate::report::fixture::{STYLE, evidence_with, found, message, rule, verdict
 const ON: [&str; 2] = ["linux/amd64", "linux/arm64"];
 
 fn gate(verdict: &Verdict, evidence: &Evidence, detail: Detail) -> String {
-    Text.gate(&[Judged { verdict, evidence }], &Style { detail, ..STYLE })
+    Text.gate(&[Judged { verdict, evidence, published: None }], &Style { detail, ..STYLE })
 }
 
 fn denied() -> Verdict {
@@ -423,7 +423,8 @@ fn long_lists_are_cut_and_say_so_unless_all_is_asked_for() {
 #[test]
 fn several_images_are_counted() {
     let (admit, deny, evidence) = (verdict(Decision::Admit), denied(), evidence());
-    let judged = [&admit, &deny, &admit].map(|verdict| Judged { verdict, evidence: &evidence });
+    let judged =
+        [&admit, &deny, &admit].map(|verdict| Judged { verdict, evidence: &evidence, published: None });
     let text = Text.gate(&judged, &Style { detail: Detail::Brief, ..STYLE });
     assert!(text.ends_with("\n\n3 images: 1 DENY, 2 ADMIT\n"), "{text}");
     assert_eq!(Text.gate(&[], &STYLE), "0 images\n");
@@ -434,7 +435,8 @@ fn colours_change_nothing_else() {
     let (verdict, evidence) = undecided();
     let plain = gate(&verdict, &evidence, Detail::Usual);
     let style = Style { color: true, ..STYLE };
-    let mut coloured = Text.gate(&[Judged { verdict: &verdict, evidence: &evidence }], &style);
+    let mut coloured =
+        Text.gate(&[Judged { verdict: &verdict, evidence: &evidence, published: None }], &style);
     assert!(coloured.starts_with("\x1b[33mUNDECIDED\x1b[0m"), "{coloured:?}");
     for code in ["1", "2", "1;32", "33", "1;31", "0"] {
         coloured = coloured.replace(&format!("\x1b[{code}m"), "");

@@ -15,7 +15,8 @@ use crate::model::severity::Severity;
 use crate::model::violation::{CheckSeverity, Checked, Unseen};
 use crate::policy::evaluate;
 use crate::policy::fixture::{
-    IDENTITIES, NOW, checked, ci, evidence, package, sec, signature, signed, violation,
+    IDENTITIES, NOW, attested, checked, ci, evidence, package, provenance, sbom, sec, signature, violation,
+    vsa,
 };
 
 /// Every kind of rule at once. An unknown severity is undecided: with `ignore` the author accepts it.
@@ -26,6 +27,12 @@ const POLICY: &str = "rules:
   signature: {by: [ci, sec]}
 - id: scanned
   attestation: {type: vuln, by: [sec], maxAge: 7d}
+- id: built
+  provenance: {by: [ci, sec], sourceRepo: github.com/acme/app, refs: ['refs/heads/*'], maxAge: 7d}
+- id: bom
+  sbom: {by: [ci], complete: true, maxAge: 7d}
+- id: passed
+  verdict: {by: [sec], verifier: 'https://acme.example/portcullis', levels: [SLSA_BUILD_LEVEL_1], maxAge: 7d}
 - id: arches
   platforms: {require: [linux/amd64]}
 - id: vulns
@@ -126,15 +133,36 @@ fn vary_platform(platform: &mut PlatformEvidence, choice: u32, findings: Vec<Fin
     }
 }
 
-/// Mostly signed and scanned; once each lacking one.
+/// Mostly all is signed, attested and passed; once each something lacks or speaks against it.
 fn vary_signed(evidence: &mut Evidence, choice: u32) {
     let scan = Content::Statement { predicate_type: VULN.into(), predicate: serde_json::json!({}) };
-    match choice {
-        6 => signed([(ci(), signature())])(evidence),
-        7 => signed([(sec(), scan)])(evidence),
-        8 => signed([(sec(), scan), (sec(), signature())])(evidence),
-        _ => signed([(ci(), signature()), (sec(), scan)])(evidence),
+    let all = [
+        (ci(), signature()),
+        (sec(), scan),
+        (ci(), provenance()),
+        (sec(), vsa("PASSED")),
+        (sec(), vsa("FAILED")),
+    ];
+    let lacks = match choice {
+        6..=9 => Some(choice as usize - 6),
+        // The last word of the verifier is not that it passed.
+        10 => None,
+        _ => Some(4),
+    };
+    let chosen =
+        all.into_iter().enumerate().filter(|(n, _)| Some(*n) != lacks && (*n != 4 || lacks.is_none()));
+    let mut image = attested(None, []);
+    for (_, one) in chosen {
+        image.attestations.extend(attested(None, [one]).attestations);
     }
+    // Another word of the verifier may be what cannot be seen.
+    image.unknown.extend((choice == 12).then(|| "x".to_owned()));
+    let own = evidence.platforms_mut().iter().map(|platform| match choice {
+        11 => Attested { unknown: vec!["x".into()], ..attested(Some(platform), []) },
+        _ => attested(Some(platform), [(ci(), sbom())]),
+    });
+    let own: Vec<Attested> = own.collect();
+    evidence.attested = Fact::Known(std::iter::once(image).chain(own).collect());
 }
 
 fn with_attested(evidence: &mut Evidence, change: impl Fn(&mut Attested)) {
@@ -286,6 +314,18 @@ const FORGET: &[(&str, Change)] = &[
             attested.unknown.push("x".into());
         });
     }),
+    ("the last attestation of the index, which may speak against the others", |e| {
+        with_attested(e, |attested| {
+            if attested.platform.is_none() {
+                attested.attestations.pop();
+                attested.unknown.push("x".into());
+            }
+        });
+    }),
+    ("whether there is another attestation", |e| {
+        with_attested(e, |attested| attested.unknown.push("x".into()));
+    }),
+    ("which manifest is the platform's", |e| each_platform(e, |p| p.digest = None)),
     ("when it was signed", |e| {
         with_attested(e, |attested| attested.attestations.iter_mut().for_each(|one| one.times.clear()));
     }),

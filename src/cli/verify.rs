@@ -1,0 +1,102 @@
+//! `portcullis verify`: who signed an image, or attested something of it.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use clap::{ArgAction, Args};
+
+use crate::gate::{Trusted, open};
+use crate::image::limits::Limits;
+use crate::model::location::Location;
+use crate::model::predicate::predicate_type;
+use crate::model::verdict::Outcome;
+use crate::policy::{Demand, Signatory};
+use crate::report::{VERIFY_FORMATS, VerifiedImage};
+
+use super::args::PlatformChoice;
+use super::exit::Exit;
+use super::output::{Output, Plan};
+use super::signatory::SignatoryArgs;
+use super::signing::parse_pair;
+use super::trust::{TrustArgs, trust};
+use super::{Context, Failure, clock};
+
+/// Options of `verify`.
+#[derive(Debug, Args)]
+pub(super) struct VerifyArgs {
+    /// The images
+    #[arg(value_name = "IMAGE", required = true)]
+    images: Vec<Location>,
+    /// One platform, such as linux/amd64, or all
+    #[arg(long, env = "PORTCULLIS_PLATFORM", value_name = "PLATFORM", default_value = "all")]
+    platform: PlatformChoice,
+    #[command(flatten)]
+    signatory: SignatoryArgs,
+    /// An attestation of this type, in place of a signature: cyclonedx, spdxjson, vuln, slsaprovenance1, vsa, or a URI
+    #[arg(long = "type", env = "PORTCULLIS_TYPE", value_name = "TYPE", value_parser = predicate_type)]
+    predicate_type: Option<String>,
+    /// What the signature must say beside, KEY=VALUE; repeatable
+    #[arg(
+        short,
+        long = "annotation",
+        env = "PORTCULLIS_ANNOTATION",
+        value_name = "KEY=VALUE",
+        value_parser = parse_pair,
+        conflicts_with = "predicate_type"
+    )]
+    annotations: Vec<(String, String)>,
+    #[command(flatten)]
+    trust: TrustArgs,
+    /// A report: text, json; repeatable, =FILE writes it there [default: text]
+    #[arg(short, long = "output", env = "PORTCULLIS_OUTPUT", value_name = "FORMAT[=FILE]", action = ArgAction::Append)]
+    output: Vec<Output>,
+}
+
+/// Ends with 0 where each image is signed, by its index or on each of its platforms, by whom was named; with 1 where
+/// one is not, and with 3 where that cannot be told.
+pub(super) fn run(args: &VerifyArgs, context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
+    let plan = Plan::new(&args.output, VERIFY_FORMATS, |format| format.id()).map_err(Failure::usage)?;
+    let signatories = args.signatory.signatories()?;
+    let trust = trust(&args.trust)?;
+    let annotations: BTreeMap<String, String> = args.annotations.iter().cloned().collect();
+    if annotations.len() < args.annotations.len() {
+        return Err(Failure::usage("an annotation stands twice"));
+    }
+    let keys: Vec<_> = signatories
+        .iter()
+        .filter_map(|signatory| match signatory {
+            Signatory::Key(key, log) => Some((key, *log)),
+            Signatory::Identity(_) => None,
+        })
+        .collect();
+    let demand = match &args.predicate_type {
+        Some(wanted) => Demand::attestation(signatories.clone(), wanted.clone()),
+        None => Demand::signature(signatories.clone(), &annotations),
+    };
+    let (limits, now) = (Limits::default(), clock::now());
+    let registry = context.registry(&args.images)?;
+    let mut exit = Exit::Admit;
+    let mut verified = Vec::new();
+    for location in &args.images {
+        let opened = match open(location, args.platform.0.as_ref(), registry, &limits) {
+            Ok(opened) => opened,
+            Err(error) => {
+                context.complain(&error.to_string());
+                exit = exit.max(Exit::Usage);
+                continue;
+            }
+        };
+        let evidence = opened.attested(&limits, Trusted { trust: &trust, keys: &keys });
+        let (outcome, messages) = demand.decide(&evidence, now);
+        exit = exit.max(match outcome {
+            Outcome::Hold | Outcome::Waived => Exit::Admit,
+            Outcome::Violate => Exit::Deny,
+            Outcome::Undecided => Exit::Undecided,
+        });
+        verified.push(VerifiedImage { evidence, outcome, messages });
+    }
+    if verified.is_empty() {
+        return Ok(exit);
+    }
+    Ok(plan.deliver(exit, context, out, |format, style| format.verified(&verified, style)))
+}

@@ -1,0 +1,260 @@
+//! From what is to be said of manifests to what hangs on them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use crate::attestation::statement::COSIGN_SIGN;
+use crate::attestation::write::{
+    BUNDLE, EMPTY, EMPTY_CONFIG, Hook, MANIFEST, attestation_statement, referrer, signature_statement,
+};
+use crate::attestation::{LogOfKey, PublicKey, Subject, Trust, Whose, verify};
+use crate::image::limits::Limits;
+use crate::model::attestation::{Attestation, Attested, Content as Signed, Place, SignedBy, SignedManifest};
+use crate::model::descriptor::Descriptor;
+use crate::model::digest::Digest;
+use crate::model::platform::Platform;
+use crate::registry::{self, Artifact, BlobSource, Listed, Registry, Repository};
+use crate::sigstore::{Content, Run};
+
+use super::{SignError, What};
+use crate::gate::attestations::{Trusted, collect};
+use crate::gate::source::Source;
+
+/// A manifest to be signed.
+#[derive(Debug, Clone)]
+pub(in crate::gate) struct Target {
+    pub(in crate::gate) descriptor: Descriptor,
+    /// Its platform; none of the image as a whole.
+    pub(in crate::gate) platform: Option<Platform>,
+}
+
+/// One thing that is to be said of one manifest.
+#[derive(Debug)]
+pub(in crate::gate) struct Job {
+    pub(in crate::gate) target: Target,
+    pub(in crate::gate) what: What,
+}
+
+/// Makes signatures and hangs them on manifests.
+pub(in crate::gate) struct Signing<'a> {
+    pub(in crate::gate) source: &'a Source,
+    /// What the statements call the image: its repository.
+    pub(in crate::gate) name: &'a str,
+    /// Who signs.
+    pub(in crate::gate) who: SignedBy,
+    /// The public key, where a key signs.
+    pub(in crate::gate) key: Option<&'a PublicKey>,
+    /// The roots by which what was made is verified.
+    pub(in crate::gate) trust: &'a Trust,
+    pub(in crate::gate) limits: &'a Limits,
+    pub(in crate::gate) now: Timestamp,
+}
+
+impl Signing<'_> {
+    /// Does every job that is not done yet: all are signed before the first is pushed.
+    pub(in crate::gate) fn run(&self, jobs: &[Job], run: &Run) -> Result<Vec<SignedManifest>, SignError> {
+        let before = self.collect(jobs)?;
+        let todo: Vec<&Job> = jobs.iter().filter(|job| !self.is_done(job, &before)).collect();
+        let statements: Vec<Vec<u8>> = todo.iter().map(|job| self.statement(job)).collect();
+        let contents: Vec<Content<'_>> =
+            statements.iter().map(|statement| Content::Statement(statement)).collect();
+        let bundles = if contents.is_empty() { Vec::new() } else { run.sign(&contents)? };
+        for (job, bundle) in todo.iter().zip(&bundles) {
+            self.check(&job.target.descriptor.digest, bundle)?;
+        }
+        let pushed = self.push_all(&todo, &bundles)?;
+        let mut answers: Vec<SignedManifest> = jobs.iter().map(|job| answer(job, &todo, &pushed)).collect();
+        let after = self.collect(jobs)?;
+        for (job, answer) in jobs.iter().zip(&mut answers) {
+            if !self.is_done(job, &after) {
+                let subject = &job.target.descriptor.digest;
+                return Err(SignError::Push(format!(
+                    "what was pushed is not found beside {subject}: try again"
+                )));
+            }
+            if matches!(job.what, What::Attestation { replace: true, .. }) {
+                self.replace(job, answer, &after)?;
+            }
+        }
+        Ok(answers)
+    }
+
+    /// What is signed of the manifests now, by their digests.
+    fn collect(&self, jobs: &[Job]) -> Result<BTreeMap<Digest, Attested>, SignError> {
+        let mut seen = BTreeSet::new();
+        let wanted =
+            jobs.iter().map(|job| (job.target.descriptor.digest.clone(), job.target.platform.clone()));
+        let wanted: Vec<_> = wanted.filter(|(digest, _)| seen.insert(digest.clone())).collect();
+        let keys: Vec<_> = self.key.iter().map(|key| (*key, LogOfKey::NotDemanded)).collect();
+        let trusted = Trusted { trust: self.trust, keys: &keys };
+        let found = collect(self.source, self.limits, trusted, &wanted);
+        // What could not be looked at may be what is about to be made again.
+        match found.iter().flat_map(|attested| &attested.unknown).next() {
+            Some(cause) => Err(SignError::Unknown(cause.clone())),
+            None => Ok(found.into_iter().map(|attested| (attested.subject.clone(), attested)).collect()),
+        }
+    }
+
+    fn is_done(&self, job: &Job, found: &BTreeMap<Digest, Attested>) -> bool {
+        let attested = found.get(&job.target.descriptor.digest);
+        attested.is_some_and(|attested| attested.attestations.iter().any(|one| self.is_same(job, one)))
+    }
+
+    /// Whether something is what is about to be signed, by the same signer.
+    fn is_same(&self, job: &Job, attestation: &Attestation) -> bool {
+        same_signer(&self.who, &attestation.signed_by)
+            && match (&job.what, &attestation.content) {
+                (What::Signature { annotations: wanted }, Signed::Signature { annotations }) => {
+                    wanted == annotations
+                }
+                (
+                    What::Attestation { predicate_type: wanted, predicate: claim, .. },
+                    Signed::Statement { predicate_type, predicate },
+                ) => wanted == predicate_type && claim == predicate,
+                (What::Signature { .. }, Signed::Statement { .. })
+                | (What::Attestation { .. }, Signed::Signature { .. }) => false,
+            }
+    }
+
+    fn statement(&self, job: &Job) -> Vec<u8> {
+        let digest = &job.target.descriptor.digest;
+        match &job.what {
+            What::Signature { annotations } => signature_statement(digest, annotations),
+            What::Attestation { predicate_type, predicate, .. } => {
+                attestation_statement(predicate_type, self.name, digest, predicate.clone())
+            }
+        }
+    }
+
+    /// Verifies what the services gave. Attack, or a slip: services that answer with somebody else's certificate, or
+    /// what no verifier will accept, of which the user would hear when the image is to enter.
+    fn check(&self, subject: &Digest, bundle: &[u8]) -> Result<(), SignError> {
+        let whose = match self.key {
+            Some(key) => Whose::Key(key, LogOfKey::NotDemanded),
+            None => Whose::Certificate,
+        };
+        verify(self.trust, whose, bundle, Subject::Digest(subject))
+            .map(|_| ())
+            .map_err(|rejection| SignError::Unverified(rejection.to_string()))
+    }
+
+    /// Pushes bundles, those of one manifest together: the fallback tag is then written once for all. The answers are
+    /// in order.
+    fn push_all(&self, todo: &[&Job], bundles: &[Vec<u8>]) -> Result<Vec<registry::Attached>, SignError> {
+        let Source::Registry(store) = self.source else {
+            return Err(SignError::Usage("only an image in a registry can be signed".into()));
+        };
+        let (registry, repository) = (store.registry(), store.repository());
+        let mut by_subject: BTreeMap<&Digest, Vec<usize>> = BTreeMap::new();
+        for (place, job) in todo.iter().enumerate() {
+            by_subject.entry(&job.target.descriptor.digest).or_default().push(place);
+        }
+        let mut pushed: BTreeMap<usize, registry::Attached> = BTreeMap::new();
+        for (subject, places) in by_subject {
+            let mut artifacts = Vec::new();
+            for (job, bundle) in
+                places.iter().filter_map(|place| Some((todo.get(*place)?, bundles.get(*place)?)))
+            {
+                artifacts.push(self.artifact(job, bundle, registry, repository)?);
+            }
+            let attached = registry.run(repository.attach(subject, &artifacts))?;
+            pushed.extend(places.into_iter().zip(attached));
+        }
+        if pushed.len() < todo.len() {
+            return Err(SignError::Push("not all was attached: try again".into()));
+        }
+        Ok(pushed.into_values().collect())
+    }
+
+    /// Pushes the blobs of a bundle; the manifest with which it hangs on its subject.
+    fn artifact(
+        &self,
+        job: &Job,
+        bundle: &[u8],
+        registry: &Registry,
+        repository: &Repository,
+    ) -> Result<Artifact, SignError> {
+        for (media_type, bytes) in [(EMPTY, EMPTY_CONFIG), (BUNDLE, bundle)] {
+            let descriptor = Descriptor {
+                media_type: media_type.to_owned(),
+                digest: Digest::sha256(bytes),
+                size: bytes.len() as u64,
+                platform: None,
+                annotations: BTreeMap::new(),
+            };
+            let source = BlobSource::Bytes(Bytes::copy_from_slice(bytes));
+            registry.run(repository.push_blob(&descriptor, source, None))?;
+        }
+        let predicate_type = match &job.what {
+            What::Signature { .. } => COSIGN_SIGN,
+            What::Attestation { predicate_type, .. } => predicate_type,
+        };
+        let Descriptor { digest, media_type, size, .. } = &job.target.descriptor;
+        let on = Hook { digest, media_type, size: *size };
+        let manifest = referrer(on, bundle, Some(predicate_type), &self.now.to_string());
+        Ok(Artifact { manifest, media_type: MANIFEST.to_owned() })
+    }
+
+    /// Takes the older ones of the same type by the same signer away.
+    fn replace(
+        &self,
+        job: &Job,
+        answer: &mut SignedManifest,
+        found: &BTreeMap<Digest, Attested>,
+    ) -> Result<(), SignError> {
+        let (Source::Registry(store), What::Attestation { predicate_type: wanted, .. }) =
+            (self.source, &job.what)
+        else {
+            return Ok(());
+        };
+        let Some(attested) = found.get(&answer.subject) else { return Ok(()) };
+        let mut kept = answer.referrer.clone();
+        for one in &attested.attestations {
+            let Place::Referrer { digest } = &one.at else { continue };
+            let is_of_type =
+                matches!(&one.content, Signed::Statement { predicate_type, .. } if predicate_type == wanted);
+            if !is_of_type || !same_signer(&self.who, &one.signed_by) {
+                continue;
+            }
+            // Where nothing was pushed, one of those that say the same stays.
+            if kept.is_none() && self.is_same(job, one) {
+                kept = Some(digest.clone());
+            }
+            if kept.as_ref() != Some(digest) {
+                store.registry().run(store.repository().detach(&attested.subject, digest))?;
+                answer.replaced.push(digest.clone());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn answer(job: &Job, todo: &[&Job], pushed: &[registry::Attached]) -> SignedManifest {
+    let place = todo.iter().position(|other| std::ptr::eq(*other, job));
+    let pushed = place.and_then(|place| pushed.get(place));
+    SignedManifest {
+        subject: job.target.descriptor.digest.clone(),
+        platform: job.target.platform.clone(),
+        predicate_type: match &job.what {
+            What::Signature { .. } => None,
+            What::Attestation { predicate_type, .. } => Some(predicate_type.clone()),
+        },
+        referrer: pushed.map(|pushed| pushed.digest.clone()),
+        listed: pushed.map(|pushed| match pushed.listed {
+            Listed::Native => "api",
+            Listed::FallbackTag => "fallbackTag",
+        }),
+        replaced: Vec::new(),
+    }
+}
+
+/// Whether two signed as the same: by name and issuer, whatever run it was.
+fn same_signer(a: &SignedBy, b: &SignedBy) -> bool {
+    match (a, b) {
+        (SignedBy::Certificate(a), SignedBy::Certificate(b)) => a.name == b.name && a.issuer == b.issuer,
+        (SignedBy::Key(a), SignedBy::Key(b)) => a == b,
+        (SignedBy::Certificate(_), SignedBy::Key(_)) | (SignedBy::Key(_), SignedBy::Certificate(_)) => false,
+    }
+}
