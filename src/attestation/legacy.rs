@@ -230,7 +230,9 @@ fn certificates(layer: Layer<'_>) -> Result<Vec<Value>, Rejection> {
         Rejection::new(RejectionKind::Material, "it was signed with a key, and a certificate is expected")
     })?)?;
     let [leaf] = leaf.as_slice() else { return Err(malformed("not exactly one certificate")) };
-    let chain = first(layer, &CHAIN_PEM)?.map(pems).transpose()?.unwrap_or_default();
+    // cosign writes an empty chain where the authority gave it none.
+    let chain = first(layer, &CHAIN_PEM)?.filter(|pem| !pem.trim().is_empty());
+    let chain = chain.map(pems).transpose()?.unwrap_or_default();
     if chain.len() > CHAIN {
         let detail = format!("{} certificates of a chain, more than the limit of {CHAIN}", chain.len());
         return Err(Rejection::new(RejectionKind::Limit, detail));

@@ -14,7 +14,7 @@ use crate::model::reference::Reference;
 use crate::model::severity::Severity;
 
 use super::output::Output;
-use super::signing::{AttestArgs, SignArgs, SignerArgs};
+use super::signing::{AttestArgs, GenerateKeyArgs, SignArgs, SignBundleArgs, SignerArgs};
 use super::verify::VerifyArgs;
 use super::verify_bundle::VerifyBundleArgs;
 
@@ -113,6 +113,10 @@ pub(super) enum Command {
     Sign(SignArgs),
     /// Attest something of images in a registry: an SBOM, a scan, a test
     Attest(AttestArgs),
+    /// Sign a file, or an in-toto statement, and write the Sigstore bundle
+    SignBundle(SignBundleArgs),
+    /// Make a key to sign with, as cosign does
+    GenerateKey(GenerateKeyArgs),
     /// Verify who signed images, or attested something of them, without a policy
     Verify(VerifyArgs),
     /// Match the packages of images against advisories, without a policy

@@ -12,12 +12,11 @@ use crate::model::location::Location;
 use crate::model::verdict::{Decision, Verdict};
 use crate::policy::{BASELINE, Policy, Selection};
 use crate::report::{self, Judged};
-use crate::sigstore::Run;
 
 use super::args::{Attesting, GateArgs};
 use super::exit::Exit;
 use super::output::Plan;
-use super::signing::start;
+use super::signing::{Ready, start};
 use super::trust::trust;
 use super::{Context, Failure, clock, images, policy};
 
@@ -69,7 +68,7 @@ pub(super) fn run(args: &GateArgs, context: &Context, out: &mut dyn Write) -> Re
 struct Attester<'a> {
     args: &'a GateArgs,
     when: Attesting,
-    run: Run,
+    signer: Ready,
 }
 
 impl<'a> Attester<'a> {
@@ -84,7 +83,7 @@ impl<'a> Attester<'a> {
                 "`--attest` is for images in a registry: beside another there is no place",
             ));
         }
-        Ok(Some(Self { args, when, run: start(&args.signer, context)? }))
+        Ok(Some(Self { args, when, signer: start(&args.signer, context)? }))
     }
 
     /// Attests a verdict, where that kind is attested.
@@ -114,10 +113,10 @@ impl<'a> Attester<'a> {
                 verifier: self.args.verifier_id.as_deref().unwrap_or(VERIFIER),
                 spdx: self.args.attest_spdx,
                 trust,
-                key: None,
+                key: self.signer.key.as_ref(),
                 limits: request.limits,
             },
-            &self.run,
+            &self.signer.run,
         );
         Some(match attested {
             Ok(attestations) => Published { attestations, error: None },

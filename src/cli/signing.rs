@@ -1,9 +1,13 @@
-//! `portcullis sign` and `portcullis attest`.
+//! `portcullis sign` and `portcullis attest`. Who signs is `signer.rs`; files are signed in `bundle.rs`,
+//! keys made and opened in `key.rs`.
+
+mod bundle;
+mod key;
+mod signer;
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{Read as _, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 use serde::Serialize;
@@ -15,33 +19,19 @@ use crate::model::attestation::SignedManifest;
 use crate::model::location::Location;
 use crate::model::predicate::predicate_type;
 use crate::model::reference::Reference;
-use crate::registry;
-use crate::sigstore::{self, Credentials, LogVersion, MAX_CONFIG, Provider, Run, SigningConfig, Token};
 
 use super::exit::Exit;
 use super::input::read;
 use super::output::{Output, Plan};
-use super::trust::{TrustArgs, trust};
+use super::trust::trust;
 use super::{Context, Failure, clock};
+
+pub(super) use bundle::{SignBundleArgs, sign_bundle};
+pub(super) use key::{GenerateKeyArgs, generate_key};
+pub(super) use signer::{Ready, SignerArgs, start};
 
 /// Bytes of a predicate: 32 MiB, as many as an attestation may have (design §7).
 const MAX_PREDICATE: u64 = 32 << 20;
-
-/// Who signs, and by which services.
-#[derive(Debug, Args)]
-pub(super) struct SignerArgs {
-    /// The identity token, or a file that holds it [default: that of the CI system's job]
-    #[arg(long, env = "PORTCULLIS_IDENTITY_TOKEN", value_name = "TOKEN", hide_env_values = true)]
-    identity_token: Option<String>,
-    /// The services that sign (signing_config.json) [default: Sigstore's public-good instance]
-    #[arg(long, env = "PORTCULLIS_SIGNING_CONFIG", value_name = "FILE")]
-    signing_config: Option<PathBuf>,
-    /// The version of the transparency log [default: v1 where there is one, v2 for what is too large for it]
-    #[arg(long, env = "PORTCULLIS_LOG", value_name = "VERSION", value_parser = parse_log)]
-    log: Option<LogVersion>,
-    #[command(flatten)]
-    pub(super) trust: TrustArgs,
-}
 
 /// Options of `sign`.
 #[derive(Debug, Args)]
@@ -85,14 +75,6 @@ pub(super) struct AttestArgs {
     /// A report: text, json; repeatable, =FILE writes it there [default: text]
     #[arg(short, long = "output", env = "PORTCULLIS_OUTPUT", value_name = "FORMAT[=FILE]", action = ArgAction::Append)]
     output: Vec<Output>,
-}
-
-fn parse_log(text: &str) -> Result<LogVersion, String> {
-    match text {
-        "v1" | "1" => Ok(LogVersion::V1),
-        "v2" | "2" => Ok(LogVersion::V2),
-        _ => Err("it is `v1` or `v2`".into()),
-    }
 }
 
 pub(super) fn parse_pair(text: &str) -> Result<(String, String), String> {
@@ -216,7 +198,7 @@ impl Work<'_> {
             return Err(Failure::usage("`--offline` and signing exclude each other"));
         };
         let trust = trust(&signer.trust)?;
-        let run = start(signer, context)?;
+        let Ready { run, key } = start(signer, context)?;
         let now = clock::now();
         let mut exit = Exit::Admit;
         let mut done = Vec::new();
@@ -227,7 +209,7 @@ impl Work<'_> {
                 what: self.what,
                 recursive: self.recursive,
                 trust: &trust,
-                key: None,
+                key: key.as_ref(),
                 limits: &Limits::default(),
                 now,
             };
@@ -246,51 +228,4 @@ impl Work<'_> {
         }
         Ok(plan.deliver(exit, context, out, |format, _| format.render(&done)))
     }
-}
-
-/// A run by the services and the identity that were asked for.
-pub(super) fn start(args: &SignerArgs, context: &Context) -> Result<Run, Failure> {
-    let failed = |error: sigstore::Error| Failure::undecided(error.to_string());
-    let config = match &args.signing_config {
-        Some(path) => {
-            let bytes = read(path, MAX_CONFIG)?;
-            SigningConfig::parse(&bytes)
-                .map_err(|cause| Failure::usage(format!("{}: {cause}", path.display())))?
-        }
-        None => SigningConfig::embedded().map_err(failed)?,
-    };
-    let services = config.choose(clock::now(), args.log).map_err(failed)?;
-    let credentials = match &args.identity_token {
-        Some(text) => Credentials::Token(token(text).map_err(failed)?),
-        None => {
-            let provider = Provider::find(|name| std::env::var(name).ok()).map_err(failed)?;
-            let provider = provider.ok_or_else(|| {
-                Failure::undecided(
-                    "there is no identity token: run in a CI system that gives one, or name it by `--identity-token`",
-                )
-            })?;
-            Credentials::Ambient(provider)
-        }
-    };
-    let environment = registry::Settings::from_environment(|name| std::env::var_os(name));
-    let settings = sigstore::Settings {
-        proxies: environment.proxies,
-        ca: context.global.registry_ca.clone(),
-        deadline: context.global.timeout,
-        ..sigstore::Settings::default()
-    };
-    Run::new(&settings, services, credentials, clock::now).map_err(failed)
-}
-
-/// The token itself, or what a file holds.
-fn token(text: &str) -> Result<Token, sigstore::Error> {
-    let path = Path::new(text);
-    if text.matches('.').count() != 2 && path.is_file() {
-        let mut held = String::new();
-        let read = File::open(path).and_then(|file| file.take(1 << 20).read_to_string(&mut held));
-        if read.is_ok() {
-            return Token::parse(&held);
-        }
-    }
-    Token::parse(text)
 }

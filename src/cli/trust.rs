@@ -19,7 +19,7 @@ pub(super) struct TrustArgs {
     trusted_root: Vec<PathBuf>,
     /// Trust Sigstore's staging instance, in which anybody may test, and no other
     #[arg(long, env = "PORTCULLIS_STAGING", conflicts_with = "trusted_root", value_parser = super::args::switch())]
-    staging: bool,
+    pub(super) staging: bool,
 }
 
 /// The roots. Those that are named replace those that come with portcullis: whoever names one wants no other.

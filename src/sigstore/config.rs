@@ -84,6 +84,15 @@ pub enum LogVersion {
     V2,
 }
 
+/// An instance of Sigstore whose services come with portcullis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Instance {
+    /// The public-good one.
+    PublicGood,
+    /// The one for tests, which nobody is to trust.
+    Staging,
+}
+
 /// A transparency log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Log {
@@ -122,14 +131,18 @@ impl SigningConfig {
         Ok(config)
     }
 
-    /// That of Sigstore's public-good instance, as it was when `sigstore-trust-root` was published.
+    /// That of an instance, as it was when `sigstore-trust-root` was published.
     ///
     /// # Errors
     /// [`ErrorKind::Settings`] where it cannot be used, which a test rules out.
-    pub fn embedded() -> Result<Self, Error> {
+    pub fn embedded(instance: Instance) -> Result<Self, Error> {
         let unusable =
             |cause: &str| Error::new(ErrorKind::Settings, "the built-in signing configuration", cause);
-        let text = SigstoreInstance::PublicGood.embedded_signing_config_json();
+        let instance = match instance {
+            Instance::PublicGood => SigstoreInstance::PublicGood,
+            Instance::Staging => SigstoreInstance::Staging,
+        };
+        let text = instance.embedded_signing_config_json();
         Self::parse(text.ok_or_else(|| unusable("is not there"))?.as_bytes())
             .map_err(|cause| unusable(&cause))
     }
@@ -303,9 +316,15 @@ mod tests {
 
     #[test]
     fn the_built_in_configuration_can_be_used() {
-        let services = SigningConfig::embedded().unwrap().choose(NOW.parse().unwrap(), None).unwrap();
-        assert_eq!(services.ca.as_str(), "https://fulcio.sigstore.dev/");
-        assert_eq!(services.logs.len(), 1);
+        for (instance, ca) in [
+            (Instance::PublicGood, "https://fulcio.sigstore.dev/"),
+            (Instance::Staging, "https://fulcio.sigstage.dev/"),
+        ] {
+            let config = SigningConfig::embedded(instance).unwrap();
+            let services = config.choose(NOW.parse().unwrap(), None).unwrap();
+            assert_eq!(services.ca.as_str(), ca);
+            assert_eq!(services.logs.len(), 1);
+        }
     }
 
     #[test]

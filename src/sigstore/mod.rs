@@ -8,6 +8,7 @@ mod config;
 mod error;
 mod fulcio;
 mod http;
+mod key;
 mod rekor;
 mod sign;
 mod timestamp;
@@ -15,7 +16,8 @@ mod token;
 
 pub use ambient::Provider;
 pub use client::{Run, Settings};
-pub use config::{Log, LogVersion, MAX_CONFIG, Services, SigningConfig};
+pub use config::{Instance, Log, LogVersion, MAX_CONFIG, Services, SigningConfig};
 pub use error::{Error, ErrorKind};
+pub use key::{Generated, KeyFile, MAX_KEY, Password, PrivateKey, UnusablePrivateKey, generate};
 pub use sign::{Content, Credentials};
 pub use token::{AUDIENCE, Token};

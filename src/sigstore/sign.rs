@@ -16,6 +16,7 @@ use super::ambient::Provider;
 use super::config::{Log, Services};
 use super::error::{Error, ErrorKind};
 use super::http::Http;
+use super::key::PrivateKey;
 use super::rekor::{self, Entry, LARGE, Signed, Verifier};
 use super::token::Token;
 use super::{fulcio, timestamp};
@@ -41,7 +42,7 @@ pub enum Credentials {
     /// The job of a CI system, which is asked for a token when one is needed.
     Ambient(Provider),
     /// Whoever has this key.
-    Key(Arc<KeyPair>),
+    Key(PrivateKey),
 }
 
 /// What is to be signed.
@@ -185,7 +186,7 @@ impl Signer {
     /// The key to sign with. Keyless, all signatures of a run are made with one certificate, until it runs out.
     async fn maker(&self) -> Result<Maker, Error> {
         let keyless = match &self.credentials {
-            Credentials::Key(key) => return key_maker(key),
+            Credentials::Key(key) => return key_maker(&key.pair),
             keyless @ (Credentials::Token(_) | Credentials::Ambient(_)) => keyless,
         };
         let mut held = self.certified.lock().await;

@@ -61,6 +61,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "net",
             "sigstore",
             "attestation",
+            "sigstore",
         ],
     ),
 ];

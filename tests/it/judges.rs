@@ -1,4 +1,4 @@
-//! Who signs what, and who accepts it: the crates that portcullis uses and four other implementations, all
+//! Who signs what, and who accepts it: portcullis, the crates that it uses and four other implementations, all
 //! against the Sigstore of the tests.
 
 use std::path::{Path, PathBuf};
@@ -154,6 +154,11 @@ fn accepts(judge: Judge) {
 }
 
 #[test]
+fn portcullis_accepts_what_is_signed_here() {
+    accepts(Judge::Portcullis);
+}
+
+#[test]
 fn python_accepts_what_is_signed_here() {
     accepts(Judge::Python);
 }
@@ -173,9 +178,9 @@ fn cosign_accepts_what_is_signed_here() {
     accepts(Judge::Cosign);
 }
 
-/// What the others sign is accepted here, and by each other.
+/// What each signs is accepted by each, of whom it is, and of nobody else.
 #[test]
-fn what_others_sign_is_accepted() {
+fn what_each_signs_each_accepts() {
     let judges: Option<Vec<(Judge, Installed)>> =
         JUDGES.into_iter().map(|judge| Some((judge, judge.installed()?))).collect();
     let Some(judges) = judges else { return };
@@ -193,12 +198,15 @@ fn what_others_sign_is_accepted() {
             stage.verify(&bundle, WORKFLOW, &stage.artifact).unwrap_or_else(|said| panic!("{at}: {said}"));
             stage.verify(&bundle, WORKFLOW, &stage.other).expect_err(&at);
             stage.verify(&forged(&bundle), WORKFLOW, &stage.artifact).expect_err(&at);
-            for (judge, other) in judges.iter().filter(|(judge, _)| judge != signer) {
+            for (judge, other) in &judges {
                 let said = stage.judge(other, &bundle, form, WORKFLOW, &stage.artifact);
                 match reason(CANNOT_VERIFY, (*judge, form, rekor)) {
                     None => said.unwrap_or_else(|said| panic!("{at} by {judge:?}: {said}")),
                     Some(reason) => assert!(said.is_err(), "{at}: {judge:?} can: not so that {reason}"),
                 }
+                let identity = WORKFLOW.replace("acme/app", "acme/other");
+                let said = stage.judge(other, &bundle, form, &identity, &stage.artifact);
+                assert!(said.is_err(), "{at}: {judge:?} accepts it of another");
             }
         }
     }

@@ -1,5 +1,8 @@
 //! Images signed and attested by the command, against the Sigstore of the tests, and judged by what hangs on them.
 
+mod interop;
+mod keys;
+
 use std::fs;
 use std::path::Path;
 
@@ -21,6 +24,8 @@ struct Stage {
     files: Files,
     folder: TempDir,
     image: String,
+    /// Where the image is.
+    address: String,
 }
 
 fn two_platforms() -> Layout {
@@ -41,7 +46,8 @@ impl Stage {
         let registry = Registry::start(Switches { referrers, ..Switches::default() });
         let digest = registry.push_layout(APP, "v1", &two_platforms());
         let image = registry.reference(APP, &digest);
-        Self { sigstore, registry, files, folder, image }
+        let address = registry.address().to_owned();
+        Self { sigstore, registry, files, folder, image, address }
     }
 
     fn token(&self) -> String {
@@ -49,7 +55,7 @@ impl Stage {
     }
 
     fn run(&self, arguments: &[&str]) -> Run {
-        let plain = ["--insecure-registry", self.registry.address()];
+        let plain = ["--insecure-registry", &self.address];
         portcullis(self.folder.path(), &[arguments, &plain].concat())
     }
 
@@ -260,6 +266,42 @@ fn a_job_of_github_signs_by_itself() {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     stage.gate("signature: {by: [ci]}").ended(0);
+}
+
+#[test]
+fn a_bundle_is_written_only_where_it_verifies() {
+    let stage = Stage::set(Referrers::Off);
+    let bundle = stage.folder.path().join("bundle.json");
+    let artifact = stage.write("artifact", "what is signed");
+    let sign = |more: &[&str], file: &str| {
+        let (config, root) = (&stage.files.signing_config_v1, &stage.files.trusted_root);
+        let services =
+            ["--signing-config", config.to_str().unwrap(), "--trusted-root", root.to_str().unwrap()];
+        let token = stage.token();
+        let all = ["sign-bundle", "--identity-token", &token, "--bundle", bundle.to_str().unwrap()];
+        stage.run(&[all.as_slice(), &services, more, &[file]].concat())
+    };
+    // What is no statement is not signed as one, and no certificate is asked for.
+    for text in ["{}", r#"{"_type":"https://in-toto.io/Statement/v1","subject":[],"predicateType":"x"}"#] {
+        let run = sign(&["--in-toto"], &stage.write("statement", text)).ended(2);
+        assert!(run.err().contains("no in-toto statement"), "{}", run.err());
+    }
+    assert!(sign(&[], "no/such/file").ended(3).err().contains("cannot read"));
+    sign(&["--offline"], &artifact).ended(2);
+    assert_eq!(stage.sigstore.certificates(), 0);
+    for lie in [Lie::SctKey, Lie::NoCodeSigning] {
+        stage.sigstore.fulcio.lie(lie);
+        let run = sign(&[], &artifact).ended(3);
+        assert!(run.err().contains("was not written"), "{}", run.err());
+        assert!(!bundle.exists());
+    }
+    sign(&[], &artifact).ended(0);
+    let root = stage.files.trusted_root.to_str().unwrap();
+    let verify = ["verify-bundle", "--trusted-root", root, "--bundle", bundle.to_str().unwrap()];
+    let by = ["--certificate-oidc-issuer", GITHUB, "--certificate-identity"];
+    let name = "https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main";
+    stage.run(&[verify.as_slice(), &by, &[name, &artifact]].concat()).ended(0);
+    stage.run(&[verify.as_slice(), &by, &["somebody@example.com", &artifact]].concat()).ended(1);
 }
 
 #[test]

@@ -31,6 +31,11 @@ pub fn portcullis_within(kib: u64, home: &Path, arguments: &[&str]) -> Run {
 }
 
 impl Run {
+    /// Runs a command that was put together elsewhere.
+    pub fn of(command: &mut Command) -> Self {
+        Self { output: command.output().unwrap() }
+    }
+
     /// The exit code. A command that a signal ended has none, and fails the test.
     pub fn code(&self) -> i32 {
         self.output.status.code().unwrap_or_else(|| panic!("ended by a signal: {}", self.err()))

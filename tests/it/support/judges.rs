@@ -1,5 +1,4 @@
-//! Other implementations of Sigstore, which verify what is signed here and sign what is verified here: PyPI's
-//! `sigstore`, npm's `@sigstore/verify` and `@sigstore/sign` (`tests/judges/js`), and the Go libraries
+//! Implementations of Sigstore, which verify what the others sign: portcullis, and beside it PyPI's `sigstore`, npm's `@sigstore/verify` and `@sigstore/sign` (`tests/judges/js`), and the Go libraries
 //! sigstore-go and cosign (`tests/judges/go`).
 
 use std::path::{Path, PathBuf};
@@ -12,13 +11,15 @@ use super::sigstore::{Files, Sigstore, Version};
 /// An implementation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judge {
+    Portcullis,
     Python,
     JavaScript,
     SigstoreGo,
     Cosign,
 }
 
-pub const JUDGES: [Judge; 4] = [Judge::Python, Judge::JavaScript, Judge::SigstoreGo, Judge::Cosign];
+pub const JUDGES: [Judge; 5] =
+    [Judge::Portcullis, Judge::Python, Judge::JavaScript, Judge::SigstoreGo, Judge::Cosign];
 
 /// What is signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +93,7 @@ fn named(variable: &str, what: &str) -> Option<PathBuf> {
 impl Judge {
     pub fn installed(self) -> Option<Installed> {
         let program = match self {
+            Self::Portcullis => env!("CARGO_BIN_EXE_portcullis").into(),
             Self::Python => super::python()?,
             Self::JavaScript => {
                 super::tool("node")?;
@@ -110,7 +112,7 @@ impl Installed {
         let (program, first): (&Path, Vec<&std::ffi::OsStr>) = match self.judge {
             Judge::Python => (&self.program, vec!["-m".as_ref(), "sigstore".as_ref()]),
             Judge::JavaScript => ("node".as_ref(), vec![self.program.as_os_str()]),
-            Judge::SigstoreGo => (&self.program, Vec::new()),
+            Judge::Portcullis | Judge::SigstoreGo => (&self.program, Vec::new()),
             Judge::Cosign => (&self.program, vec!["cosign".as_ref()]),
         };
         let mut command = Command::new(program);
@@ -139,6 +141,18 @@ impl Installed {
         let trust = text(case.files.client_trust(Version::V1));
         let digest = format!("sha256:{}", sha256(case.artifact));
         let arguments: Vec<&str> = match self.judge {
+            Judge::Portcullis => vec![
+                "verify-bundle",
+                "--bundle",
+                &bundle,
+                "--certificate-identity",
+                case.identity,
+                "--certificate-oidc-issuer",
+                case.issuer,
+                "--trusted-root",
+                &root,
+                &artifact,
+            ],
             Judge::Python => vec![
                 "--trust-config",
                 &trust,
@@ -214,6 +228,12 @@ impl Installed {
         let config = files.signing_config(rekor).to_str().unwrap();
         let statement = statement.as_str();
         let arguments: Vec<&str> = match (self.judge, form) {
+            (Judge::Portcullis, _) => {
+                let all = ["sign-bundle", "--identity-token", token, "--bundle", bundle];
+                let services = ["--trusted-root", root, "--signing-config", config];
+                let last: &[&str] = if form == Form::Dsse { &["--in-toto", statement] } else { &[artifact] };
+                [all.as_slice(), &services, last].concat()
+            }
             (Judge::Python, _) => {
                 let mut all = vec!["--trust-config", files.client_trust(rekor).to_str().unwrap()];
                 match form {
@@ -244,7 +264,7 @@ impl Installed {
         let output = self.run(&arguments)?;
         match self.judge {
             Judge::JavaScript | Judge::SigstoreGo => Ok(output),
-            Judge::Python | Judge::Cosign => Ok(std::fs::read(bundle).unwrap()),
+            Judge::Portcullis | Judge::Python | Judge::Cosign => Ok(std::fs::read(bundle).unwrap()),
         }
     }
 

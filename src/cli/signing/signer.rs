@@ -1,0 +1,122 @@
+//! Who signs, and by which services.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::attestation::{LogOfKey, PublicKey, Whose};
+use crate::registry;
+use crate::sigstore::{
+    self, Credentials, Instance, LogVersion, MAX_CONFIG, Provider, Run, SigningConfig, Token,
+};
+
+use super::key;
+use crate::cli::input::read;
+use crate::cli::trust::TrustArgs;
+use crate::cli::{Context, Failure, clock};
+
+/// Who signs, and by which services.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct SignerArgs {
+    /// The identity token, or a file that holds it [default: that of the CI system's job]
+    #[arg(long, env = "PORTCULLIS_IDENTITY_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    identity_token: Option<String>,
+    /// A key in place of an identity: PEM as `generate-key` and cosign write it, or PKCS#8
+    #[arg(long, env = "PORTCULLIS_SIGNING_KEY", value_name = "FILE", conflicts_with = "identity_token")]
+    key: Option<PathBuf>,
+    /// The services that sign (signing_config.json) [default: Sigstore's public-good instance]
+    #[arg(long, env = "PORTCULLIS_SIGNING_CONFIG", value_name = "FILE")]
+    signing_config: Option<PathBuf>,
+    /// The version of the transparency log [default: v1 where there is one, v2 for what is too large for it]
+    #[arg(long, env = "PORTCULLIS_LOG", value_name = "VERSION", value_parser = parse_log)]
+    log: Option<LogVersion>,
+    #[command(flatten)]
+    pub(in crate::cli) trust: TrustArgs,
+}
+
+fn parse_log(text: &str) -> Result<LogVersion, String> {
+    match text {
+        "v1" | "1" => Ok(LogVersion::V1),
+        "v2" | "2" => Ok(LogVersion::V2),
+        _ => Err("it is `v1` or `v2`".into()),
+    }
+}
+
+/// What signs, once it is known who.
+pub(in crate::cli) struct Ready {
+    /// The services, and by whom they are asked.
+    pub(in crate::cli) run: Run,
+    /// The public key, where a key signs.
+    pub(in crate::cli) key: Option<PublicKey>,
+}
+
+impl Ready {
+    /// Whose what is made must be.
+    pub(in crate::cli) fn whose(&self) -> Whose<'_> {
+        match &self.key {
+            Some(key) => Whose::Key(key, LogOfKey::NotDemanded),
+            None => Whose::Certificate,
+        }
+    }
+}
+
+/// A run by the services and the identity that were asked for.
+pub(in crate::cli) fn start(args: &SignerArgs, context: &Context) -> Result<Ready, Failure> {
+    let failed = |error: sigstore::Error| Failure::undecided(error.to_string());
+    let config = match &args.signing_config {
+        Some(path) => {
+            let bytes = read(path, MAX_CONFIG)?;
+            SigningConfig::parse(&bytes)
+                .map_err(|cause| Failure::usage(format!("{}: {cause}", path.display())))?
+        }
+        None => {
+            let instance = if args.trust.staging { Instance::Staging } else { Instance::PublicGood };
+            SigningConfig::embedded(instance).map_err(failed)?
+        }
+    };
+    let services = config.choose(clock::now(), args.log).map_err(failed)?;
+    let (credentials, key) = match (&args.key, &args.identity_token) {
+        (Some(path), _) => {
+            let (private, public) = key::open(path)?;
+            (Credentials::Key(private), Some(public))
+        }
+        (None, Some(text)) => (Credentials::Token(token(text).map_err(failed)?), None),
+        (None, None) => (ambient()?, None),
+    };
+    let environment = registry::Settings::from_environment(|name| std::env::var_os(name));
+    let settings = sigstore::Settings {
+        proxies: environment.proxies,
+        ca: context.global.registry_ca.clone(),
+        deadline: context.global.timeout,
+        ..sigstore::Settings::default()
+    };
+    let run = Run::new(&settings, services, credentials, clock::now).map_err(failed)?;
+    Ok(Ready { run, key })
+}
+
+/// The identity of the CI system's job.
+fn ambient() -> Result<Credentials, Failure> {
+    let provider = Provider::find(|name| std::env::var(name).ok());
+    let provider = provider.map_err(|error| Failure::undecided(error.to_string()))?;
+    provider.map(Credentials::Ambient).ok_or_else(|| {
+        Failure::undecided(
+            "there is no identity token: run in a CI system that gives one, or name it by `--identity-token`, or \
+             sign with `--key`",
+        )
+    })
+}
+
+/// The token itself, or what a file holds.
+fn token(text: &str) -> Result<Token, sigstore::Error> {
+    let path = Path::new(text);
+    if text.matches('.').count() != 2 && path.is_file() {
+        let mut held = String::new();
+        let read = File::open(path).and_then(|file| file.take(1 << 20).read_to_string(&mut held));
+        if read.is_ok() {
+            return Token::parse(&held);
+        }
+    }
+    Token::parse(text)
+}
