@@ -96,9 +96,14 @@ pub(in crate::cli) fn start(args: &SignerArgs, context: &Context) -> Result<Read
     Ok(Ready { run, key })
 }
 
+/// A variable of the environment, where it is text.
+pub(super) fn variable(name: &str) -> Option<String> {
+    std::env::var_os(name)?.into_string().ok()
+}
+
 /// The identity of the CI system's job.
 fn ambient() -> Result<Credentials, Failure> {
-    let provider = Provider::find(|name| std::env::var(name).ok());
+    let provider = Provider::find(variable);
     let provider = provider.map_err(|error| Failure::undecided(error.to_string()))?;
     provider.map(Credentials::Ambient).ok_or_else(|| {
         Failure::undecided(
