@@ -29,15 +29,15 @@ pub const ANNOTATION: usize = 4 << 20;
 /// Certificates of a chain: 15, with the leaf as many as a bundle may have.
 const CHAIN: usize = 15;
 
-const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
-const CERTIFICATE_PEM: [&str; 2] =
+pub(super) const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
+pub(super) const CERTIFICATE_PEM: [&str; 2] =
     ["dev.sigstore.cosign/certificate", "dev.cosignproject.cosign/certificate"];
-const CHAIN_PEM: [&str; 2] = ["dev.sigstore.cosign/chain", "dev.cosignproject.cosign/chain"];
-const BUNDLE: &str = "dev.sigstore.cosign/bundle";
-const TIMESTAMP: &str = "dev.sigstore.cosign/rfc3161timestamp";
+pub(super) const CHAIN_PEM: [&str; 2] = ["dev.sigstore.cosign/chain", "dev.cosignproject.cosign/chain"];
+pub(super) const BUNDLE: &str = "dev.sigstore.cosign/bundle";
+pub(super) const TIMESTAMP: &str = "dev.sigstore.cosign/rfc3161timestamp";
 
 /// What the payload must call itself.
-const TYPE: &str = "cosign container image signature";
+pub(super) const TYPE: &str = "cosign container image signature";
 
 const BOUNDS: Bounds = Bounds {
     document: "a legacy signature",

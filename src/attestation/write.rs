@@ -1,5 +1,7 @@
 //! What is signed, and how it hangs on an image: statements, and the manifests of referrers.
 
+pub mod legacy;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};

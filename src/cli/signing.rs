@@ -28,6 +28,7 @@ use super::{Context, Failure, clock};
 
 pub(super) use bundle::{SignBundleArgs, sign_bundle};
 pub(super) use key::{GenerateKeyArgs, generate_key};
+use signer::start_for;
 pub(super) use signer::{Ready, SignerArgs, start};
 
 /// Bytes of a predicate: 32 MiB, as many as an attestation may have (design §7).
@@ -46,10 +47,30 @@ pub(super) struct SignArgs {
     #[arg(long, env = "PORTCULLIS_NO_RECURSIVE", value_parser = super::args::switch())]
     no_recursive: bool,
     #[command(flatten)]
+    form: FormArgs,
+    #[command(flatten)]
     signer: SignerArgs,
     /// A report: text, json; repeatable, =FILE writes it there [default: text]
     #[arg(short, long = "output", env = "PORTCULLIS_OUTPUT", value_name = "FORMAT[=FILE]", action = ArgAction::Append)]
     output: Vec<Output>,
+}
+
+/// The form of what is hung.
+#[derive(Debug, Args)]
+struct FormArgs {
+    /// bundle: Sigstore bundles as referrers; legacy: the tags .sig and .att, as cosign wrote them up to version 2, which
+    /// need a log of version 1; both
+    #[arg(long, env = "PORTCULLIS_FORMAT", value_name = "FORMAT", default_value = "bundle", value_parser = parse_format)]
+    format: gate::Format,
+}
+
+fn parse_format(text: &str) -> Result<gate::Format, String> {
+    match text {
+        "bundle" => Ok(gate::Format::Bundle),
+        "legacy" => Ok(gate::Format::Legacy),
+        "both" => Ok(gate::Format::Both),
+        _ => Err("it is `bundle`, `legacy` or `both`".into()),
+    }
 }
 
 /// Options of `attest`.
@@ -71,6 +92,8 @@ pub(super) struct AttestArgs {
     #[arg(long, env = "PORTCULLIS_RECURSIVE", value_parser = super::args::switch())]
     recursive: bool,
     #[command(flatten)]
+    form: FormArgs,
+    #[command(flatten)]
     signer: SignerArgs,
     /// A report: text, json; repeatable, =FILE writes it there [default: text]
     #[arg(short, long = "output", env = "PORTCULLIS_OUTPUT", value_name = "FORMAT[=FILE]", action = ArgAction::Append)]
@@ -89,7 +112,8 @@ pub(super) fn sign(args: &SignArgs, context: &Context, out: &mut dyn Write) -> R
         return Err(Failure::usage("an annotation stands twice"));
     }
     let what = What::Signature { annotations };
-    let work = Work { images: &args.images, what: &what, recursive: !args.no_recursive };
+    let work =
+        Work { images: &args.images, what: &what, recursive: !args.no_recursive, format: args.form.format };
     work.run(&args.signer, &args.output, context, out)
 }
 
@@ -102,7 +126,8 @@ pub(super) fn attest(args: &AttestArgs, context: &Context, out: &mut dyn Write) 
         serde_json::from_slice(&bytes).map_err(|error| unusable(format!("is no JSON: {error}")))?;
     let what =
         What::Attestation { predicate_type: args.predicate_type.clone(), predicate, replace: args.replace };
-    let work = Work { images: &args.images, what: &what, recursive: args.recursive };
+    let work =
+        Work { images: &args.images, what: &what, recursive: args.recursive, format: args.form.format };
     work.run(&args.signer, &args.output, context, out)
 }
 
@@ -111,6 +136,7 @@ struct Work<'a> {
     images: &'a [Location],
     what: &'a What,
     recursive: bool,
+    format: gate::Format,
 }
 
 /// What was done, as the report has it.
@@ -161,14 +187,19 @@ impl Done {
         let mut text = format!("{}\n", self.reference);
         for manifest in &self.manifests {
             let platform = manifest.platform.as_ref().map_or_else(|| "image".to_owned(), ToString::to_string);
-            let became = match (&manifest.referrer, manifest.listed) {
+            let mut became: Vec<String> = match (&manifest.referrer, manifest.listed) {
                 (Some(referrer), Some("fallbackTag")) => {
-                    format!("signed: {referrer}, listed by the fallback tag")
+                    vec![format!("signed: {referrer}, listed by the fallback tag")]
                 }
-                (Some(referrer), _) => format!("signed: {referrer}"),
-                (None, _) => "was signed already".to_owned(),
+                (Some(referrer), _) => vec![format!("signed: {referrer}")],
+                (None, _) => Vec::new(),
             };
-            text.push_str(&format!("  {platform} {}\n    {became}\n", manifest.subject));
+            became.extend(manifest.tag.as_ref().map(|tag| format!("signed: a layer of the tag {tag}")));
+            if became.is_empty() {
+                became.push("was signed already".to_owned());
+            }
+            text.push_str(&format!("  {platform} {}\n", manifest.subject));
+            text.extend(became.iter().map(|line| format!("    {line}\n")));
             for replaced in &manifest.replaced {
                 text.push_str(&format!("    in place of {replaced}\n"));
             }
@@ -203,7 +234,7 @@ impl Work<'_> {
             return Err(Failure::usage("`--offline` and signing exclude each other"));
         };
         let trust = trust(&signer.trust)?;
-        let Ready { run, key } = start(signer, context)?;
+        let Ready { run, key } = start_for(signer, self.format, context)?;
         let now = clock::now();
         let mut exit = Exit::Admit;
         let mut done = Vec::new();
@@ -213,6 +244,7 @@ impl Work<'_> {
                 registry,
                 what: self.what,
                 recursive: self.recursive,
+                format: self.format,
                 trust: &trust,
                 key: key.as_ref(),
                 limits: &Limits::default(),

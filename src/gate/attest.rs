@@ -18,7 +18,7 @@ use crate::registry::Registry;
 use crate::sbom;
 use crate::sigstore::Run;
 
-use super::sign::{Job, SignError, Signing, Target, What, signer, targets};
+use super::sign::{Format, Job, SignError, Signing, Target, What, signer, targets};
 use super::source::{Source, Unopened};
 
 /// What is attested, and how.
@@ -68,6 +68,7 @@ pub fn attest(request: &AttestRequest<'_>, run: &Run) -> Result<Vec<SignedManife
     let signing = Signing {
         source: &source,
         name: &reference.name(),
+        format: Format::Bundle,
         who: signer(run, request.key)?,
         key: request.key,
         trust: request.trust,

@@ -32,7 +32,7 @@ pub use db::{DbError, PullRequest, Pulled, Pushed, pull, push, verify};
 pub use explain::explain;
 pub use inspect::{Error, Inspected, LayerProgress, Opened, Progress, open};
 pub use judge::{Judging, Request, gather, judge};
-pub use sign::{SignError, SignRequest, What, sign};
+pub use sign::{Format, SignError, SignRequest, What, sign};
 pub use snapshot::{EcosystemStatus, fetching_snapshot, open_snapshot, status};
 pub use stopwatch::{Tally, Took};
 pub use supplements::{

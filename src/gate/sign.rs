@@ -4,6 +4,7 @@
 //! path. A run that was interrupted can be repeated: what is there already by the same signer is not made again.
 
 mod engine;
+mod legacy;
 
 use std::collections::BTreeMap;
 
@@ -46,6 +47,32 @@ pub enum What {
     },
 }
 
+/// In which form signatures hang on an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// Sigstore bundles as referrers.
+    #[default]
+    Bundle,
+    /// Layers under cosign's tags `.sig` and `.att`, as cosign wrote them up to version 2.
+    Legacy,
+    /// Both.
+    Both,
+}
+
+impl Format {
+    /// Whether bundles are among it.
+    #[must_use]
+    pub fn bundle(self) -> bool {
+        self != Self::Legacy
+    }
+
+    /// Whether cosign's tags are among it, which need a log of version 1.
+    #[must_use]
+    pub fn legacy(self) -> bool {
+        self != Self::Bundle
+    }
+}
+
 /// How an image is signed.
 #[derive(Debug, Clone, Copy)]
 pub struct SignRequest<'a> {
@@ -55,6 +82,8 @@ pub struct SignRequest<'a> {
     pub registry: &'a Registry,
     /// What is signed.
     pub what: &'a What,
+    /// In which form.
+    pub format: Format,
     /// Whether the platforms' manifests below an index are signed as well.
     pub recursive: bool,
     /// The roots by which what was made is verified.
@@ -115,6 +144,7 @@ pub fn sign(request: &SignRequest<'_>, run: &Run) -> Result<Vec<SignedManifest>,
     let signing = Signing {
         source: &source,
         name: &request.reference.name(),
+        format: request.format,
         who: signer(run, request.key)?,
         key: request.key,
         trust: request.trust,

@@ -147,7 +147,9 @@ pub struct SignedManifest {
     pub referrer: Option<Digest>,
     /// Who lists it: the registry itself, or the fallback tag.
     pub listed: Option<&'static str>,
-    /// Referrers that were taken away because this one is in their place.
+    /// cosign's tag that a layer was added to; none where the form was not asked for, or the same was there already.
+    pub tag: Option<String>,
+    /// Referrers, and layers of cosign's tag, that were taken away because this one is in their place.
     pub replaced: Vec<Digest>,
 }
 

@@ -33,6 +33,14 @@ pub struct Pulled {
     pub(super) etag: Option<String>,
 }
 
+#[cfg(test)]
+impl Pulled {
+    /// A manifest that nobody had to pull.
+    pub(crate) fn for_test(bytes: &[u8]) -> Self {
+        Self { bytes: bytes.to_vec(), digest: Digest::sha256(bytes), media_type: None, etag: None }
+    }
+}
+
 /// What a registry says of a manifest without sending it. Nothing of it is verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {

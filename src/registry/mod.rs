@@ -26,6 +26,7 @@ mod manifest;
 mod pace;
 mod push;
 mod referrers;
+mod rewrite;
 mod settings;
 mod store;
 mod token;
@@ -44,6 +45,7 @@ pub use push::{BlobPushed, BlobSource};
 pub use referrers::{
     Facts, Lists, Referrer, Referrers, RejectedReferrer, Rejection, StatedSubject, facts, fallback_tag,
 };
+pub use rewrite::Rewrite;
 pub use settings::{HostSettings, Settings, Times};
 pub use store::{Store, fault, open, root};
 pub use trace::{Authorization, Exchange, Trace};

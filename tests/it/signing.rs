@@ -2,6 +2,7 @@
 
 mod interop;
 mod keys;
+mod legacy;
 
 use std::fs;
 use std::path::Path;

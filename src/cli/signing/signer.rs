@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::attestation::{LogOfKey, PublicKey, Whose};
+use crate::gate::Format;
 use crate::registry;
 use crate::sigstore::{
     self, Credentials, Instance, LogVersion, MAX_CONFIG, Provider, Run, SigningConfig, Token,
@@ -64,6 +65,11 @@ impl Ready {
 
 /// A run by the services and the identity that were asked for.
 pub(in crate::cli) fn start(args: &SignerArgs, context: &Context) -> Result<Ready, Failure> {
+    start_for(args, Format::Bundle, context)
+}
+
+/// The same for signatures of a form.
+pub(super) fn start_for(args: &SignerArgs, format: Format, context: &Context) -> Result<Ready, Failure> {
     let failed = |error: sigstore::Error| Failure::undecided(error.to_string());
     let config = match &args.signing_config {
         Some(path) => {
@@ -76,7 +82,17 @@ pub(in crate::cli) fn start(args: &SignerArgs, context: &Context) -> Result<Read
             SigningConfig::embedded(instance).map_err(failed)?
         }
     };
-    let services = config.choose(clock::now(), args.log).map_err(failed)?;
+    let services = if format.legacy() {
+        // cosign's annotations have no place for what a log of version 2 answers.
+        if args.log == Some(LogVersion::V2) {
+            return Err(Failure::usage("the legacy format needs a log of version 1, and not `--log v2`"));
+        }
+        config.choose(clock::now(), Some(LogVersion::V1)).map_err(|error| {
+            Failure::undecided(format!("{error}; the legacy format needs a log of version 1"))
+        })?
+    } else {
+        config.choose(clock::now(), args.log).map_err(failed)?
+    };
     let (credentials, key) = match (&args.key, &args.identity_token) {
         (Some(path), _) => {
             let (private, public) = key::open(path)?;

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
 
 use crate::attestation::statement::COSIGN_SIGN;
+use crate::attestation::write::legacy::simple_signing;
 use crate::attestation::write::{
     BUNDLE, EMPTY, EMPTY_CONFIG, Hook, MANIFEST, attestation_statement, referrer, signature_statement,
 };
@@ -18,7 +20,8 @@ use crate::model::platform::Platform;
 use crate::registry::{self, Artifact, BlobSource, Listed, Registry, Repository};
 use crate::sigstore::{Content, Run};
 
-use super::{SignError, What};
+use super::legacy::tag;
+use super::{Format, SignError, What};
 use crate::gate::attestations::{Trusted, collect};
 use crate::gate::source::Source;
 
@@ -37,11 +40,39 @@ pub(in crate::gate) struct Job {
     pub(in crate::gate) what: What,
 }
 
+/// What is signed for a job: of one job there may be two, where a signature is made in both forms.
+pub(super) struct Piece<'j> {
+    pub(super) job: &'j Job,
+    pub(super) made: Made,
+    /// Whether it is hung as a referrer.
+    bundle: bool,
+    /// Whether it is hung under cosign's tag.
+    legacy: bool,
+}
+
+/// What the signature is over.
+pub(super) enum Made {
+    Statement(Vec<u8>),
+    /// A simple-signing payload, and its SHA-256.
+    Payload(Vec<u8>, [u8; 32]),
+}
+
+impl Made {
+    fn content(&self) -> Content<'_> {
+        match self {
+            Self::Statement(statement) => Content::Statement(statement),
+            Self::Payload(_, sha256) => Content::Message(sha256),
+        }
+    }
+}
+
 /// Makes signatures and hangs them on manifests.
 pub(in crate::gate) struct Signing<'a> {
     pub(in crate::gate) source: &'a Source,
     /// What the statements call the image: its repository.
     pub(in crate::gate) name: &'a str,
+    /// In which form they hang.
+    pub(in crate::gate) format: Format,
     /// Who signs.
     pub(in crate::gate) who: SignedBy,
     /// The public key, where a key signs.
@@ -55,20 +86,32 @@ pub(in crate::gate) struct Signing<'a> {
 impl Signing<'_> {
     /// Does every job that is not done yet: all are signed before the first is pushed.
     pub(in crate::gate) fn run(&self, jobs: &[Job], run: &Run) -> Result<Vec<SignedManifest>, SignError> {
+        let Source::Registry(store) = self.source else {
+            return Err(SignError::Usage("only an image in a registry can be signed".into()));
+        };
         let before = self.collect(jobs)?;
-        let todo: Vec<&Job> = jobs.iter().filter(|job| !self.is_done(job, &before)).collect();
-        let statements: Vec<Vec<u8>> = todo.iter().map(|job| self.statement(job)).collect();
-        let contents: Vec<Content<'_>> =
-            statements.iter().map(|statement| Content::Statement(statement)).collect();
+        let pieces: Vec<Piece<'_>> = jobs.iter().flat_map(|job| self.pieces(job, &before)).collect();
+        let contents: Vec<Content<'_>> = pieces.iter().map(|piece| piece.made.content()).collect();
         let bundles = if contents.is_empty() { Vec::new() } else { run.sign(&contents)? };
-        for (job, bundle) in todo.iter().zip(&bundles) {
-            self.check(&job.target.descriptor.digest, bundle)?;
+        let (mut hung, mut hung_bundles, mut layers) = (Vec::new(), Vec::new(), Vec::new());
+        for (piece, bundle) in pieces.iter().zip(bundles) {
+            if piece.legacy {
+                layers.push((tag(piece.job), self.layer(piece, &bundle)?));
+            }
+            if piece.bundle {
+                self.check(&piece.job.target.descriptor.digest, &bundle)?;
+                hung.push(piece.job);
+                hung_bundles.push(bundle);
+            }
         }
-        let pushed = self.push_all(&todo, &bundles)?;
-        let mut answers: Vec<SignedManifest> = jobs.iter().map(|job| answer(job, &todo, &pushed)).collect();
+        let pushed = self.push_all(&hung, &hung_bundles)?;
+        self.push_layers(store, layers)?;
+        let mut answers: Vec<SignedManifest> =
+            jobs.iter().map(|job| answer(job, &pieces, &hung, &pushed)).collect();
         let after = self.collect(jobs)?;
         for (job, answer) in jobs.iter().zip(&mut answers) {
-            if !self.is_done(job, &after) {
+            let wanted = [(self.format.bundle(), Hung::Referrer), (self.format.legacy(), Hung::Tag)];
+            if wanted.iter().any(|(wanted, hung)| *wanted && !self.is_done(job, &after, *hung)) {
                 let subject = &job.target.descriptor.digest;
                 return Err(SignError::Push(format!(
                     "what was pushed is not found beside {subject}: try again"
@@ -76,13 +119,42 @@ impl Signing<'_> {
             }
             if matches!(job.what, What::Attestation { replace: true, .. }) {
                 self.replace(job, answer, &after)?;
+                self.replace_layers(store, job, answer)?;
             }
         }
         Ok(answers)
     }
 
+    /// What is to be signed for a job, in the forms that are not there yet.
+    fn pieces<'j>(&self, job: &'j Job, before: &BTreeMap<Digest, Attested>) -> Vec<Piece<'j>> {
+        let bundle = self.format.bundle() && !self.is_done(job, before, Hung::Referrer);
+        let legacy = self.format.legacy() && !self.is_done(job, before, Hung::Tag);
+        let digest = &job.target.descriptor.digest;
+        let mut pieces = Vec::new();
+        match &job.what {
+            What::Signature { annotations } => {
+                if bundle {
+                    let made = Made::Statement(signature_statement(digest, annotations));
+                    pieces.push(Piece { job, made, bundle, legacy: false });
+                }
+                if legacy {
+                    let payload = simple_signing(self.name, digest, annotations);
+                    let sha256 = Sha256::digest(&payload).into();
+                    let made = Made::Payload(payload, sha256);
+                    pieces.push(Piece { job, made, bundle: false, legacy });
+                }
+            }
+            What::Attestation { predicate_type, predicate, .. } if bundle || legacy => {
+                let statement = attestation_statement(predicate_type, self.name, digest, predicate.clone());
+                pieces.push(Piece { job, made: Made::Statement(statement), bundle, legacy });
+            }
+            What::Attestation { .. } => {}
+        }
+        pieces
+    }
+
     /// What is signed of the manifests now, by their digests.
-    fn collect(&self, jobs: &[Job]) -> Result<BTreeMap<Digest, Attested>, SignError> {
+    pub(super) fn collect(&self, jobs: &[Job]) -> Result<BTreeMap<Digest, Attested>, SignError> {
         let mut seen = BTreeSet::new();
         let wanted =
             jobs.iter().map(|job| (job.target.descriptor.digest.clone(), job.target.platform.clone()));
@@ -97,13 +169,14 @@ impl Signing<'_> {
         }
     }
 
-    fn is_done(&self, job: &Job, found: &BTreeMap<Digest, Attested>) -> bool {
+    fn is_done(&self, job: &Job, found: &BTreeMap<Digest, Attested>, hung: Hung) -> bool {
         let attested = found.get(&job.target.descriptor.digest);
-        attested.is_some_and(|attested| attested.attestations.iter().any(|one| self.is_same(job, one)))
+        let is_there = |one: &Attestation| Hung::of(&one.at) == hung && self.is_same(job, one);
+        attested.is_some_and(|attested| attested.attestations.iter().any(is_there))
     }
 
     /// Whether something is what is about to be signed, by the same signer.
-    fn is_same(&self, job: &Job, attestation: &Attestation) -> bool {
+    pub(super) fn is_same(&self, job: &Job, attestation: &Attestation) -> bool {
         same_signer(&self.who, &attestation.signed_by)
             && match (&job.what, &attestation.content) {
                 (What::Signature { annotations: wanted }, Signed::Signature { annotations }) => {
@@ -118,26 +191,19 @@ impl Signing<'_> {
             }
     }
 
-    fn statement(&self, job: &Job) -> Vec<u8> {
-        let digest = &job.target.descriptor.digest;
-        match &job.what {
-            What::Signature { annotations } => signature_statement(digest, annotations),
-            What::Attestation { predicate_type, predicate, .. } => {
-                attestation_statement(predicate_type, self.name, digest, predicate.clone())
-            }
-        }
-    }
-
     /// Verifies what the services gave. Attack, or a slip: services that answer with somebody else's certificate, or
     /// what no verifier will accept, of which the user would hear when the image is to enter.
     fn check(&self, subject: &Digest, bundle: &[u8]) -> Result<(), SignError> {
-        let whose = match self.key {
-            Some(key) => Whose::Key(key, LogOfKey::NotDemanded),
-            None => Whose::Certificate,
-        };
-        verify(self.trust, whose, bundle, Subject::Digest(subject))
+        verify(self.trust, self.whose(), bundle, Subject::Digest(subject))
             .map(|_| ())
             .map_err(|rejection| SignError::Unverified(rejection.to_string()))
+    }
+
+    pub(super) fn whose(&self) -> Whose<'_> {
+        match self.key {
+            Some(key) => Whose::Key(key, LogOfKey::NotDemanded),
+            None => Whose::Certificate,
+        }
     }
 
     /// Pushes bundles, those of one manifest together: the fallback tag is then written once for all. The answers are
@@ -231,8 +297,25 @@ impl Signing<'_> {
     }
 }
 
-fn answer(job: &Job, todo: &[&Job], pushed: &[registry::Attached]) -> SignedManifest {
-    let place = todo.iter().position(|other| std::ptr::eq(*other, job));
+/// Where something hangs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hung {
+    Referrer,
+    Tag,
+}
+
+impl Hung {
+    fn of(place: &Place) -> Self {
+        match place {
+            Place::Referrer { .. } => Self::Referrer,
+            Place::Tag { .. } => Self::Tag,
+        }
+    }
+}
+
+fn answer(job: &Job, pieces: &[Piece<'_>], hung: &[&Job], pushed: &[registry::Attached]) -> SignedManifest {
+    let tagged = pieces.iter().any(|piece| piece.legacy && std::ptr::eq(piece.job, job));
+    let place = hung.iter().position(|other| std::ptr::eq(*other, job));
     let pushed = place.and_then(|place| pushed.get(place));
     SignedManifest {
         subject: job.target.descriptor.digest.clone(),
@@ -246,12 +329,13 @@ fn answer(job: &Job, todo: &[&Job], pushed: &[registry::Attached]) -> SignedMani
             Listed::Native => "api",
             Listed::FallbackTag => "fallbackTag",
         }),
+        tag: tagged.then(|| tag(job)),
         replaced: Vec::new(),
     }
 }
 
 /// Whether two signed as the same: by name and issuer, whatever run it was.
-fn same_signer(a: &SignedBy, b: &SignedBy) -> bool {
+pub(super) fn same_signer(a: &SignedBy, b: &SignedBy) -> bool {
     match (a, b) {
         (SignedBy::Certificate(a), SignedBy::Certificate(b)) => a.name == b.name && a.issuer == b.issuer,
         (SignedBy::Key(a), SignedBy::Key(b)) => a == b,

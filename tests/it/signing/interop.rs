@@ -82,26 +82,20 @@ fn portcullis_accepts_what_cosign_hangs_of_whom_it_is() {
 #[test]
 fn cosign_accepts_what_is_hung_here_of_whom_it_is() {
     let Some(cosign) = Judge::Cosign.installed() else { return };
-    everywhere(|stage, what, rekor| {
-        if what.1 == Hung::Legacy {
-            return;
-        }
-        accepted_by_cosign(&cosign, stage, what, rekor);
-    });
+    everywhere(|stage, what, rekor| accepted_by_cosign(&cosign, stage, what, rekor));
 }
 
 fn accepted_by_cosign(cosign: &Installed, stage: &Stage, what: (Form, Hung), rekor: Version) {
     let at = format!("{what:?} {rekor:?}");
     let accepts = |identity: &str| cosign.hangs(&stage.files, what, identity, GITHUB, &stage.image);
     assert!(accepts(WORKFLOW).is_err(), "{at}: accepted unsigned");
-    match what.0 {
-        Form::Message => drop(stage.signing("sign", &stage.token(), rekor, &[]).ended(0)),
-        Form::Dsse => {
-            let file = stage.write("predicate.json", &predicate().to_string());
-            let arguments = ["--type", PREDICATE, "--predicate", &file];
-            stage.signing("attest", &stage.token(), rekor, &arguments).ended(0);
-        }
-    }
+    let format = if what.1 == Hung::Legacy { "legacy" } else { "bundle" };
+    let file = stage.write("predicate.json", &predicate().to_string());
+    let (command, more): (_, &[&str]) = match what.0 {
+        Form::Message => ("sign", &[]),
+        Form::Dsse => ("attest", &["--type", PREDICATE, "--predicate", &file]),
+    };
+    stage.signing(command, &stage.token(), rekor, &[&["--format", format], more].concat()).ended(0);
     accepts(WORKFLOW).unwrap_or_else(|said| panic!("{at}: {said}"));
     assert!(accepts(&WORKFLOW.replace("acme/app", "acme/other")).is_err(), "{at}: accepted of another");
     stage.gate(&rule(what.0, "ci")).ended(0);
