@@ -7,14 +7,14 @@ use crate::model::attestation::{Attested, Place};
 use crate::model::digest::Digest;
 use crate::model::evidence::SnapshotInfo;
 use crate::model::finding::Findings;
-use crate::model::verdict::{Decision, Outcome, Verdict};
+use crate::model::verdict::{Decision, Outcome, PolicyIdentity, Verdict};
 
 /// What portcullis calls itself as a verifier, unless somebody says otherwise. Whoever relies on a summary pins this
 /// together with the signer (slsa.dev, "Verification Summary Attestation").
 pub const VERIFIER: &str = "https://portcullis.dev/gate";
 
 /// The field of a summary with what SLSA has none for; consumers ignore what they do not know.
-const EXTENSION: &str = "https://portcullis.dev/verdict/v1";
+pub const EXTENSION: &str = "https://portcullis.dev/verdict/v1";
 
 /// What a summary says beside the verdict.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +54,9 @@ pub fn summary(of: &Summary<'_>) -> Option<Value> {
             levels.push(format!("PORTCULLIS_RULE_{}", rule.id));
         }
     }
+    if verdict.decision == Decision::Deny {
+        levels.push("FAILED".to_owned());
+    }
     let policy = &verdict.policy;
     let snapshot = verdict.snapshot.as_ref();
     let extension = json!({
@@ -68,7 +71,7 @@ pub fn summary(of: &Summary<'_>) -> Option<Value> {
         "timeVerified": verdict.evaluated_at.to_string(),
         "resourceUri": of.resource,
         "policy": {
-            "uri": format!("https://portcullis.dev/policy/{}", policy.name),
+            "uri": policy_uri(policy),
             "digest": digests(&policy.digest),
         },
         "inputAttestations": inputs(of),
@@ -79,19 +82,24 @@ pub fn summary(of: &Summary<'_>) -> Option<Value> {
     }))
 }
 
-/// What was verified beside the image, by its manifests.
+/// The policy by its name, and the scope of it that judged: its digest is the same for every scope.
+fn policy_uri(policy: &PolicyIdentity) -> String {
+    match &policy.scope {
+        Some(scope) => format!("https://portcullis.dev/policy/{}#{scope}", policy.name),
+        None => format!("https://portcullis.dev/policy/{}", policy.name),
+    }
+}
+
+/// What was verified beside the image, by its manifests. What is under a tag has no digest to be named by.
 fn inputs(of: &Summary<'_>) -> Vec<Value> {
     let attestations = of.attested.iter().flat_map(|attested| &attested.attestations);
     let input = |at: &Place| match at {
         Place::Referrer { digest } => {
-            json!({"uri": format!("{}@{digest}", of.repository), "digest": digests(digest)})
+            Some(json!({"uri": format!("{}@{digest}", of.repository), "digest": digests(digest)}))
         }
-        Place::Tag { tag, .. } => json!({"uri": format!("{}:{tag}", of.repository)}),
+        Place::Tag { .. } => None,
     };
-    let mut inputs: Vec<Value> = attestations.map(|attestation| input(&attestation.at)).collect();
-    // Several layers of one tag are one manifest.
-    inputs.dedup();
-    inputs
+    attestations.filter_map(|attestation| input(&attestation.at)).collect()
 }
 
 fn digests(digest: &Digest) -> Value {

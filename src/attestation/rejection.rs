@@ -91,6 +91,9 @@ impl RejectionKind {
     }
 }
 
+/// Characters of a reason.
+const DETAIL: usize = 1_000;
+
 /// A bundle that was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
@@ -105,7 +108,13 @@ impl Rejection {
     /// A rejection.
     #[must_use]
     pub fn new(kind: RejectionKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into() }
+        let detail: String = detail.into();
+        // Attack: a media type of eight megabytes, told again in every report.
+        let detail = match detail.char_indices().nth(DETAIL) {
+            Some((end, _)) => format!("{}…", detail.get(..end).unwrap_or_default()),
+            None => detail,
+        };
+        Self { kind, detail }
     }
 }
 

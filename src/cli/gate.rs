@@ -68,7 +68,7 @@ pub(super) fn run(args: &GateArgs, context: &Context, out: &mut dyn Write) -> Re
 struct Attester<'a> {
     args: &'a GateArgs,
     when: Attesting,
-    signer: Ready,
+    signer: Result<Ready, String>,
 }
 
 impl<'a> Attester<'a> {
@@ -83,7 +83,19 @@ impl<'a> Attester<'a> {
                 "`--attest` is for images in a registry: beside another there is no place",
             ));
         }
-        Ok(Some(Self { args, when, signer: start(&args.signer, context)? }))
+        // Attack: a verdict of a day that somebody chose, on which a waiver was still in force.
+        if args.at.is_some() {
+            return Err(Failure::usage(
+                "`--at` and `--attest` exclude each other: a verdict is attested when it is made",
+            ));
+        }
+        // Without an identity there is a verdict all the same, and a report of it.
+        let signer = match start(&args.signer, context) {
+            Ok(signer) => Ok(signer),
+            Err(failure) if failure.exit == Exit::Undecided => Err(failure.message),
+            Err(failure) => return Err(failure),
+        };
+        Ok(Some(Self { args, when, signer }))
     }
 
     /// Attests a verdict, where that kind is attested.
@@ -104,6 +116,10 @@ impl<'a> Attester<'a> {
         else {
             return None;
         };
+        let signer = match &self.signer {
+            Ok(signer) => signer,
+            Err(cause) => return Some(Published { attestations: Vec::new(), error: Some(cause.clone()) }),
+        };
         let attested = attest(
             &AttestRequest {
                 reference,
@@ -113,10 +129,10 @@ impl<'a> Attester<'a> {
                 verifier: self.args.verifier_id.as_deref().unwrap_or(VERIFIER),
                 spdx: self.args.attest_spdx,
                 trust,
-                key: self.signer.key.as_ref(),
+                key: signer.key.as_ref(),
                 limits: request.limits,
             },
-            &self.signer.run,
+            &signer.run,
         );
         Some(match attested {
             Ok(attestations) => Published { attestations, error: None },

@@ -13,6 +13,7 @@ use clap::{ArgAction, Args};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::attestation::statement::COSIGN_SIGN;
 use crate::gate::{self, SignError, SignRequest, What};
 use crate::image::limits::Limits;
 use crate::model::attestation::SignedManifest;
@@ -80,7 +81,7 @@ pub(super) struct AttestArgs {
     #[arg(value_name = "IMAGE", required = true)]
     images: Vec<Location>,
     /// The predicate type: cyclonedx, spdxjson, vuln, slsaprovenance1, openvex, custom, …, or a URI
-    #[arg(long = "type", env = "PORTCULLIS_TYPE", value_name = "TYPE", value_parser = predicate_type)]
+    #[arg(long = "type", env = "PORTCULLIS_TYPE", value_name = "TYPE", value_parser = claim_type)]
     predicate_type: String,
     /// The file with the predicate, JSON
     #[arg(long, env = "PORTCULLIS_PREDICATE", value_name = "FILE")]
@@ -98,6 +99,14 @@ pub(super) struct AttestArgs {
     /// A report: text, json; repeatable, =FILE writes it there [default: text]
     #[arg(short, long = "output", env = "PORTCULLIS_OUTPUT", value_name = "FORMAT[=FILE]", action = ArgAction::Append)]
     output: Vec<Output>,
+}
+
+/// A predicate type that is a claim. What `cosign sign` makes is a signature, and nothing else may be one.
+fn claim_type(text: &str) -> Result<String, String> {
+    match predicate_type(text)? {
+        signature if signature == COSIGN_SIGN => Err("that is a signature: use `portcullis sign`".into()),
+        other => Ok(other),
+    }
 }
 
 pub(super) fn parse_pair(text: &str) -> Result<(String, String), String> {
@@ -124,8 +133,11 @@ pub(super) fn attest(args: &AttestArgs, context: &Context, out: &mut dyn Write) 
         |cause: String| Failure::usage(format!("the predicate {}: {cause}", args.predicate.display()));
     let predicate: Value =
         serde_json::from_slice(&bytes).map_err(|error| unusable(format!("is no JSON: {error}")))?;
-    let what =
-        What::Attestation { predicate_type: args.predicate_type.clone(), predicate, replace: args.replace };
+    let what = What::Attestation {
+        predicate_type: args.predicate_type.clone(),
+        predicate,
+        replace: args.replace.then_some(&[]),
+    };
     let work =
         Work { images: &args.images, what: &what, recursive: args.recursive, format: args.form.format };
     work.run(&args.signer, &args.output, context, out)
@@ -200,6 +212,9 @@ impl Done {
             }
             text.push_str(&format!("  {platform} {}\n", manifest.subject));
             text.extend(became.iter().map(|line| format!("    {line}\n")));
+            for left in &manifest.left {
+                text.push_str(&format!("    could not be taken away: {left}\n"));
+            }
             for replaced in &manifest.replaced {
                 text.push_str(&format!("    in place of {replaced}\n"));
             }

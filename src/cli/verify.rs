@@ -33,13 +33,12 @@ pub(super) struct VerifyArgs {
     #[command(flatten)]
     signatory: SignatoryArgs,
     /// An attestation of this type, in place of a signature: cyclonedx, spdxjson, vuln, slsaprovenance1, vsa, or a URI
-    #[arg(long = "type", env = "PORTCULLIS_TYPE", value_name = "TYPE", value_parser = predicate_type)]
+    #[arg(long = "type", value_name = "TYPE", value_parser = predicate_type)]
     predicate_type: Option<String>,
     /// What the signature must say beside, KEY=VALUE; repeatable
     #[arg(
         short,
         long = "annotation",
-        env = "PORTCULLIS_ANNOTATION",
         value_name = "KEY=VALUE",
         value_parser = parse_pair,
         conflicts_with = "predicate_type"
@@ -86,7 +85,7 @@ pub(super) fn run(args: &VerifyArgs, context: &Context, out: &mut dyn Write) -> 
                 continue;
             }
         };
-        let evidence = opened.attested(&limits, Trusted { trust: &trust, keys: &keys });
+        let evidence = opened.attested(&limits, Trusted { trust: &trust, keys: &keys, reads: &|_| false });
         let (outcome, messages) = demand.decide(&evidence, now);
         exit = exit.max(match outcome {
             Outcome::Hold | Outcome::Waived => Exit::Admit,

@@ -78,55 +78,82 @@ pub fn attest(request: &AttestRequest<'_>, run: &Run) -> Result<Vec<SignedManife
     signing.run(&jobs, run)
 }
 
-/// What is to be said of each manifest.
+/// What is to be said of each manifest. One gets a verdict only where all that is below it was judged. Attack: an index
+/// of which one platform was judged, whose verdict then admits the others.
 fn jobs(
     request: &AttestRequest<'_>,
     reference: &Reference,
     targets: Vec<Target>,
 ) -> Result<Vec<Job>, SignError> {
-    let (evidence, verdict) = (request.evidence, request.verdict);
-    let attested = match &evidence.attested {
+    let platforms = request.evidence.platforms.known().map(Vec::as_slice).unwrap_or_default();
+    let judged = |target: &Target| {
+        platforms.iter().find(|platform| platform.digest.as_ref() == Some(&target.descriptor.digest))
+    };
+    let is_below = |target: &&Target| Some(&target.descriptor.digest) != reference.digest.as_ref();
+    let mut below = targets.iter().filter(is_below);
+    let is_whole = request.evidence.wanted.is_none() && below.all(|target| judged(target).is_some());
+    let mut jobs = Vec::new();
+    for target in &targets {
+        match judged(target) {
+            Some(platform) => {
+                for (predicate_type, predicate, alike) in documents(request, platform)? {
+                    jobs.push(job(target, predicate_type, predicate, alike));
+                }
+            }
+            None if is_below(&target) || !is_whole => continue,
+            None => {}
+        }
+        jobs.push(job(target, VSA, verdict(request, reference, target)?, SAME_VERDICT));
+    }
+    match jobs.is_empty() {
+        true => Err(SignError::Usage("nothing of the image was judged as a whole".into())),
+        false => Ok(jobs),
+    }
+}
+
+/// A newer verdict is in the place of an older one by the same verifier and policy, for the same scope.
+const SAME_VERDICT: &[&str] = &["/verifier/id", "/policy/digest", "/policy/uri", "/resourceUri"];
+
+/// A newer scan is in the place of an older one of the same scanner, and not of somebody else's.
+const SAME_SCANNER: &[&str] = &["/scanner/uri"];
+
+/// The same of a CycloneDX document: the tool that made it.
+const SAME_TOOL: &[&str] = &["/metadata/tools/components/0/name"];
+
+/// The same of an SPDX document: the tool and its version, which stand in one text.
+const SAME_CREATOR: &[&str] = &["/creationInfo/creators"];
+
+/// The verdict as whoever pulls this manifest looks for it.
+fn verdict(request: &AttestRequest<'_>, reference: &Reference, target: &Target) -> Result<Value, SignError> {
+    let attested = match &request.evidence.attested {
         Fact::Known(attested) => attested.as_slice(),
         Fact::Absent | Fact::Unknown(_) => &[],
     };
-    let vsa = summary(&Summary {
-        verdict,
+    let resource = format!("{}@{}", reference.name(), target.descriptor.digest);
+    let summary = summary(&Summary {
+        verdict: request.verdict,
         verifier: request.verifier,
-        resource: &reference.to_string(),
+        resource: &resource,
         repository: &reference.name(),
         attested,
         timed: |kind| RULES.iter().find(|rule| rule.kind() == kind).is_none_or(|rule| rule.timed()),
     });
-    let vsa = vsa.ok_or_else(|| SignError::Usage("an undecided verdict is not attested".into()))?;
-    let platforms = evidence.platforms.known().map(Vec::as_slice).unwrap_or_default();
-    let mut jobs = Vec::new();
-    for target in targets {
-        let judged =
-            platforms.iter().find(|platform| platform.digest.as_ref() == Some(&target.descriptor.digest));
-        // A platform that was not judged gets no verdict: `--platform` chose others.
-        if target.platform.is_some() && judged.is_none() {
-            continue;
-        }
-        if let Some(platform) = judged {
-            for (predicate_type, predicate) in documents(request, platform)? {
-                jobs.push(job(&target, predicate_type, predicate));
-            }
-        }
-        jobs.push(job(&target, VSA, vsa.clone()));
-    }
-    Ok(jobs)
+    summary.ok_or_else(|| SignError::Usage("an undecided verdict is not attested".into()))
 }
 
-fn job(target: &Target, predicate_type: &str, predicate: Value) -> Job {
+fn job(target: &Target, predicate_type: &str, predicate: Value, alike: &'static [&'static str]) -> Job {
     let predicate_type = predicate_type.to_owned();
-    Job { target: target.clone(), what: What::Attestation { predicate_type, predicate, replace: true } }
+    Job {
+        target: target.clone(),
+        what: What::Attestation { predicate_type, predicate, replace: Some(alike) },
+    }
 }
+
+/// A document, its type, and by what an older one is known that it is in the place of.
+type Document = (&'static str, Value, &'static [&'static str]);
 
 /// SBOM and scan of a platform.
-fn documents(
-    request: &AttestRequest<'_>,
-    platform: &PlatformEvidence,
-) -> Result<Vec<(&'static str, Value)>, SignError> {
+fn documents(request: &AttestRequest<'_>, platform: &PlatformEvidence) -> Result<Vec<Document>, SignError> {
     let (evidence, verdict) = (request.evidence, request.verdict);
     let mut documents = Vec::new();
     // What could not be read has no SBOM: an empty one would be a lie.
@@ -139,18 +166,19 @@ fn documents(
             base: None,
             created: None,
         };
-        let formats = [("cyclonedx", CYCLONEDX), ("spdx", SPDX)];
-        for (id, predicate_type) in formats.into_iter().take(if request.spdx { 2 } else { 1 }) {
+        let formats = [("cyclonedx", CYCLONEDX, SAME_TOOL), ("spdx", SPDX, SAME_CREATOR)];
+        for (id, predicate_type, alike) in formats.into_iter().take(if request.spdx { 2 } else { 1 }) {
             let failed =
                 |cause: String| SignError::Unread(format!("the SBOM of {}: {cause}", platform.platform));
             let format = sbom::format(id).ok_or_else(|| failed(format!("no format `{id}`")))?;
             let bytes = format.render(&subject).map_err(|error| failed(error.to_string()))?;
             let document = serde_json::from_slice(&bytes).map_err(|error| failed(error.to_string()))?;
-            documents.push((predicate_type, document));
+            documents.push((predicate_type, document, alike));
         }
     }
     if let Fact::Known(findings) = &platform.findings {
-        documents.push((VULN, scan(findings, evidence.snapshot.known(), verdict.evaluated_at)));
+        let record = scan(findings, evidence.snapshot.known(), verdict.evaluated_at);
+        documents.push((VULN, record, SAME_SCANNER));
     }
     Ok(documents)
 }

@@ -31,14 +31,20 @@ use super::source::Source;
 const AT_ONCE: usize = 8;
 
 /// Bytes of one attestation: 32 MiB (design §7).
-const MAX_ATTESTATION: u64 = 32 << 20;
+pub(super) const MAX_ATTESTATION: u64 = 32 << 20;
+
+/// Layers of all referrers and tags of an image that are looked at: 5,000.
+const MAX_LAYERS: u64 = 5_000;
 
 /// Suffixes of cosign's tags under which something is signed. What is under `.sbom` nobody signs.
 const SIGNED: &[&str] = &["sig", "att"];
 
 /// What is trusted.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Trusted<'t> {
+    /// Whose predicates are read. Attack: attestations of anybody, of 30 MiB, each of which is a gigabyte once it is read:
+    /// of who may not sign no more is known than that he did.
+    pub reads: &'t (dyn Fn(&Attestation) -> bool + Sync),
     /// The roots.
     pub trust: &'t Trust,
     /// The keys, each by itself, and whether what it signs must be in a log.
@@ -56,7 +62,8 @@ pub(super) fn collect(
     wanted: &[Wanted],
 ) -> Vec<Attested> {
     let lister = Lister::new(source, limits);
-    let collecting = Collecting { source, lister, trusted, bytes: AtomicU64::new(BUNDLES) };
+    let (bytes, layers) = (AtomicU64::new(BUNDLES), AtomicU64::new(MAX_LAYERS));
+    let collecting = Collecting { source, lister, trusted, bytes, layers };
     collecting.all(wanted)
 }
 
@@ -94,6 +101,8 @@ struct Collecting<'a> {
     trusted: Trusted<'a>,
     /// Bytes that may still be fetched.
     bytes: AtomicU64,
+    /// Layers that may still be looked at.
+    layers: AtomicU64,
 }
 
 /// A piece of the work: one referrer, or one of the tags, of the manifest at a place of the list.
@@ -255,12 +264,18 @@ impl Collecting<'_> {
                 break;
             }
             let by_key = verify(&bytes, Whose::Key(key, *log));
-            // Of one that was made with a certificate the first answer says more.
-            if by_key.as_ref().map_or_else(|other| other.kind != RejectionKind::Material, |_| true) {
+            let is_better = match (&answer, &by_key) {
+                (_, Ok(_)) => true,
+                // Of one that was made with a certificate the first answer says more; what could not be judged by one
+                // key is not refused because it is not by another.
+                (Err(before), Err(now)) => now.kind != RejectionKind::Material && !before.kind.is_undecided(),
+                (Ok(_), Err(_)) => false,
+            };
+            if is_better {
                 answer = by_key;
             }
         }
-        match answer.and_then(|verified| attestation_of(at, verified)) {
+        match answer.and_then(|verified| attestation_of(at, verified, self.trusted.reads)) {
             Ok(attestation) => Found { attestations: vec![attestation], ..Found::default() },
             Err(rejection) => Found::refused(at.clone(), rejection),
         }
@@ -272,6 +287,11 @@ impl Collecting<'_> {
             return Err(format!(
                 "{at}: larger than the limit of {MAX_ATTESTATION} bytes (limit `attestation`)"
             ));
+        }
+        // Attack: a thousand referrers with a thousand layers each, all of them one and the same byte.
+        let one_less = |left: u64| left.checked_sub(1);
+        if self.layers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_err() {
+            return Err(format!("{at}: more than {MAX_LAYERS} signed layers (limit `signed layers`)"));
         }
         let take = |left: u64| left.checked_sub(layer.size);
         // Attack: a thousand attestations of the largest size, for one verdict.
@@ -300,7 +320,12 @@ fn attested((subject, platform): &Wanted, found: Found) -> Attested {
 }
 
 /// A verified bundle as evidence.
-fn attestation_of(at: &Place, verified: Verified) -> Result<Attestation, Rejection> {
+fn attestation_of(
+    at: &Place,
+    verified: Verified,
+    reads: &dyn Fn(&Attestation) -> bool,
+) -> Result<Attestation, Rejection> {
+    let mut claim = None;
     let is_signature = verified.is_signature();
     let content = match verified.content {
         attestation::Content::Message(_) => Content::Signature { annotations: BTreeMap::new() },
@@ -315,10 +340,9 @@ fn attestation_of(at: &Place, verified: Verified) -> Result<Attestation, Rejecti
         }
         attestation::Content::Statement { statement, .. } => Content::Statement {
             predicate_type: statement.predicate_type,
-            predicate: match statement.predicate {
-                Some(predicate) => serde_json::from_str(predicate.get())
-                    .map_err(|error| Rejection::new(RejectionKind::Statement, error.to_string()))?,
-                None => Value::Null,
+            predicate: {
+                claim = statement.predicate;
+                Value::Null
             },
         },
     };
@@ -329,7 +353,7 @@ fn attestation_of(at: &Place, verified: Verified) -> Result<Attestation, Rejecti
         index: entry.index,
         integrated: entry.integrated,
     };
-    Ok(Attestation {
+    let mut attestation = Attestation {
         at: at.clone(),
         signed_by: match verified.signed_by {
             attestation::SignedBy::Certificate(signer) => SignedBy::Certificate(signer),
@@ -339,7 +363,18 @@ fn attestation_of(at: &Place, verified: Verified) -> Result<Attestation, Rejecti
         times,
         logs: verified.log_entries.into_iter().map(log).collect(),
         root: verified.root.map(|root| root.to_string()),
-    })
+    };
+    if let (Content::Statement { predicate, .. }, Some(claim)) = (&attestation.content, claim)
+        && predicate.is_null()
+        && reads(&attestation)
+    {
+        let claim = serde_json::from_str(claim.get())
+            .map_err(|error| Rejection::new(RejectionKind::Statement, error.to_string()))?;
+        if let Content::Statement { predicate, .. } = &mut attestation.content {
+            *predicate = claim;
+        }
+    }
+    Ok(attestation)
 }
 
 /// Annotations whose values are texts. Others match nothing that is asked for.

@@ -108,7 +108,10 @@ pub fn judge(
     }
     if policy.needs_attestations() {
         let keys: Vec<_> = policy.keys().collect();
-        inspected.attest(request.limits, Trusted { trust, keys: &keys });
+        inspected.attest(
+            request.limits,
+            Trusted { trust, keys: &keys, reads: &|attestation| policy.may_sign(attestation) },
+        );
     }
     let mut evidence = inspected.evidence;
     compare(&mut evidence, request, now, progress);

@@ -29,7 +29,7 @@ use super::hanging::document as fetch;
 use super::source::{Source, Unopened};
 
 /// What is to be signed of an image.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum What {
     /// The image itself: its index, and each platform's manifest where that is asked for.
     Signature {
@@ -42,8 +42,9 @@ pub enum What {
         predicate_type: String,
         /// The claim.
         predicate: Value,
-        /// Take those of the same type by the same signer away, once this one is there.
-        replace: bool,
+        /// Take the older ones of the same type by the same signer away, once this one is there: those that have the
+        /// same values at these places (RFC 6901) of the predicate. None takes nothing away.
+        replace: Option<&'static [&'static str]>,
     },
 }
 

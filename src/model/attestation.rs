@@ -151,6 +151,8 @@ pub struct SignedManifest {
     pub tag: Option<String>,
     /// Referrers, and layers of cosign's tag, that were taken away because this one is in their place.
     pub replaced: Vec<Digest>,
+    /// Older ones that could not be taken away, each with the reason.
+    pub left: Vec<String>,
 }
 
 /// What became of the attestations of a verdict.

@@ -11,6 +11,7 @@ use crate::model::evidence::Evidence;
 use crate::model::verdict::{Message, Outcome};
 
 use super::identity::NamedIdentity;
+use super::implicit;
 use super::pattern::Pattern;
 use super::rule::{Settings, Subject};
 use super::rules::attestation::AttestationSettings;
@@ -48,7 +49,10 @@ impl Demand {
     /// Whether the demand is met, and why not.
     #[must_use]
     pub fn decide(&self, evidence: &Evidence, now: Timestamp) -> (Outcome, Vec<Message>) {
-        let decided = self.0.decide(&Subject { evidence, now, rule: "verify", gap_waivers: &[] });
+        let subject = Subject { evidence, now, rule: "verify", gap_waivers: &[] };
+        let mut decided = self.0.decide(&subject);
+        // Attack: a platform that is withheld, of which nobody sees then that it is not signed.
+        decided.messages.extend(implicit::integrity(&subject).messages);
         (decided.outcome(), decided.messages)
     }
 }

@@ -140,7 +140,11 @@ pub(crate) fn ci() -> SignedBy {
     SignedBy::Certificate(Signer {
         name: Name::Uri(workflow.into()),
         issuer: Some("https://token.actions.githubusercontent.com".into()),
-        claims: [(Claim::SourceRepository, "https://github.com/acme/app".to_owned())].into(),
+        claims: [
+            (Claim::SourceRepository, "https://github.com/acme/app".to_owned()),
+            (Claim::SourceRepositoryRef, "refs/heads/main".to_owned()),
+        ]
+        .into(),
     })
 }
 

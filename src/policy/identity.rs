@@ -177,7 +177,14 @@ fn read_github(
     demands: &[(Field, Pattern)],
     errors: &mut Errors,
 ) -> Option<Vec<Identity>> {
-    let repository = errors.keep(node.read("a repository, such as `acme/app`", |text| plain(text, 2)));
+    let repository = errors.keep(node.read("a repository, such as `acme/app`", |text| {
+        let text = plain(text, 2)?;
+        // Attack: `acme*/app`, which the owner `acme-evil` is too; `*/app` is everybody.
+        match text.split('/').next().is_some_and(|owner| owner.contains('*')) {
+            true => Err(format!("the owner of `{text}` must be named in full")),
+            false => Ok(text),
+        }
+    }));
     let workflow = fields
         .read("workflow", errors, |node| node.read("the path of a workflow's file", |text| plain(text, 3)));
     let refs = fields.optional("refs").map(|node| {
@@ -203,6 +210,13 @@ fn read_github(
         let is_stated = demands.iter().any(|(field, _)| *field == Field::Claim(Claim::SourceRepository));
         if !is_stated {
             demands.push((Field::Claim(Claim::SourceRepository), source.clone()));
+        }
+        // Attack: the same workflow, called from a branch that anybody may push. The certificate names the workflow's ref
+        // in its subject, and the caller's in a claim.
+        let has_ref = demands.iter().any(|(field, _)| *field == Field::Claim(Claim::SourceRepositoryRef));
+        // Where another repository calls it, the refs are the workflow's own.
+        if !is_stated && !has_ref && reference != "**" {
+            demands.push((Field::Claim(Claim::SourceRepositoryRef), errors.keep(glob(&reference))?));
         }
         let identity =
             Identity::new(issuer.clone(), demands).map_err(|error| node.span.error(error.to_string()));

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::attestation::{LogOfKey, PublicKey};
+use crate::model::attestation::Attestation;
 use crate::model::evidence::Evidence;
 use crate::model::fact::Fact;
 
@@ -236,6 +237,11 @@ impl<'p> SelectedPolicy<'p> {
     /// The keys that may sign, by whatever rule, and whether what each signs must be in a log.
     pub fn keys(&self) -> impl Iterator<Item = (&'p PublicKey, LogOfKey)> {
         self.signers().flat_map(|by| &by.identities).filter_map(|identity| identity.key())
+    }
+
+    /// Whether somebody signed who may, by whatever rule.
+    pub fn may_sign(&self, attestation: &Attestation) -> bool {
+        self.signers().flat_map(|by| &by.identities).any(|identity| identity.check(attestation).is_ok())
     }
 
     fn signers(&self) -> impl Iterator<Item = &'p By> + use<'p> {

@@ -1,6 +1,6 @@
 //! What rules about signatures and attestations have in common: whose count, and of which manifests.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::model::attestation::{Attestation, Attested, SignedBy};
@@ -161,12 +161,14 @@ impl By {
         });
         let unseen: Vec<String> = unseen.collect();
         relevant.retain(|attested| self.counts(attested, platform));
-        let mut there = BTreeSet::new();
+        let mut fitting: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
         let mut doubts: Vec<String> = Vec::new();
         let mut others: Vec<String> = Vec::new();
         for (one, fits) in accepted.iter().zip(judged).filter(|(one, _)| one.counts) {
             match fits {
-                Fits::Yes => there.extend(one.signers.iter().copied()),
+                Fits::Yes => {
+                    fitting.entry(holder(&one.attestation.signed_by)).or_default().extend(&one.signers)
+                }
                 Fits::No(Some(cause)) => {
                     others.extend(one.signers.iter().map(|name| format!("that of `{name}` {cause}")));
                 }
@@ -174,6 +176,7 @@ impl By {
                 Fits::Unknown(cause) => doubts.push(cause),
             }
         }
+        let there = assigned(&fitting);
         if there.len() >= self.needed {
             // Attack: the one that says the opposite is held back, so that only the older one is seen.
             if asked.whole && !unseen.is_empty() {
@@ -269,6 +272,50 @@ fn violated(headline: String, mut others: Vec<String>, relevant: &[&Attested]) -
         text.push_str(&format!("; {} refused ({})", count(refused.len(), "one"), list(&refused)));
     }
     text
+}
+
+/// Who signed, as one is told from another.
+fn holder(signed_by: &SignedBy) -> String {
+    match signed_by {
+        SignedBy::Certificate(signer) => {
+            format!("{} {} {:?}", signer.name.kind(), signer.name.as_str(), signer.issuer)
+        }
+        SignedBy::Key(key) => key.to_string(),
+    }
+}
+
+/// The identities that have signed, each by somebody else: as many as can be. Attack: one signer who is two of the
+/// identities, of which both are demanded.
+fn assigned<'n>(fitting: &BTreeMap<String, BTreeSet<&'n str>>) -> BTreeSet<&'n str> {
+    let mut by_name: BTreeMap<&str, &str> = BTreeMap::new();
+    for holder in fitting.keys() {
+        assign(holder, fitting, &mut by_name, &mut BTreeSet::new());
+    }
+    by_name.into_keys().collect()
+}
+
+/// Gives a holder one of its identities, where need be one that another holder can spare (Kuhn's algorithm). It goes as
+/// deep as there are identities.
+fn assign<'n, 'h>(
+    holder: &'h str,
+    fitting: &'h BTreeMap<String, BTreeSet<&'n str>>,
+    by_name: &mut BTreeMap<&'n str, &'h str>,
+    seen: &mut BTreeSet<&'n str>,
+) -> bool {
+    for name in fitting.get(holder).into_iter().flatten() {
+        if !seen.insert(name) {
+            continue;
+        }
+        let is_free = match by_name.get(name).copied() {
+            Some(other) => assign(other, fitting, by_name, seen),
+            None => true,
+        };
+        if is_free {
+            by_name.insert(name, holder);
+            return true;
+        }
+    }
+    false
 }
 
 /// Whether an attestation is what is asked for.

@@ -235,6 +235,9 @@ impl Repository {
             let bytes = answer.read(limits::MANIFEST, "a page of referrers", patience).await?;
             let before = entries.len();
             entries.extend(parse_index(&bytes, Listed::Native, &at)?);
+            // From the first page on it has the API. Attack: a later page that is answered as if it had not, after which
+            // what stood on the first is forgotten.
+            self.host.lists_referrers.store(true, Ordering::Relaxed);
             check_count(entries.len(), &at)?;
             let applied = answer.header("oci-filters-applied").unwrap_or_default();
             if artifact_type.is_some() && applied.split(',').any(|name| name.trim() == "artifactType") {
@@ -245,10 +248,7 @@ impl Repository {
             }
             match pages.next(&url, answer.response.headers(), &at)? {
                 Some(next) => url = next,
-                None => {
-                    self.host.lists_referrers.store(true, Ordering::Relaxed);
-                    return Ok(Some(entries));
-                }
+                None => return Ok(Some(entries)),
             }
         }
     }

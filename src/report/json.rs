@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::model::attestation::Published;
+use crate::model::attestation::{Published, SignedManifest};
 use crate::model::digest::Digest;
 use crate::model::enrichment::{Enrichment, ExploitData};
 use crate::model::evidence::{Ended, Evidence, ImageIdentity, PlatformEvidence, SnapshotInfo};
@@ -89,8 +89,21 @@ struct GateDocument<'a> {
     unknown: Vec<Unknown<'a>>,
     inputs: Inputs<'a>,
     evaluated_at: Timestamp,
-    /// Null where none were asked for.
-    attestations: Option<&'a Published>,
+    /// Null where none were asked for. Where they are not there, the one entry says why.
+    attestations: Option<Vec<Listed<'a>>>,
+}
+
+/// An attestation that was made, or why none was.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Listed<'a> {
+    Made(&'a SignedManifest),
+    Failed { error: &'a str },
+}
+
+fn attestations(published: &Published) -> Vec<Listed<'_>> {
+    let failed = published.error.iter().map(|error| Listed::Failed { error });
+    published.attestations.iter().map(Listed::Made).chain(failed).collect()
 }
 
 impl<'a> GateDocument<'a> {
@@ -112,7 +125,7 @@ impl<'a> GateDocument<'a> {
             unknown: unknown(evidence),
             inputs: Inputs::new(evidence),
             evaluated_at: verdict.evaluated_at,
-            attestations: published,
+            attestations: published.map(attestations),
         }
     }
 }

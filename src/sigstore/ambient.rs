@@ -102,6 +102,7 @@ async fn github(http: &Http, url: &str, secret: &str) -> Result<Token, Error> {
         .map_err(|_| failed("the job's secret has characters that no header may carry"))?;
     value.set_sensitive(true);
     question.headers.insert(AUTHORIZATION, value);
+    question.secret = Some(secret.to_owned());
     let answer = http.ask(&question).await?;
     if !answer.status.is_success() {
         // What such a service answers may repeat what it was asked with.

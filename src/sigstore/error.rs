@@ -13,6 +13,8 @@ pub enum ErrorKind {
     Refused,
     /// The log has this very signature already, and does not say where. Another signature over the same is made.
     Entered,
+    /// The certificate ran out while the log was waited for. Another one is asked for.
+    RanOut,
     /// What was sent is larger than the service takes.
     TooLarge,
     /// The service could not be reached, or failed, for as long as we had patience.

@@ -36,7 +36,9 @@ pub(super) async fn certificate(
             "proofOfPossession": STANDARD.encode(proof.as_bytes()),
         },
     });
-    let question = Question::post("Fulcio", url, "application/json", body.to_string().into_bytes(), ANSWER);
+    let mut question =
+        Question::post("Fulcio", url, "application/json", body.to_string().into_bytes(), ANSWER);
+    question.secret = Some(token.secret().to_owned());
     let answer = http.ask(&question).await?;
     if !answer.status.is_success() {
         return Err(answer.refusal());

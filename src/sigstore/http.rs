@@ -1,6 +1,6 @@
 //! One question to a service, asked again for as long as that may help.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Request, StatusCode, Url};
@@ -12,6 +12,9 @@ use super::error::{Error, ErrorKind};
 
 /// Bytes of a service's message that are shown.
 const SHOWN: usize = 500;
+
+/// Characters of a secret that are too many to be shown.
+const REVEALING: usize = 8;
 
 /// What asks the services.
 #[derive(Debug, Clone)]
@@ -31,6 +34,8 @@ pub(super) struct Question {
     pub(super) body: Vec<u8>,
     /// Bytes of the answer.
     pub(super) limit: u64,
+    /// What it carries that nobody may read.
+    pub(super) secret: Option<String>,
 }
 
 /// An answer, whatever its status; those after which asking again may help were asked again.
@@ -40,11 +45,20 @@ pub(super) struct Answer {
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
     at: String,
+    secret: Option<String>,
 }
 
 impl Question {
     pub(super) fn get(service: &'static str, url: Url, limit: u64) -> Self {
-        Self { service, method: Method::GET, url, headers: HeaderMap::new(), body: Vec::new(), limit }
+        Self {
+            service,
+            method: Method::GET,
+            url,
+            headers: HeaderMap::new(),
+            body: Vec::new(),
+            limit,
+            secret: None,
+        }
     }
 
     pub(super) fn post(
@@ -56,7 +70,7 @@ impl Question {
     ) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-        Self { service, method: Method::POST, url, headers, body, limit }
+        Self { service, method: Method::POST, url, headers, body, limit, secret: None }
     }
 
     /// The service and where it is, as errors name it. Attack: a secret in the query of a URL.
@@ -77,7 +91,7 @@ impl Http {
     /// # Errors
     /// [`ErrorKind::Unavailable`] where the patience is at its end.
     pub(super) async fn ask(&self, question: &Question) -> Result<Answer, Error> {
-        let mut budget = Budget::new(self.retry);
+        let (mut budget, began) = (Budget::new(self.retry), Instant::now());
         loop {
             let (failed, hint) = match self.attempt(question).await {
                 Ok(answer) if !is_temporary(answer.status) => return Ok(answer),
@@ -87,7 +101,9 @@ impl Http {
                 }
                 Err(failed) => (failed, None),
             };
-            match budget.next(failed.temporary, hint) {
+            // A service that hangs takes time as well, and not in pauses alone.
+            let is_over = began.elapsed() > self.retry.longest;
+            match budget.next(failed.temporary && !is_over, hint) {
                 Some(wait) => tokio::time::sleep(wait).await,
                 None => {
                     let patience =
@@ -109,8 +125,13 @@ impl Http {
         }
         let response = self.client.send(request).await?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let body = self.client.whole(response, question.limit).await?;
-        Ok(Answer { status, headers, body, at: question.at() })
+        let body = match self.client.whole(response, question.limit).await {
+            Ok(body) => body,
+            // What it says goes for nothing where it says to ask again.
+            Err(_) if is_temporary(status) => Vec::new(),
+            Err(failed) => return Err(failed),
+        };
+        Ok(Answer { status, headers, body, at: question.at(), secret: question.secret.clone() })
     }
 }
 
@@ -120,6 +141,10 @@ impl Answer {
         let parsed: Option<Value> = serde_json::from_slice(&self.body).ok();
         let stated = parsed.as_ref().and_then(|value| value.get("message")?.as_str());
         let text = stated.map_or_else(|| String::from_utf8_lossy(&self.body).into_owned(), str::to_owned);
+        // Attack, or a proxy that explains itself: an answer that repeats what it was asked with, in the log of a build.
+        if self.secret.as_deref().is_some_and(|secret| repeats(&text, secret)) {
+            return " (its words are not shown: they repeat a secret)".to_owned();
+        }
         let text: String = text.trim().chars().take(SHOWN).collect();
         if text.is_empty() { String::new() } else { format!(" ({text})") }
     }
@@ -142,6 +167,14 @@ impl Answer {
         serde_json::from_slice(&self.body)
             .map_err(|error| Error::invalid(&self.at, format!("the answer is no JSON: {error}")))
     }
+}
+
+/// Whether a text has a part of a secret in it: the beginning of any of its parts between dots.
+fn repeats(text: &str, secret: &str) -> bool {
+    secret.split('.').filter(|part| !part.is_empty()).any(|part| {
+        let end = part.char_indices().nth(REVEALING).map_or(part.len(), |(end, _)| end);
+        text.contains(part.get(..end).unwrap_or(part))
+    })
 }
 
 /// Statuses after which asking again may help.

@@ -80,6 +80,8 @@ struct Maker {
     der: Vec<u8>,
     pem: String,
     is_certificate: bool,
+    /// Until when the certificate is valid, in seconds since 1970.
+    not_after: Option<i64>,
 }
 
 /// A signature that was made and is in no log yet.
@@ -118,7 +120,7 @@ impl Signer {
     pub(super) async fn sign(&self, content: Content<'_>) -> Result<Vec<u8>, Error> {
         for _ in 1..TRIES {
             match self.sign_once(content).await {
-                Err(error) if error.kind == ErrorKind::Entered => {}
+                Err(error) if matches!(error.kind, ErrorKind::Entered | ErrorKind::RanOut) => {}
                 done => return done,
             }
         }
@@ -127,16 +129,26 @@ impl Signer {
 
     async fn sign_once(&self, content: Content<'_>) -> Result<Vec<u8>, Error> {
         let maker = self.maker().await?;
+        let signed = self.sign_as(&maker, content).await?;
+        // A log that was down for a while took the entry too late: no verifier would accept it.
+        if maker.not_after.is_some_and(|not_after| not_after <= (self.clock)().as_second()) {
+            let message = "ran out before the log had taken the entry: try again when the log answers";
+            return Err(Error::new(ErrorKind::RanOut, "the certificate", message));
+        }
+        Ok(signed)
+    }
+
+    async fn sign_as(&self, maker: &Maker, content: Content<'_>) -> Result<Vec<u8>, Error> {
         let made = make(&maker.key, content)?;
         let envelope = made.envelope.as_ref().map(serde_json::to_string).transpose();
         let envelope = envelope.map_err(|error| Error::invalid("the envelope", error.to_string()))?;
-        let entries = self.enter(&maker, &made, envelope.as_deref());
+        let entries = self.enter(maker, &made, envelope.as_deref());
         let tsas = &self.services.tsas;
         let stamps = tsas.iter().map(|tsa| timestamp::stamp(&self.http, tsa, &made.signature));
         let (entries, stamps) = try_join(entries, try_join_all(stamps)).await?;
         let stamps: Vec<Value> =
             stamps.iter().map(|stamp| json!({"signedTimestamp": STANDARD.encode(stamp)})).collect();
-        bundle(&maker, &made, &entries, &stamps)
+        bundle(maker, &made, &entries, &stamps)
     }
 
     /// Enters a signature into the logs; into those that take anything where it is too large for the others.
@@ -201,9 +213,9 @@ impl Signer {
                 certified
             }
         };
-        let Certified { key, certificate, .. } = certified;
+        let Certified { key, certificate, not_after } = certified;
         let (der, pem) = (certificate.as_bytes().to_vec(), certificate.to_pem());
-        Ok(Maker { key, der, pem, is_certificate: true })
+        Ok(Maker { key, der, pem, is_certificate: true, not_after: Some(not_after) })
     }
 
     /// The certificate of the run, DER.
@@ -238,7 +250,7 @@ fn key_maker(key: &Arc<KeyPair>) -> Result<Maker, Error> {
     let public =
         public.map_err(|error| Error::new(ErrorKind::Settings, "the signing key", error.to_string()))?;
     let (der, pem) = (public.as_bytes().to_vec(), public.to_pem());
-    Ok(Maker { key: Arc::clone(key), der, pem, is_certificate: false })
+    Ok(Maker { key: Arc::clone(key), der, pem, is_certificate: false, not_after: None })
 }
 
 /// Signs, with nobody else.

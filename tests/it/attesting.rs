@@ -111,7 +111,7 @@ fn a_verdict_its_sboms_and_scans_are_signed_with_one_certificate_and_serve_the_n
         stage.sigstore.forget();
         let verdict = stage.attest(HOLDS, &["--attest"]).ended(0).json();
         assert_eq!(verdict["decision"], "admit");
-        let attestations = verdict["attestations"]["attestations"].as_array().unwrap();
+        let attestations = verdict["attestations"].as_array().unwrap();
         assert_eq!(attestations.len(), 7, "{verdict:#}");
         println!(
             "gate --attest, {kind}: {} requests to the registry, {} to the services",
@@ -134,7 +134,7 @@ fn docker_registry_lists_them_by_the_fallback_tag() {
     skopeo.push(Path::new(DEMO), "1.4.2", &tagged, &Access::default());
     let stage = Stage::new(tagged, registry.address());
     let verdict = stage.attest(HOLDS, &["--attest"]).ended(0).json();
-    let listed = verdict["attestations"]["attestations"].as_array().unwrap();
+    let listed = verdict["attestations"].as_array().unwrap();
     assert!(listed.iter().all(|one| one["listed"] == "fallbackTag"), "{verdict:#}");
     assert!(is_complete(&stage.there()), "{:?}", stage.there());
     stage.gate(NEXT, &[]).ended(0);
@@ -150,13 +150,19 @@ fn a_denial_is_attested_only_where_that_is_asked_for() {
     stage.attest(HOLDS, &["--attest"]).ended(0);
     stage.gate(NEXT, &[]).ended(0);
     stage.attest(FAILS, &["--attest=always"]).ended(1);
-    assert!(is_complete(&stage.there()), "{:?}", stage.there());
+    // That of another policy stays beside it.
+    assert_eq!(stage.there().values().sum::<usize>(), 7 + 3, "{:?}", stage.there());
     // The newer verdict counts.
     stage.gate(NEXT, &[]).ended(1);
     // What is undecided is not attested: nobody could rely on it.
-    let undecided = "- id: tested\n  attestation: {type: openvex, by: [ci]}\n- id: exploits\n  vulnerabilities: {deny: [{kev: true}]}\n";
-    let run = stage.attest(undecided, &["--attest=always"]);
-    assert_ne!(run.json()["decision"], "admit");
+    let before = stage.there();
+    let undecided = "- id: exploits\n  vulnerabilities: {deny: [{kev: true}]}\n";
+    let run = stage.attest(undecided, &["--attest=always"]).ended(3);
+    assert_eq!(
+        (run.json()["decision"].as_str(), &run.json()["attestations"]),
+        (Some("undecided"), &Value::Null)
+    );
+    assert_eq!(stage.there(), before);
 }
 
 #[test]
@@ -166,7 +172,7 @@ fn a_push_that_fails_leaves_the_decision_and_ends_with_3() {
     registry.script(on("PUT", "/manifests/").times(1_000), [Fault::bare(403)]);
     let verdict = stage.attest(HOLDS, &["--attest"]).ended(3).json();
     assert_eq!(verdict["decision"], "admit");
-    assert!(!verdict["attestations"]["error"].is_null(), "{verdict:#}");
+    assert!(verdict["attestations"][0]["error"].is_string(), "{verdict:#}");
     registry.unscript();
     stage.attest(HOLDS, &["--attest"]).ended(0);
     assert!(is_complete(&stage.there()), "{:?}", stage.there());
@@ -209,4 +215,46 @@ fn was_whole(referrers: Referrers, method: &str, cut: usize) -> bool {
     stage.attest(HOLDS, &["--attest"]).ended(0);
     assert!(is_complete(&stage.there()), "{method} {cut}: {:?}", stage.there());
     false
+}
+
+/// One platform that was judged says nothing of the others.
+#[test]
+fn a_verdict_of_one_platform_is_none_of_the_index() {
+    let registry = Registry::start(Switches::default());
+    let stage = Stage::new(pushed(&registry), registry.address());
+    let one = stage.attest(HOLDS, &["--attest", "--platform", "linux/amd64"]).ended(0).json();
+    assert!(
+        one["attestations"].as_array().unwrap().iter().all(|made| made["platform"] == "linux/amd64"),
+        "{one:#}"
+    );
+    stage
+        .gate("- id: passed\n  verdict: {by: [ci], verifier: 'https://portcullis.dev/gate'}\n", &[])
+        .ended(1);
+}
+
+/// What another tool attested in the same workflow stays, and so does the verdict of another policy.
+#[test]
+fn nobody_elses_attestations_are_taken_away() {
+    let registry = Registry::start(Switches::default());
+    let stage = Stage::new(pushed(&registry), registry.address());
+    stage.attest(HOLDS, &["--attest"]).ended(0);
+    stage.attest(HOLDS, &["--attest", "--verifier-id", "https://acme.example/other"]).ended(0);
+    let verdicts: usize = stage
+        .there()
+        .iter()
+        .filter(|((_, kind), _)| kind.contains("verification_summary"))
+        .map(|(_, number)| number)
+        .sum();
+    assert_eq!(verdicts, 6, "{:?}", stage.there());
+}
+
+/// Without an identity there is a verdict all the same.
+#[test]
+fn a_verdict_without_an_identity_is_reported_and_ends_with_3() {
+    let registry = Registry::start(Switches::default());
+    let stage = Stage::new(pushed(&registry), registry.address());
+    let verdict = stage.gate(HOLDS, &["--attest"]).ended(3).json();
+    assert_eq!(verdict["decision"], "admit");
+    assert!(verdict["attestations"][0]["error"].as_str().unwrap().contains("identity token"), "{verdict:#}");
+    stage.gate(FAILS, &["--attest"]).ended(1);
 }

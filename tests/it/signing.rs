@@ -340,3 +340,60 @@ fn verify_says_who_signed_and_refuses_everybody_else() {
     stage.registry.script(on("GET", ".sig").times(1_000), [Fault::bare(500)]);
     verify(&[identity.as_slice(), &["-a", "x=y"]].concat()).ended(3);
 }
+
+/// A platform that is withheld is not one that need not be signed.
+#[test]
+fn a_platform_that_cannot_be_read_leaves_verify_undecided() {
+    let stage = Stage::set(Referrers::Native { page_size: 100 });
+    let signed = stage.sign().ended(0).json();
+    let arm64 = signed["images"][0]["manifests"][2]["subject"].as_str().unwrap();
+    stage.registry.script(on("GET", arm64).times(1_000), [Fault::bare(404)]);
+    let root = stage.files.trusted_root.to_str().unwrap();
+    let identity = ["--certificate-identity-glob", "https://**", "--certificate-oidc-issuer", GITHUB];
+    stage.run(&[["verify", &stage.image, "--trusted-root", root].as_slice(), &identity].concat()).ended(3);
+}
+
+/// A later page that is answered as if there were no list does not make the first one forgotten.
+#[test]
+fn a_page_that_fails_is_unknown_and_never_the_end_of_the_list() {
+    let stage = Stage::set(Referrers::Native { page_size: 1 });
+    stage.sign().ended(0);
+    stage.signing("sign", &stage.token(), Version::V1, &["-a", "run=2"]).ended(0);
+    for fault in [404, 303, 400] {
+        stage.registry.script(on("GET", "/referrers/").skip(1).times(1_000), [Fault::bare(fault)]);
+        let judged = stage.gate("signature: {by: [ci], annotations: {run: '3'}}").ended(3);
+        assert!(message(&judged).contains("not all could be looked at"), "{fault}: {}", message(&judged));
+        stage.registry.unscript();
+    }
+}
+
+/// A service that repeats what it was sent does not get the token into the log of a build.
+#[test]
+fn no_answer_shows_the_token() {
+    let stage = Stage::set(Referrers::Off);
+    let token = stage.token();
+    for status in [400, 503] {
+        let body = format!("bad request: {{\"oidcIdentityToken\":\"{token}\"}}");
+        stage
+            .sigstore
+            .fulcio
+            .fail_times(200, Fault::Answer { status, headers: Vec::new(), body: body.into_bytes() });
+        let run = stage
+            .run(&[
+                "--timeout",
+                "3s",
+                "sign",
+                &stage.image,
+                "--identity-token",
+                &token,
+                "--signing-config",
+                stage.files.signing_config(Version::V1).to_str().unwrap(),
+                "--trusted-root",
+                stage.files.trusted_root.to_str().unwrap(),
+            ])
+            .ended(3);
+        let body = token.split('.').nth(1).unwrap();
+        assert!(!run.err().contains(&body[..20]), "{}", run.err());
+        stage.sigstore.mend();
+    }
+}

@@ -31,7 +31,7 @@ pub(in crate::cli) struct SignerArgs {
     #[arg(long, env = "PORTCULLIS_SIGNING_CONFIG", value_name = "FILE")]
     signing_config: Option<PathBuf>,
     /// The version of the transparency log [default: v1 where there is one, v2 for what is too large for it]
-    #[arg(long, env = "PORTCULLIS_LOG", value_name = "VERSION", value_parser = parse_log)]
+    #[arg(long, env = "PORTCULLIS_LOG_VERSION", value_name = "VERSION", value_parser = parse_log)]
     log: Option<LogVersion>,
     #[command(flatten)]
     pub(in crate::cli) trust: TrustArgs,
@@ -132,7 +132,7 @@ fn ambient() -> Result<Credentials, Failure> {
 /// The token itself, or what a file holds.
 fn token(text: &str) -> Result<Token, sigstore::Error> {
     let path = Path::new(text);
-    if text.matches('.').count() != 2 && path.is_file() {
+    if path.is_file() {
         let mut held = String::new();
         let read = File::open(path).and_then(|file| file.take(1 << 20).read_to_string(&mut held));
         if read.is_ok() {

@@ -17,13 +17,17 @@ use crate::model::attestation::{Attestation, Attested, Content as Signed, Place,
 use crate::model::descriptor::Descriptor;
 use crate::model::digest::Digest;
 use crate::model::platform::Platform;
-use crate::registry::{self, Artifact, BlobSource, Listed, Registry, Repository};
+use crate::model::signer::{Claim, Signer};
+use crate::registry::{self, Artifact, BlobSource, Listed, Registry, Repository, Store};
 use crate::sigstore::{Content, Run};
 
 use super::legacy::tag;
 use super::{Format, SignError, What};
-use crate::gate::attestations::{Trusted, collect};
+use crate::gate::attestations::{MAX_ATTESTATION, Trusted, collect};
 use crate::gate::source::Source;
+
+/// Bytes of a bundle beside its predicate: 1 MiB, of which proofs, certificate and timestamps take some thousands.
+const ENVELOPE: u64 = 1 << 20;
 
 /// A manifest to be signed.
 #[derive(Debug, Clone)]
@@ -34,7 +38,7 @@ pub(in crate::gate) struct Target {
 }
 
 /// One thing that is to be said of one manifest.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::gate) struct Job {
     pub(in crate::gate) target: Target,
     pub(in crate::gate) what: What,
@@ -89,7 +93,8 @@ impl Signing<'_> {
         let Source::Registry(store) = self.source else {
             return Err(SignError::Usage("only an image in a registry can be signed".into()));
         };
-        let before = self.collect(jobs)?;
+        let jobs = self.distinct(jobs)?;
+        let before = self.collect(&jobs)?;
         let pieces: Vec<Piece<'_>> = jobs.iter().flat_map(|job| self.pieces(job, &before)).collect();
         let contents: Vec<Content<'_>> = pieces.iter().map(|piece| piece.made.content()).collect();
         let bundles = if contents.is_empty() { Vec::new() } else { run.sign(&contents)? };
@@ -108,7 +113,7 @@ impl Signing<'_> {
         self.push_layers(store, layers)?;
         let mut answers: Vec<SignedManifest> =
             jobs.iter().map(|job| answer(job, &pieces, &hung, &pushed)).collect();
-        let after = self.collect(jobs)?;
+        let after = self.collect(&jobs)?;
         for (job, answer) in jobs.iter().zip(&mut answers) {
             let wanted = [(self.format.bundle(), Hung::Referrer), (self.format.legacy(), Hung::Tag)];
             if wanted.iter().any(|(wanted, hung)| *wanted && !self.is_done(job, &after, *hung)) {
@@ -117,12 +122,38 @@ impl Signing<'_> {
                     "what was pushed is not found beside {subject}: try again"
                 )));
             }
-            if matches!(job.what, What::Attestation { replace: true, .. }) {
-                self.replace(job, answer, &after)?;
-                self.replace_layers(store, job, answer)?;
+            if let What::Attestation { replace: Some(alike), .. } = &job.what {
+                self.replace(store, job, answer, &before, alike);
+                self.replace_layers(store, job, answer, alike)?;
             }
         }
         Ok(answers)
+    }
+
+    /// Each job once, and none that is too large. Attack: an index that lists one manifest for two platforms, of which
+    /// each job would take away what the other made.
+    fn distinct(&self, jobs: &[Job]) -> Result<Vec<Job>, SignError> {
+        let mut distinct: Vec<Job> = Vec::new();
+        for job in jobs {
+            let is_known = |other: &Job| {
+                other.target.descriptor.digest == job.target.descriptor.digest && other.what == job.what
+            };
+            if distinct.iter().any(is_known) {
+                continue;
+            }
+            if let What::Attestation { predicate, predicate_type, .. } = &job.what {
+                // In Base64 it is a third longer. What is larger than any verifier takes must not get into a log.
+                let size = predicate.to_string().len() as u64 / 3 * 4 + ENVELOPE;
+                if size > MAX_ATTESTATION {
+                    let message = format!(
+                        "the attestation of type {predicate_type} is larger than the limit of {MAX_ATTESTATION} bytes"
+                    );
+                    return Err(SignError::Usage(message));
+                }
+            }
+            distinct.push(job.clone());
+        }
+        Ok(distinct)
     }
 
     /// What is to be signed for a job, in the forms that are not there yet.
@@ -160,7 +191,8 @@ impl Signing<'_> {
             jobs.iter().map(|job| (job.target.descriptor.digest.clone(), job.target.platform.clone()));
         let wanted: Vec<_> = wanted.filter(|(digest, _)| seen.insert(digest.clone())).collect();
         let keys: Vec<_> = self.key.iter().map(|key| (*key, LogOfKey::NotDemanded)).collect();
-        let trusted = Trusted { trust: self.trust, keys: &keys };
+        let reads = |one: &Attestation| same_signer(&self.who, &one.signed_by);
+        let trusted = Trusted { trust: self.trust, keys: &keys, reads: &reads };
         let found = collect(self.source, self.limits, trusted, &wanted);
         // What could not be looked at may be what is about to be made again.
         match found.iter().flat_map(|attested| &attested.unknown).next() {
@@ -263,37 +295,48 @@ impl Signing<'_> {
         Ok(Artifact { manifest, media_type: MANIFEST.to_owned() })
     }
 
-    /// Takes the older ones of the same type by the same signer away.
+    /// Takes the older ones by the same signer away that this one is in the place of. Only what was there before this run
+    /// is older: two runs at a time must not take away what the other one makes. That one cannot be taken away, as where
+    /// a registry lets nobody delete, changes nothing of what was signed.
     fn replace(
         &self,
+        store: &Store,
         job: &Job,
         answer: &mut SignedManifest,
-        found: &BTreeMap<Digest, Attested>,
-    ) -> Result<(), SignError> {
-        let (Source::Registry(store), What::Attestation { predicate_type: wanted, .. }) =
-            (self.source, &job.what)
-        else {
-            return Ok(());
-        };
-        let Some(attested) = found.get(&answer.subject) else { return Ok(()) };
-        let mut kept = answer.referrer.clone();
+        before: &BTreeMap<Digest, Attested>,
+        alike: &[&str],
+    ) {
+        let Some(attested) = before.get(&answer.subject) else { return };
+        // Where nothing was pushed, one of those that say the same stays.
+        let same = attested.attestations.iter().find(|one| {
+            Hung::of(&one.at) == Hung::Referrer && answer.referrer.is_none() && self.is_same(job, one)
+        });
         for one in &attested.attestations {
             let Place::Referrer { digest } = &one.at else { continue };
-            let is_of_type =
-                matches!(&one.content, Signed::Statement { predicate_type, .. } if predicate_type == wanted);
-            if !is_of_type || !same_signer(&self.who, &one.signed_by) {
+            let stays =
+                same.is_some_and(|same| same.at == one.at) || answer.referrer.as_ref() == Some(digest);
+            // A referrer with several bundles says more than this.
+            let holds_more = attested.attestations.iter().filter(|other| other.at == one.at).count() > 1;
+            if stays || holds_more || !self.is_older(job, one, alike) {
                 continue;
             }
-            // Where nothing was pushed, one of those that say the same stays.
-            if kept.is_none() && self.is_same(job, one) {
-                kept = Some(digest.clone());
-            }
-            if kept.as_ref() != Some(digest) {
-                store.registry().run(store.repository().detach(&attested.subject, digest))?;
-                answer.replaced.push(digest.clone());
+            match store.registry().run(store.repository().detach(&attested.subject, digest)) {
+                Ok(_) => answer.replaced.push(digest.clone()),
+                Err(error) => answer.left.push(format!("{digest}: {error}")),
             }
         }
-        Ok(())
+    }
+
+    /// Whether a job's attestation is in the place of another one: of the same type, by the same signer, and with the
+    /// same values at some places of the predicate, such as the verifier's id.
+    pub(super) fn is_older(&self, job: &Job, other: &Attestation, alike: &[&str]) -> bool {
+        let What::Attestation { predicate_type, predicate, .. } = &job.what else { return false };
+        let Signed::Statement { predicate_type: other_type, predicate: other_claim } = &other.content else {
+            return false;
+        };
+        predicate_type == other_type
+            && same_signer(&self.who, &other.signed_by)
+            && alike.iter().all(|place| predicate.pointer(place) == other_claim.pointer(place))
     }
 }
 
@@ -331,13 +374,18 @@ fn answer(job: &Job, pieces: &[Piece<'_>], hung: &[&Job], pushed: &[registry::At
         }),
         tag: tagged.then(|| tag(job)),
         replaced: Vec::new(),
+        left: Vec::new(),
     }
 }
 
 /// Whether two signed as the same: by name and issuer, whatever run it was.
-pub(super) fn same_signer(a: &SignedBy, b: &SignedBy) -> bool {
+fn same_signer(a: &SignedBy, b: &SignedBy) -> bool {
     match (a, b) {
-        (SignedBy::Certificate(a), SignedBy::Certificate(b)) => a.name == b.name && a.issuer == b.issuer,
+        (SignedBy::Certificate(a), SignedBy::Certificate(b)) => {
+            let source = |signer: &Signer| signer.claims.get(&Claim::SourceRepository).cloned();
+            // Attack: our workflow, called from another repository: its certificate has our name.
+            a.name == b.name && a.issuer == b.issuer && source(a) == source(b)
+        }
         (SignedBy::Key(a), SignedBy::Key(b)) => a == b,
         (SignedBy::Certificate(_), SignedBy::Key(_)) | (SignedBy::Key(_), SignedBy::Certificate(_)) => false,
     }

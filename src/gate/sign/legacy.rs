@@ -10,12 +10,12 @@ use crate::attestation::write::MANIFEST;
 use crate::attestation::write::legacy::{CONFIG, LegacyLayer, attestation_layer, config, signature_layer};
 use crate::image::document::{self, Document};
 use crate::image::json as strict;
-use crate::model::attestation::{Attested, Content as Signed, Place, SignedManifest};
+use crate::model::attestation::{Attested, Place, SignedManifest};
 use crate::model::descriptor::Descriptor;
 use crate::model::digest::Digest;
 use crate::registry::{ErrorKind, Pulled, Rewrite, Store};
 
-use super::engine::{Job, Made, Piece, Signing, same_signer};
+use super::engine::{Job, Made, Piece, Signing};
 use super::{SignError, What};
 use crate::gate::artifact::LAYERS;
 use crate::gate::hanging::legacy_tag;
@@ -72,6 +72,7 @@ impl Signing<'_> {
         store: &Store,
         job: &Job,
         answer: &mut SignedManifest,
+        alike: &[&str],
     ) -> Result<(), SignError> {
         let tag = tag(job);
         for _ in 0..LOOKS {
@@ -81,7 +82,7 @@ impl Signing<'_> {
             if layers(store, &tag)? != listed {
                 continue;
             }
-            let old = found.get(&answer.subject).map(|attested| self.old_layers(job, attested));
+            let old = found.get(&answer.subject).map(|attested| self.old_layers(job, attested, alike));
             let old: Vec<Digest> =
                 old.unwrap_or_default().into_iter().filter_map(|place| listed.get(place).cloned()).collect();
             if !old.is_empty() {
@@ -94,15 +95,12 @@ impl Signing<'_> {
     }
 
     /// The places of the layers that go; of several that say what was just said the first stays.
-    fn old_layers(&self, job: &Job, attested: &Attested) -> Vec<usize> {
-        let What::Attestation { predicate_type: wanted, .. } = &job.what else { return Vec::new() };
+    fn old_layers(&self, job: &Job, attested: &Attested, alike: &[&str]) -> Vec<usize> {
         let mut kept = !self.format.legacy();
         let mut old = Vec::new();
         for one in &attested.attestations {
             let Place::Tag { layer: Some(place), .. } = &one.at else { continue };
-            let is_of_type =
-                matches!(&one.content, Signed::Statement { predicate_type, .. } if predicate_type == wanted);
-            if !is_of_type || !same_signer(&self.who, &one.signed_by) {
+            if !self.is_older(job, one, alike) {
                 continue;
             }
             if !kept && self.is_same(job, one) {

@@ -3,12 +3,13 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use crate::model::attestation::{Attestation, Content};
+use crate::model::attestation::{Attestation, Content, SignedBy};
 use crate::model::predicate::predicate_type;
 use crate::policy::fields::Fields;
 use crate::policy::pattern::Pattern;
 use crate::policy::quantity::{parse_duration, show_duration};
 use crate::policy::rule::{Decided, Reading, Rule, Sealed, Settings, Subject};
+use crate::policy::rules::age::CLOCK_SKEW;
 use crate::policy::signed::{By, Fits, quoted};
 
 /// The kind `attestation`.
@@ -101,6 +102,14 @@ pub(crate) fn young(attestation: &Attestation, max: SignedDuration, now: Timesta
         None => Fits::Unknown("when it was signed is not known".into()),
         Some(time) if now.duration_since(*time) > max => {
             Fits::No(Some(format!("was signed {time}, more than {} ago", show_duration(max))))
+        }
+        // Attack: what a key signed long ago, put into a log again by anybody. Of a certificate the log's time must lie
+        // within its ten minutes; a key is valid for ever.
+        Some(_) if matches!(attestation.signed_by, SignedBy::Key(_)) => {
+            Fits::Unknown("a key signed it, and when is anybody's word".into())
+        }
+        Some(time) if *time > now.saturating_add(CLOCK_SKEW).unwrap_or(now) => {
+            Fits::Unknown(format!("was signed {time}, which is to come"))
         }
         Some(_) => Fits::Yes,
     }

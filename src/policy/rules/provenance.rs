@@ -146,7 +146,11 @@ impl Provenance {
         }
         let Some(wanted) = self.min_level else { return Ok(()) };
         let own = self.builders.iter().filter(|(pattern, _)| pattern.matches(build.builder.as_bytes()));
-        let reached = own.map(|(_, level)| *level).min().unwrap_or_else(|| level(build, tie, signed_by));
+        // Attack: somebody else's reusable workflow, which anybody may call. It isolates the build from its caller, and
+        // whether from its owner as well only the policy knows: it must name the builder.
+        let highest = if self.builder.is_some() { HIGHEST } else { HIGHEST - 1 };
+        let reached =
+            own.map(|(_, level)| *level).min().unwrap_or_else(|| level(build, tie, signed_by).min(highest));
         if reached < wanted {
             let builder = quoted(build.builder);
             return Err(format!(

@@ -4,6 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
+use crate::attestation::predicate::EXTENSION;
 use crate::model::attestation::{Attestation, Content, SignedBy};
 use crate::model::digest::Digest;
 use crate::model::evidence::PlatformEvidence;
@@ -45,6 +46,8 @@ struct Verdict {
     /// Any of them; none where any policy will do.
     policies: Vec<Digest>,
     levels: Vec<String>,
+    /// The scope of a policy of portcullis that must have judged; none where that of no scope is meant.
+    scope: Option<String>,
     /// The repository that it must be about, where that is not the reference's.
     resource: Option<Pattern>,
     max_age: Option<SignedDuration>,
@@ -66,12 +69,13 @@ impl Sealed for VerdictRule {
         let nodes = fields.read("levels", errors, |node| node.one_or_more(expected)).unwrap_or_default();
         let levels = nodes.iter().filter_map(|node| errors.keep(node.text(expected))).map(str::to_owned);
         let levels = levels.collect();
+        let scope = fields.read("scope", errors, |node| node.text("a scope's name").map(str::to_owned));
         let expected = "the repository that it is about, such as `ghcr.io/acme/app`";
         let resource = fields.read("resource", errors, |node| node.read(expected, repository_glob));
         let duration = "a duration such as `30d`";
         let max_age = fields.read("maxAge", errors, |node| node.read(duration, parse_duration));
         fields.finish(&[], errors);
-        Some(Box::new(Verdict { by: by?, verifier: verifier?, policies, levels, resource, max_age }))
+        Some(Box::new(Verdict { by: by?, verifier: verifier?, policies, levels, scope, resource, max_age }))
     }
 }
 
@@ -131,6 +135,14 @@ impl Verdict {
         }
         if !self.policies.is_empty() && !self.policies.iter().any(|policy| judged_by(summary, policy)) {
             return no("is by another policy");
+        }
+        // Attack: the verdict of an easier scope, for development, of the same policy file. Its digest is the same.
+        let judged_for =
+            summary.get(EXTENSION).and_then(|fields| fields.get("scope")).and_then(Value::as_str);
+        if judged_for != self.scope.as_deref() {
+            let shown = judged_for
+                .map_or_else(|| "no scope".to_owned(), |scope| format!("the scope {}", quoted(scope)));
+            return no(format!("is for {shown}"));
         }
         let verified = summary.get("verifiedLevels").and_then(Value::as_array);
         let verified = || verified.into_iter().flatten().filter_map(Value::as_str);

@@ -42,7 +42,8 @@ fn a_verdict_has_the_keys_of_the_contract_and_what_a_replay_needs() {
             "gaps",
             "unknown",
             "inputs",
-            "evaluatedAt"
+            "evaluatedAt",
+            "attestations"
         ]
     );
     assert_eq!(document["schema"], "portcullis.dev/verdict/v1");
