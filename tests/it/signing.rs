@@ -1,7 +1,9 @@
 //! Images signed and attested by the command, against the Sigstore of the tests, and judged by what hangs on them.
 
+mod cut;
 mod interop;
 mod keys;
+mod large;
 mod legacy;
 
 use std::fs;

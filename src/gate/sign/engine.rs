@@ -23,7 +23,11 @@ use crate::sigstore::{Content, Run};
 use super::legacy::tag;
 use super::{Format, SignError, What};
 use crate::gate::attestations::{Trusted, collect};
+use crate::gate::parallel::parallel;
 use crate::gate::source::Source;
+
+/// Manifests, and tags, that are written to at a time.
+pub(super) const AT_ONCE: usize = 8;
 
 /// A manifest to be signed.
 #[derive(Debug, Clone)]
@@ -217,16 +221,21 @@ impl Signing<'_> {
         for (place, job) in todo.iter().enumerate() {
             by_subject.entry(&job.target.descriptor.digest).or_default().push(place);
         }
-        let mut pushed: BTreeMap<usize, registry::Attached> = BTreeMap::new();
-        for (subject, places) in by_subject {
+        let by_subject: Vec<(&Digest, Vec<usize>)> = by_subject.into_iter().collect();
+        let attach = |(subject, places): &(&Digest, Vec<usize>)| -> Result<_, SignError> {
             let mut artifacts = Vec::new();
             for (job, bundle) in
                 places.iter().filter_map(|place| Some((todo.get(*place)?, bundles.get(*place)?)))
             {
                 artifacts.push(self.artifact(job, bundle, registry, repository)?);
             }
-            let attached = registry.run(repository.attach(subject, &artifacts))?;
-            pushed.extend(places.into_iter().zip(attached));
+            Ok(registry.run(repository.attach(subject, &artifacts))?)
+        };
+        // Several at a time: each fallback tag is looked at again after a while.
+        let attached = parallel(&by_subject, AT_ONCE, attach);
+        let mut pushed: BTreeMap<usize, registry::Attached> = BTreeMap::new();
+        for ((_, places), attached) in by_subject.into_iter().zip(attached) {
+            pushed.extend(places.into_iter().zip(attached?));
         }
         if pushed.len() < todo.len() {
             return Err(SignError::Push("not all was attached: try again".into()));
