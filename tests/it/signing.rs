@@ -5,6 +5,7 @@ mod interop;
 mod keys;
 mod large;
 mod legacy;
+mod person;
 
 use std::fs;
 use std::path::Path;
