@@ -55,13 +55,14 @@ pub fn summary(of: &Summary<'_>) -> Option<Value> {
         }
     }
     let policy = &verdict.policy;
-    let mut extension = json!({"timeless": timeless, "timed": timed, "policy": policy.name});
-    if let Some(scope) = &policy.scope {
-        extension["scope"] = scope.clone().into();
-    }
-    if let Some(snapshot) = &verdict.snapshot {
-        extension["snapshot"] = json!({"id": snapshot.id.to_string(), "generated": snapshot.generated});
-    }
+    let snapshot = verdict.snapshot.as_ref();
+    let extension = json!({
+        "timeless": timeless,
+        "timed": timed,
+        "policy": policy.name,
+        "scope": policy.scope,
+        "snapshot": snapshot.map(|one| json!({"id": one.id.to_string(), "generated": one.generated})),
+    });
     Some(json!({
         "verifier": {"id": of.verifier, "version": {"portcullis": env!("CARGO_PKG_VERSION")}},
         "timeVerified": verdict.evaluated_at.to_string(),

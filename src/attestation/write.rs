@@ -25,10 +25,10 @@ pub const EMPTY_CONFIG: &[u8] = b"{}";
 /// The statement of a signature, as `cosign sign` writes it since version 3.
 #[must_use]
 pub fn signature_statement(digest: &Digest, annotations: &BTreeMap<String, String>) -> Vec<u8> {
-    let mut subject = json!({"digest": digests(digest)});
-    if !annotations.is_empty() {
-        subject["annotations"] = json!(annotations);
-    }
+    let subject = match annotations.is_empty() {
+        true => json!({"digest": digests(digest)}),
+        false => json!({"digest": digests(digest), "annotations": annotations}),
+    };
     statement(COSIGN_SIGN, subject, json!({}))
 }
 
@@ -68,13 +68,12 @@ pub struct Hook<'s> {
 #[must_use]
 pub fn referrer(on: Hook<'_>, bundle: &[u8], predicate_type: Option<&str>, created: &str) -> Vec<u8> {
     let content = if predicate_type.is_some() { "dsse-envelope" } else { "message-signature" };
-    let mut annotations = json!({
-        "dev.sigstore.bundle.content": content,
-        "org.opencontainers.image.created": created,
-    });
-    if let Some(predicate_type) = predicate_type {
-        annotations["dev.sigstore.bundle.predicateType"] = predicate_type.into();
-    }
+    let mut annotations = BTreeMap::from([
+        ("dev.sigstore.bundle.content", content),
+        ("org.opencontainers.image.created", created),
+    ]);
+    annotations
+        .extend(predicate_type.map(|predicate_type| ("dev.sigstore.bundle.predicateType", predicate_type)));
     let manifest = json!({
         "schemaVersion": 2,
         "mediaType": MANIFEST,

@@ -267,7 +267,7 @@ pub(super) struct GateArgs {
     /// Attest SBOMs in SPDX too
     #[arg(long, env = "PORTCULLIS_ATTEST_SPDX", value_parser = switch())]
     pub(super) attest_spdx: bool,
-    /// Who the attested verdict says has verified, a URI [default: https://portcullis.dev/gate]
+    /// Who the attested verdict says has verified, a URI [default: `https://portcullis.dev/gate`]
     #[arg(long, env = "PORTCULLIS_VERIFIER_ID", value_name = "URI")]
     pub(super) verifier_id: Option<String>,
     /// The policy file [default: the built-in baseline]

@@ -222,7 +222,12 @@ impl Work<'_> {
             .iter()
             .map(|image| match image {
                 Location::Registry(reference) => Ok(reference),
-                _ => Err(Failure::usage(format!("{image} is in no registry: push it, and sign it there"))),
+                Location::OciLayout { .. }
+                | Location::OciArchive { .. }
+                | Location::DockerArchive { .. }
+                | Location::Sbom { .. } => {
+                    Err(Failure::usage(format!("{image} is in no registry: push it, and sign it there")))
+                }
             })
             .collect::<Result<_, Failure>>()?;
         let Some(registry) = context.registry(self.images)? else {

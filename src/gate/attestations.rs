@@ -98,7 +98,7 @@ struct Collecting<'a> {
 
 /// A piece of the work: one referrer, or one of the tags, of the manifest at a place of the list.
 enum Piece {
-    Referrer(usize, Hung),
+    Referrer(usize, Box<Hung>),
     Tag(usize, &'static str),
 }
 
@@ -149,7 +149,7 @@ impl Collecting<'_> {
                 entries.truncate(left);
             }
             left -= entries.len();
-            work.extend(entries.into_iter().map(|hung| Piece::Referrer(place, hung)));
+            work.extend(entries.into_iter().map(|hung| Piece::Referrer(place, Box::new(hung))));
             work.extend(SIGNED.iter().map(|suffix| Piece::Tag(place, suffix)));
             found.push(own);
         }

@@ -1,6 +1,8 @@
 //! Which services sign: the signing configuration of a Sigstore instance
 //! (sigstore/protobuf-specs, `sigstore_trustroot.proto`, `SigningConfig` v0.2).
 
+use std::cmp::Reverse;
+
 use jiff::Timestamp;
 use reqwest::Url;
 use serde::Deserialize;
@@ -221,7 +223,7 @@ fn in_use(services: &[Service], now: Timestamp, version: u32) -> Vec<&Service> {
             && end.is_none_or(|end| now <= end)
     };
     let mut found: Vec<&Service> = services.iter().filter(valid).collect();
-    found.sort_by(|a, b| b.valid_for.start.cmp(&a.valid_for.start));
+    found.sort_by_key(|service| Reverse(service.valid_for.start));
     let mut operators: Vec<&str> = Vec::new();
     found.retain(|service| {
         let known = !service.operator.is_empty() && operators.contains(&service.operator.as_str());

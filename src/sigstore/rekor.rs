@@ -124,7 +124,7 @@ fn of_v1(answer: &Value) -> Result<Value, String> {
         serde_json::from_value((*entry).clone()).map_err(|error| format!("no log entry: {error}"))?;
     let body: Value = serde_json::from_slice(entry.body.as_bytes()).map_err(|_| "its body is no JSON")?;
     let kind: KindVersion =
-        serde_json::from_value(json!({"kind": body["kind"], "version": body["apiVersion"]}))
+        serde_json::from_value(json!({"kind": body.get("kind"), "version": body.get("apiVersion")}))
             .map_err(|error| format!("an entry of an unknown kind: {error}"))?;
     let entry = entry.to_bundle_entry(kind).map_err(|error| error.to_string())?;
     serde_json::to_value(entry).map_err(|error| error.to_string())
@@ -132,13 +132,15 @@ fn of_v1(answer: &Value) -> Result<Value, String> {
 
 async fn enter_v2(http: &Http, base: &Url, entry: &Entry<'_>) -> Result<Value, Error> {
     let (Signed::Message(digest) | Signed::Envelope(_, digest)) = entry.signed;
-    let mut verifier = json!({"keyDetails": "PKIX_ECDSA_P256_SHA_256"});
-    match entry.verifier {
+    let details = "PKIX_ECDSA_P256_SHA_256";
+    let verifier = match entry.verifier {
         Verifier::Certificate(der, _) => {
-            verifier["x509Certificate"] = json!({"rawBytes": STANDARD.encode(der)})
+            json!({"keyDetails": details, "x509Certificate": {"rawBytes": STANDARD.encode(der)}})
         }
-        Verifier::Key(der, _) => verifier["publicKey"] = json!({"rawBytes": STANDARD.encode(der)}),
-    }
+        Verifier::Key(der, _) => {
+            json!({"keyDetails": details, "publicKey": {"rawBytes": STANDARD.encode(der)}})
+        }
+    };
     let body = json!({"hashedRekordRequestV002": {
         "digest": STANDARD.encode(digest),
         "signature": {"content": STANDARD.encode(entry.signature), "verifier": verifier},

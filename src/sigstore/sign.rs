@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::future::{try_join, try_join_all};
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use sigstore_verify::crypto::{KeyPair, parse_certificate_info};
 use sigstore_verify::types::dsse::{DsseSignature, pae};
@@ -266,26 +266,27 @@ fn make(key: &KeyPair, content: Content<'_>) -> Result<Made, Error> {
 
 /// The bundle of a signature (`sigstore_bundle.proto`).
 fn bundle(maker: &Maker, made: &Made, entries: &[Value], stamps: &[Value]) -> Result<Vec<u8>, Error> {
-    let mut material = if maker.is_certificate {
-        json!({"certificate": {"rawBytes": STANDARD.encode(&maker.der)}})
+    let (key, value) = if maker.is_certificate {
+        ("certificate", json!({"rawBytes": STANDARD.encode(&maker.der)}))
     } else {
         // As cosign does: verifiers find the key by it, and trust nothing of it.
-        json!({"publicKey": {"hint": STANDARD.encode(Sha256::digest(&maker.der))}})
+        ("publicKey", json!({"hint": STANDARD.encode(Sha256::digest(&maker.der))}))
     };
-    material["tlogEntries"] = entries.into();
+    let mut material = Map::from_iter([(key.to_owned(), value), ("tlogEntries".to_owned(), entries.into())]);
     if !stamps.is_empty() {
-        material["timestampVerificationData"] = json!({"rfc3161Timestamps": stamps});
+        material.insert("timestampVerificationData".to_owned(), json!({"rfc3161Timestamps": stamps}));
     }
-    let mut bundle = json!({"mediaType": BUNDLE, "verificationMaterial": material});
     let invalid = |error: serde_json::Error| Error::invalid("the bundle", error.to_string());
-    match &made.envelope {
-        Some(envelope) => bundle["dsseEnvelope"] = serde_json::to_value(envelope).map_err(invalid)?,
-        None => {
-            bundle["messageSignature"] = json!({
+    let (key, content) = match &made.envelope {
+        Some(envelope) => ("dsseEnvelope", serde_json::to_value(envelope).map_err(invalid)?),
+        None => (
+            "messageSignature",
+            json!({
                 "messageDigest": {"algorithm": "SHA2_256", "digest": STANDARD.encode(made.digest)},
                 "signature": STANDARD.encode(&made.signature),
-            });
-        }
-    }
+            }),
+        ),
+    };
+    let bundle = json!({"mediaType": BUNDLE, "verificationMaterial": material, key: content});
     serde_json::to_vec(&bundle).map_err(invalid)
 }

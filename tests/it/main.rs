@@ -9,6 +9,7 @@
 
 mod architecture;
 mod attestations;
+mod attesting;
 mod broken;
 mod conformance;
 mod copying;

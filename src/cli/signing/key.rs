@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::signer::variable;
 use crate::attestation::PublicKey;
 use crate::cli::exit::Exit;
 use crate::cli::input::read;
@@ -94,7 +95,7 @@ enum Ask {
 
 /// The password of a key's file: from the environment, else from whoever sits at the terminal.
 fn password(ask: Ask, path: &Path) -> Result<Password, Failure> {
-    if let Some(text) = PASSWORDS.iter().find_map(|name| std::env::var(name).ok()) {
+    if let Some(text) = PASSWORDS.iter().find_map(|name| variable(name)) {
         return Ok(Password::new(text));
     }
     let [ours, cosign] = PASSWORDS;

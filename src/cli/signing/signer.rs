@@ -128,11 +128,16 @@ pub(super) fn start_for(args: &SignerArgs, format: Format, context: &Context) ->
     Ok(Ready { run, key })
 }
 
+/// A variable of the environment, where it is text.
+pub(super) fn variable(name: &str) -> Option<String> {
+    std::env::var_os(name)?.into_string().ok()
+}
+
 /// Whoever signs in, or the CI system's job.
 fn somebody(args: &SignerArgs, issuer: Option<&Url>) -> Result<Credentials, Failure> {
     let is_asked = args.interactive || args.device;
     if !is_asked {
-        let provider = Provider::find(|name| std::env::var(name).ok());
+        let provider = Provider::find(variable);
         if let Some(provider) = provider.map_err(|error| Failure::undecided(error.to_string()))? {
             return Ok(Credentials::Ambient(provider));
         }

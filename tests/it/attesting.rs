@@ -1,0 +1,212 @@
+//! `gate --attest`: verdicts signed beside the image, and what they are worth to whoever judges it next.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::support::cli::{Run, portcullis};
+use super::support::docker_registry::DockerRegistry;
+use super::support::registry::{Fault, Referrers, Registry, Switches, on};
+use super::support::sigstore::{Claims, Files, Sigstore, Version};
+use super::support::skopeo::{Access, skopeo};
+
+const APP: &str = "acme/app";
+const DEMO: &str = "testdata/demo/image";
+
+/// Services, files for them, and an image.
+struct Stage {
+    sigstore: Sigstore,
+    files: Files,
+    folder: TempDir,
+    image: String,
+    host: String,
+}
+
+impl Stage {
+    fn new(image: String, host: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let sigstore = Sigstore::start();
+        let files = sigstore.write(folder.path());
+        Self { sigstore, files, folder, image, host: host.to_owned() }
+    }
+
+    fn policy(&self, rules: &str) -> String {
+        let text = format!(
+            "apiVersion: portcullis.dev/v1\nkind: Policy\nmetadata: {{name: test}}\nidentities:\n  \
+             ci: {{github: acme/app, workflow: .github/workflows/release.yml, refs: [refs/heads/main]}}\n\
+             rules:\n{rules}"
+        );
+        let path = self.folder.path().join("policy.yaml");
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    fn gate(&self, rules: &str, more: &[&str]) -> Run {
+        let (policy, root) = (self.policy(rules), self.files.trusted_root.to_str().unwrap());
+        let own = ["gate", &self.image, "--policy", &policy, "--trusted-root", root, "-o", "json"];
+        let place = ["--db", "testdata/demo/osv", "--insecure-registry", &self.host];
+        portcullis(self.folder.path(), &[own.as_slice(), &place, more].concat())
+    }
+
+    fn attest(&self, rules: &str, more: &[&str]) -> Run {
+        let token = self.sigstore.token(&Claims::github("acme/app", "release.yml", "refs/heads/main"));
+        let config = self.files.signing_config(Version::V1).to_str().unwrap();
+        let own = ["--identity-token", &token, "--signing-config", config];
+        self.gate(rules, &[own.as_slice(), more].concat())
+    }
+
+    /// How many attestations of each type hang on each manifest.
+    fn there(&self) -> BTreeMap<(String, String), usize> {
+        let root = self.files.trusted_root.to_str().unwrap();
+        let own = ["verify", &self.image, "--trusted-root", root, "-o", "json"];
+        let who =
+            ["--certificate-identity-glob", "https://**", "--certificate-oidc-issuer-glob", "https://**"];
+        let place = ["--insecure-registry", &self.host];
+        let run = portcullis(self.folder.path(), &[own.as_slice(), &who, &place].concat());
+        let mut there = BTreeMap::new();
+        for attested in run.json()["images"][0]["attested"].as_array().unwrap() {
+            assert_eq!(attested["refused"], serde_json::json!([]), "{attested:#}");
+            for one in attested["attestations"].as_array().unwrap() {
+                let kind = one["content"]["statement"]["predicateType"].as_str().unwrap();
+                let subject = attested["platform"].as_str().unwrap_or("index");
+                *there.entry((subject.to_owned(), kind.to_owned())).or_default() += 1;
+            }
+        }
+        there
+    }
+}
+
+/// Registries that list referrers, and those that leave it to a tag.
+const KINDS: [(&str, Referrers); 2] =
+    [("referrers API", Referrers::Native { page_size: 100 }), ("fallback tag", Referrers::Off)];
+
+/// A rule that holds for the demo.
+const HOLDS: &str = "- id: small\n  size: {layersMax: 40}\n";
+/// A rule that the demo violates.
+const FAILS: &str = "- id: small\n  size: {layersMax: 1}\n";
+/// What the next one asks for.
+const NEXT: &str = "- id: passed\n  verdict: {by: [ci], verifier: 'https://portcullis.dev/gate'}\n\
+                    - id: bom\n  sbom: {by: [ci], complete: true}\n\
+                    - id: scanned\n  attestation: {type: vuln, by: [ci], perPlatform: true, maxAge: 7d}\n";
+
+fn pushed(registry: &Registry) -> String {
+    let digest = registry.push_directory(APP, "v1", Path::new(DEMO));
+    registry.reference(APP, &digest)
+}
+
+/// Seven: an SBOM, a scan and a verdict of two platforms, and a verdict of the index.
+fn is_complete(there: &BTreeMap<(String, String), usize>) -> bool {
+    there.len() == 7 && there.values().all(|number| *number == 1)
+}
+
+#[test]
+fn a_verdict_its_sboms_and_scans_are_signed_with_one_certificate_and_serve_the_next() {
+    for (kind, referrers) in KINDS {
+        let registry = Registry::start(Switches { referrers, ..Switches::default() });
+        let stage = Stage::new(pushed(&registry), registry.address());
+        stage.gate(NEXT, &[]).ended(1);
+        registry.forget();
+        stage.sigstore.forget();
+        let verdict = stage.attest(HOLDS, &["--attest"]).ended(0).json();
+        assert_eq!(verdict["decision"], "admit");
+        let attestations = verdict["attestations"]["attestations"].as_array().unwrap();
+        assert_eq!(attestations.len(), 7, "{verdict:#}");
+        println!(
+            "gate --attest, {kind}: {} requests to the registry, {} to the services",
+            registry.requests().len(),
+            stage.sigstore.journal().len()
+        );
+        assert_eq!(stage.sigstore.certificates(), 1);
+        assert!(is_complete(&stage.there()), "{:?}", stage.there());
+        stage.gate(NEXT, &[]).ended(0);
+        // A newer verdict takes the place of the older one.
+        stage.attest(HOLDS, &["--attest"]).ended(0);
+        assert!(is_complete(&stage.there()), "{:?}", stage.there());
+    }
+}
+
+#[test]
+fn docker_registry_lists_them_by_the_fallback_tag() {
+    let (Some(skopeo), Some(registry)) = (skopeo(), DockerRegistry::plain()) else { return };
+    let tagged = registry.reference(APP, "v1");
+    skopeo.push(Path::new(DEMO), "1.4.2", &tagged, &Access::default());
+    let stage = Stage::new(tagged, registry.address());
+    let verdict = stage.attest(HOLDS, &["--attest"]).ended(0).json();
+    let listed = verdict["attestations"]["attestations"].as_array().unwrap();
+    assert!(listed.iter().all(|one| one["listed"] == "fallbackTag"), "{verdict:#}");
+    assert!(is_complete(&stage.there()), "{:?}", stage.there());
+    stage.gate(NEXT, &[]).ended(0);
+}
+
+#[test]
+fn a_denial_is_attested_only_where_that_is_asked_for() {
+    let registry = Registry::start(Switches::default());
+    let stage = Stage::new(pushed(&registry), registry.address());
+    let denied = stage.attest(FAILS, &["--attest"]).ended(1).json();
+    assert_eq!(denied["attestations"], Value::Null);
+    assert!(stage.there().is_empty());
+    stage.attest(HOLDS, &["--attest"]).ended(0);
+    stage.gate(NEXT, &[]).ended(0);
+    stage.attest(FAILS, &["--attest=always"]).ended(1);
+    assert!(is_complete(&stage.there()), "{:?}", stage.there());
+    // The newer verdict counts.
+    stage.gate(NEXT, &[]).ended(1);
+    // What is undecided is not attested: nobody could rely on it.
+    let undecided = "- id: tested\n  attestation: {type: openvex, by: [ci]}\n- id: exploits\n  vulnerabilities: {deny: [{kev: true}]}\n";
+    let run = stage.attest(undecided, &["--attest=always"]);
+    assert_ne!(run.json()["decision"], "admit");
+}
+
+#[test]
+fn a_push_that_fails_leaves_the_decision_and_ends_with_3() {
+    let registry = Registry::start(Switches::default());
+    let stage = Stage::new(pushed(&registry), registry.address());
+    registry.script(on("PUT", "/manifests/").times(1_000), [Fault::bare(403)]);
+    let verdict = stage.attest(HOLDS, &["--attest"]).ended(3).json();
+    assert_eq!(verdict["decision"], "admit");
+    assert!(!verdict["attestations"]["error"].is_null(), "{verdict:#}");
+    registry.unscript();
+    stage.attest(HOLDS, &["--attest"]).ended(0);
+    assert!(is_complete(&stage.there()), "{:?}", stage.there());
+}
+
+/// Cut at every write to the registry in turn, and run again: the end is the same.
+#[test]
+fn whoever_is_interrupted_does_the_same_again_and_nothing_is_doubled() {
+    for (kind, referrers) in KINDS {
+        for method in ["POST", "PUT"] {
+            // Most of it is waiting: several cuts are tried beside each other.
+            let whole = (0..).step_by(AT_ONCE).find_map(|first| {
+                let cuts = first..first + AT_ONCE;
+                std::thread::scope(|scope| {
+                    let runs: Vec<_> =
+                        cuts.map(|cut| scope.spawn(move || was_whole(referrers, method, cut))).collect();
+                    let ends: Vec<bool> = runs.into_iter().map(|run| run.join().unwrap()).collect();
+                    ends.iter().position(|whole| *whole).map(|place| first + place)
+                })
+            });
+            println!("{kind}: cut at each of {} {method}", whole.unwrap());
+            assert!(whole.unwrap() > 5, "hardly anything was written");
+        }
+    }
+}
+
+/// Cuts tried at a time.
+const AT_ONCE: usize = 6;
+
+/// Cuts a run at a write, and sees to it that another run makes up for it. Whether there was nothing to cut.
+fn was_whole(referrers: Referrers, method: &str, cut: usize) -> bool {
+    let registry = Registry::start(Switches { referrers, ..Switches::default() });
+    let stage = Stage::new(pushed(&registry), registry.address());
+    registry.script(on(method, "/").skip(cut).times(10_000), [Fault::bare(403)]);
+    let run = stage.attest(HOLDS, &["--attest"]);
+    registry.unscript();
+    if run.code() == 0 {
+        return true;
+    }
+    stage.attest(HOLDS, &["--attest"]).ended(0);
+    assert!(is_complete(&stage.there()), "{method} {cut}: {:?}", stage.there());
+    false
+}
