@@ -123,7 +123,7 @@ impl Signing<'_> {
             }
             if matches!(job.what, What::Attestation { replace: true, .. }) {
                 self.replace(job, answer, &after)?;
-                self.replace_layers(store, job, answer)?;
+                self.replace_layers(store, job, answer, &after)?;
             }
         }
         Ok(answers)

@@ -72,7 +72,12 @@ impl Signing<'_> {
         store: &Store,
         job: &Job,
         answer: &mut SignedManifest,
+        found: &BTreeMap<Digest, Attested>,
     ) -> Result<(), SignError> {
+        let old = found.get(&answer.subject).map(|attested| self.old_layers(job, attested));
+        if old.unwrap_or_default().is_empty() {
+            return Ok(());
+        }
         let tag = tag(job);
         for _ in 0..LOOKS {
             let listed = layers(store, &tag)?;
