@@ -194,11 +194,8 @@ impl Service {
     fn url(&self) -> Result<Url, Error> {
         let failed = |cause: &str| Error::new(ErrorKind::Settings, &self.url, cause);
         let mut url = Url::parse(&self.url).map_err(|_| failed("is no URL of a service"))?;
-        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-        let is_here = host.eq_ignore_ascii_case("localhost")
-            || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
         // Attack: an identity token that anybody on the way may read and use.
-        if url.scheme() != "https" && !(url.scheme() == "http" && is_here) {
+        if !is_safe(&url) {
             return Err(failed("a service must be reached by https://"));
         }
         if !url.username().is_empty() || url.password().is_some() || url.cannot_be_a_base() {
@@ -207,6 +204,14 @@ impl Service {
         url.set_fragment(None);
         Ok(url)
     }
+}
+
+/// Whether nobody on the way reads along: TLS, or this machine.
+pub(super) fn is_safe(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    let is_here = host.eq_ignore_ascii_case("localhost")
+        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    url.scheme() == "https" || (url.scheme() == "http" && is_here)
 }
 
 /// The services of one interface that are valid at a time, the newest first, one an operator.

@@ -17,6 +17,7 @@ use super::config::{Log, Services};
 use super::error::{Error, ErrorKind};
 use super::http::Http;
 use super::key::PrivateKey;
+use super::person::Person;
 use super::rekor::{self, Entry, LARGE, Signed, Verifier};
 use super::token::Token;
 use super::{fulcio, timestamp};
@@ -41,6 +42,8 @@ pub enum Credentials {
     Token(Token),
     /// The job of a CI system, which is asked for a token when one is needed.
     Ambient(Provider),
+    /// Somebody who signs in when a token is needed.
+    Person(Person),
     /// Whoever has this key.
     Key(PrivateKey),
 }
@@ -98,6 +101,7 @@ impl Credentials {
         match self {
             Self::Token(token) => Ok(token.clone()),
             Self::Ambient(provider) => provider.token(http).await,
+            Self::Person(person) => person.token(http).await,
             Self::Key(_) => {
                 let message = "a key of one's own needs no identity token";
                 Err(Error::new(ErrorKind::Token, "the identity token", message))
@@ -199,7 +203,7 @@ impl Signer {
     async fn maker(&self) -> Result<Maker, Error> {
         let keyless = match &self.credentials {
             Credentials::Key(key) => return key_maker(&key.pair),
-            keyless @ (Credentials::Token(_) | Credentials::Ambient(_)) => keyless,
+            keyless @ (Credentials::Token(_) | Credentials::Ambient(_) | Credentials::Person(_)) => keyless,
         };
         let mut held = self.certified.lock().await;
         let is_fresh = |held: &Certified| held.not_after - (self.clock)().as_second() >= LEFT;

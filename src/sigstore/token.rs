@@ -34,6 +34,8 @@ struct Claims {
     aud: Option<Audience>,
     exp: i64,
     #[serde(default)]
+    nonce: Option<String>,
+    #[serde(default)]
     email: Option<String>,
     #[serde(default)]
     email_verified: Option<Truth>,
@@ -115,6 +117,11 @@ impl Token {
     /// The token as it is sent.
     pub(super) fn secret(&self) -> &str {
         &self.text
+    }
+
+    /// What whoever asked for it called the sign-in.
+    pub(super) fn nonce(&self) -> Option<&str> {
+        self.claims.nonce.as_deref()
     }
 
     /// Who vouches for the identity.

@@ -1,8 +1,11 @@
 //! Images signed and attested by the command, against the Sigstore of the tests, and judged by what hangs on them.
 
+mod cut;
 mod interop;
 mod keys;
+mod large;
 mod legacy;
+mod person;
 
 use std::fs;
 use std::path::Path;

@@ -1,16 +1,20 @@
 //! Who signs, and by which services.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use clap::Args;
+use reqwest::Url;
 
 use crate::attestation::{LogOfKey, PublicKey, Whose};
 use crate::gate::Format;
+use crate::model::path::escape;
 use crate::registry;
 use crate::sigstore::{
-    self, Credentials, Instance, LogVersion, MAX_CONFIG, Provider, Run, SigningConfig, Token,
+    self, Credentials, Instance, Invitation, LogVersion, MAX_CONFIG, Person, Provider, Run, SignIn,
+    SigningConfig, Token,
 };
 
 use super::key;
@@ -27,6 +31,18 @@ pub(in crate::cli) struct SignerArgs {
     /// A key in place of an identity: PEM as `generate-key` and cosign write it, or PKCS#8
     #[arg(long, env = "PORTCULLIS_SIGNING_KEY", value_name = "FILE", conflicts_with = "identity_token")]
     key: Option<PathBuf>,
+    /// Sign in with a browser, also where no terminal is seen [default: where there is neither token nor CI system]
+    #[arg(
+        long, env = "PORTCULLIS_INTERACTIVE", conflicts_with_all = ["identity_token", "key"],
+        value_parser = crate::cli::args::switch()
+    )]
+    interactive: bool,
+    /// Sign in with a browser on another device, by a code
+    #[arg(
+        long, env = "PORTCULLIS_DEVICE", conflicts_with_all = ["identity_token", "key"],
+        value_parser = crate::cli::args::switch()
+    )]
+    device: bool,
     /// The services that sign (signing_config.json) [default: Sigstore's public-good instance]
     #[arg(long, env = "PORTCULLIS_SIGNING_CONFIG", value_name = "FILE")]
     signing_config: Option<PathBuf>,
@@ -99,7 +115,7 @@ pub(super) fn start_for(args: &SignerArgs, format: Format, context: &Context) ->
             (Credentials::Key(private), Some(public))
         }
         (None, Some(text)) => (Credentials::Token(token(text).map_err(failed)?), None),
-        (None, None) => (ambient()?, None),
+        (None, None) => (somebody(args, services.oidc.as_ref())?, None),
     };
     let environment = registry::Settings::from_environment(|name| std::env::var_os(name));
     let settings = sigstore::Settings {
@@ -117,16 +133,62 @@ pub(super) fn variable(name: &str) -> Option<String> {
     std::env::var_os(name)?.into_string().ok()
 }
 
-/// The identity of the CI system's job.
-fn ambient() -> Result<Credentials, Failure> {
-    let provider = Provider::find(variable);
-    let provider = provider.map_err(|error| Failure::undecided(error.to_string()))?;
-    provider.map(Credentials::Ambient).ok_or_else(|| {
+/// Whoever signs in, or the CI system's job.
+fn somebody(args: &SignerArgs, issuer: Option<&Url>) -> Result<Credentials, Failure> {
+    let is_asked = args.interactive || args.device;
+    if !is_asked {
+        let provider = Provider::find(variable);
+        if let Some(provider) = provider.map_err(|error| Failure::undecided(error.to_string()))? {
+            return Ok(Credentials::Ambient(provider));
+        }
+        // Nobody would see where to sign in, and a job would wait for nothing.
+        if !io::stderr().is_terminal() {
+            return Err(Failure::undecided(
+                "there is no identity token: run in a CI system that gives one, name it by `--identity-token`, sign in \
+                 with `--interactive`, or sign with `--key`",
+            ));
+        }
+    }
+    let issuer = issuer.ok_or_else(|| {
         Failure::undecided(
-            "there is no identity token: run in a CI system that gives one, or name it by `--identity-token`, or \
-             sign with `--key`",
+            "the signing configuration names no identity provider at which anybody could sign in",
         )
-    })
+    })?;
+    let how = if args.device { SignIn::Device } else { SignIn::Browser };
+    Ok(Credentials::Person(Person::new(issuer.clone(), how, invite)))
+}
+
+/// Says where to sign in, and opens a browser there where that is meant.
+fn invite(invitation: &Invitation<'_>) {
+    let url = escape(invitation.url.as_bytes());
+    let mut err = io::stderr().lock();
+    // Where nobody can be told, nobody signs in, and the wait ends by itself.
+    let _ = match invitation.code {
+        Some(code) => writeln!(err, "portcullis: sign in at {url} with the code {}", escape(code.as_bytes())),
+        None => writeln!(err, "portcullis: sign in at {url}"),
+    };
+    if invitation.code.is_none() {
+        browse(invitation.url);
+    }
+}
+
+/// Opens a browser, where there is one.
+fn browse(url: &str) {
+    let mut command = match std::env::var_os("BROWSER").filter(|name| !name.is_empty()) {
+        Some(browser) => Command::new(browser),
+        None if cfg!(target_os = "macos") => Command::new("open"),
+        None if cfg!(windows) => {
+            let mut command = Command::new("rundll32");
+            command.arg("url.dll,FileProtocolHandler");
+            command
+        }
+        None => Command::new("xdg-open"),
+    };
+    command.arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    if let Ok(mut browser) = command.spawn() {
+        // What becomes of it is nobody's concern, but somebody must wait for it.
+        std::thread::spawn(move || browser.wait());
+    }
 }
 
 /// The token itself, or what a file holds.

@@ -24,7 +24,11 @@ use crate::sigstore::{Content, Run};
 use super::legacy::tag;
 use super::{Format, SignError, What};
 use crate::gate::attestations::{MAX_ATTESTATION, Trusted, collect};
+use crate::gate::parallel::parallel;
 use crate::gate::source::Source;
+
+/// Manifests, and tags, that are written to at a time.
+pub(super) const AT_ONCE: usize = 8;
 
 /// Bytes of a bundle beside its predicate: 1 MiB, of which proofs, certificate and timestamps take some thousands.
 const ENVELOPE: u64 = 1 << 20;
@@ -124,7 +128,7 @@ impl Signing<'_> {
             }
             if let What::Attestation { replace: Some(alike), .. } = &job.what {
                 self.replace(store, job, answer, &before, alike);
-                self.replace_layers(store, job, answer, alike)?;
+                self.replace_layers(store, job, answer, (&after, alike))?;
             }
         }
         Ok(answers)
@@ -249,16 +253,21 @@ impl Signing<'_> {
         for (place, job) in todo.iter().enumerate() {
             by_subject.entry(&job.target.descriptor.digest).or_default().push(place);
         }
-        let mut pushed: BTreeMap<usize, registry::Attached> = BTreeMap::new();
-        for (subject, places) in by_subject {
+        let by_subject: Vec<(&Digest, Vec<usize>)> = by_subject.into_iter().collect();
+        let attach = |(subject, places): &(&Digest, Vec<usize>)| -> Result<_, SignError> {
             let mut artifacts = Vec::new();
             for (job, bundle) in
                 places.iter().filter_map(|place| Some((todo.get(*place)?, bundles.get(*place)?)))
             {
                 artifacts.push(self.artifact(job, bundle, registry, repository)?);
             }
-            let attached = registry.run(repository.attach(subject, &artifacts))?;
-            pushed.extend(places.into_iter().zip(attached));
+            Ok(registry.run(repository.attach(subject, &artifacts))?)
+        };
+        // Several at a time: each fallback tag is looked at again after a while.
+        let attached = parallel(&by_subject, AT_ONCE, attach);
+        let mut pushed: BTreeMap<usize, registry::Attached> = BTreeMap::new();
+        for ((_, places), attached) in by_subject.into_iter().zip(attached) {
+            pushed.extend(places.into_iter().zip(attached?));
         }
         if pushed.len() < todo.len() {
             return Err(SignError::Push("not all was attached: try again".into()));

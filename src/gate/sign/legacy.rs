@@ -15,10 +15,11 @@ use crate::model::descriptor::Descriptor;
 use crate::model::digest::Digest;
 use crate::registry::{ErrorKind, Pulled, Rewrite, Store};
 
-use super::engine::{Job, Made, Piece, Signing};
+use super::engine::{AT_ONCE, Job, Made, Piece, Signing};
 use super::{SignError, What};
 use crate::gate::artifact::LAYERS;
 use crate::gate::hanging::legacy_tag;
+use crate::gate::parallel::parallel;
 
 /// How often a tag is looked at again that was changed while it was read.
 const LOOKS: u32 = 5;
@@ -60,10 +61,9 @@ impl Signing<'_> {
         for (tag, layer) in layers {
             by_tag.entry(tag).or_default().push(layer);
         }
-        for (tag, layers) in by_tag {
-            edit(store, &tag, &layers, &[])?;
-        }
-        Ok(())
+        let by_tag: Vec<(String, Vec<LegacyLayer>)> = by_tag.into_iter().collect();
+        let done = parallel(&by_tag, AT_ONCE, |(tag, layers)| edit(store, tag, layers, &[]));
+        done.into_iter().collect()
     }
 
     /// Takes the older attestations of the same type by the same signer out of the tag.
@@ -72,8 +72,12 @@ impl Signing<'_> {
         store: &Store,
         job: &Job,
         answer: &mut SignedManifest,
-        alike: &[&str],
+        (found, alike): (&BTreeMap<Digest, Attested>, &[&str]),
     ) -> Result<(), SignError> {
+        let old = found.get(&answer.subject).map(|attested| self.old_layers(job, attested, alike));
+        if old.unwrap_or_default().is_empty() {
+            return Ok(());
+        }
         let tag = tag(job);
         for _ in 0..LOOKS {
             let listed = layers(store, &tag)?;

@@ -188,3 +188,23 @@ fn images_signed_with_keys_are_accepted_by_cosign_and_those_of_cosign_here() {
         stage.gate_by_key(&keys, SIGNED).ended(0);
     }
 }
+
+#[test]
+fn a_verdict_is_attested_with_a_key() {
+    let stage = Stage::set(Referrers::Off);
+    let keys = stage.generate("cosign");
+    let policy = stage.write(
+        "policy.yaml",
+        "apiVersion: portcullis.dev/v1\nkind: Policy\nmetadata: {name: test}\nrules:\n- id: small\n  size: \
+         {layersMax: 40}\n",
+    );
+    let gate = ["--attest", "--policy", &policy, &stage.image];
+    stage.sign_with("gate", &keys, Version::V1, &gate).ended(0);
+    let (root, summary) =
+        (stage.files.trusted_root.to_str().unwrap(), "https://slsa.dev/verification_summary/v1");
+    let verify = ["verify", &stage.image, "--trusted-root", root, "--type", summary, "--key"];
+    stage.run(&[verify.as_slice(), &[&keys.public]].concat()).ended(0);
+    let other = stage.generate("other");
+    stage.run(&[verify.as_slice(), &[&other.public]].concat()).ended(1);
+    assert_eq!(stage.sigstore.certificates(), 0);
+}

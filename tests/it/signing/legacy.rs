@@ -98,6 +98,27 @@ fn an_attestation_in_both_forms_is_one_entry_and_is_replaced_in_both() {
 }
 
 #[test]
+fn the_last_attestation_of_a_tag_is_replaced_by_a_bundle() {
+    for referrers in KINDS {
+        let stage = Stage::set(referrers);
+        stage.attest(&json!({"version": 1}), Version::V1, &["--format", "legacy"]).ended(0);
+        let of_version = |version: u32| {
+            stage.gate(&format!(
+                "attestation: {{type: {CYCLONEDX}, by: [ci], where: {{version: '{version}'}}}}"
+            ))
+        };
+        of_version(1).ended(0);
+        stage.attest(&json!({"version": 2}), Version::V1, &["--replace"]).ended(0);
+        of_version(2).ended(0);
+        of_version(1).ended(1);
+        // And what is left of the tag is added to again.
+        stage.attest(&json!({"version": 3}), Version::V1, &["--format", "legacy"]).ended(0);
+        assert_eq!(stage.layers("att"), 1);
+        of_version(3).ended(0);
+    }
+}
+
+#[test]
 fn the_legacy_form_needs_a_log_of_version_1() {
     let stage = Stage::set(Referrers::Off);
     for format in ["legacy", "both"] {

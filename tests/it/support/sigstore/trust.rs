@@ -73,6 +73,13 @@ impl Sigstore {
         root
     }
 
+    /// A signing configuration with both versions of Rekor.
+    pub fn signing_config_of_both(&self) -> Value {
+        let (mut both, two) = (self.signing_config(Version::V1), self.signing_config(Version::V2));
+        both["rekorTlogUrls"].as_array_mut().unwrap().push(two["rekorTlogUrls"][0].clone());
+        both
+    }
+
     /// `signing_config.v0.2.json`, with Rekor of this version alone.
     pub fn signing_config(&self, rekor: Version) -> Value {
         let service = |url: &str, version: u8| {
