@@ -14,7 +14,9 @@ use crate::model::reference::Reference;
 use crate::model::severity::Severity;
 
 use super::output::Output;
+use super::signatory::SignatoryArgs;
 use super::signing::{AttestArgs, GenerateKeyArgs, SignArgs, SignBundleArgs, SignerArgs};
+use super::trust::TrustArgs;
 use super::verify::VerifyArgs;
 use super::verify_bundle::VerifyBundleArgs;
 
@@ -510,6 +512,11 @@ pub(super) struct PushArgs {
     /// Where to, such as registry.internal/advisories:latest
     #[arg(value_name = "REFERENCE")]
     pub(super) reference: Reference,
+    /// Sign what was pushed: whoever pulls it by a tag asks who signed it
+    #[arg(long, env = "PORTCULLIS_SIGN", value_parser = switch())]
+    pub(super) sign: bool,
+    #[command(flatten)]
+    pub(super) signer: SignerArgs,
     #[command(flatten)]
     pub(super) installed: InstalledArgs,
 }
@@ -517,9 +524,13 @@ pub(super) struct PushArgs {
 /// Options of `db pull`.
 #[derive(Debug, Args)]
 pub(super) struct PullArgs {
-    /// Where from; a digest pins it, a tag is resolved once and its digest is printed
+    /// Where from; a digest pins it. Of a tag, which is resolved once, it must be said who signs what it leads to
     #[arg(value_name = "REFERENCE")]
     pub(super) reference: Reference,
+    #[command(flatten)]
+    pub(super) signatory: SignatoryArgs,
+    #[command(flatten)]
+    pub(super) trust: TrustArgs,
     /// Install it also where what is installed has newer advisories, or twice as many
     #[arg(long, env = "PORTCULLIS_ALLOW_OLDER", value_parser = switch())]
     pub(super) allow_older: bool,

@@ -1,5 +1,6 @@
 //! `portcullis db`: the advisory snapshot by hand.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -12,9 +13,10 @@ use crate::feed::{
     update,
 };
 use crate::gate::{
-    DbError, EcosystemStatus, ExploitFile, PUBLIC_EPSS, PUBLIC_KEV, Progress as _, PullRequest,
-    fetch_exploits, open_snapshot, pull, push, status, verify,
+    DbError, EcosystemStatus, ExploitFile, Format, PUBLIC_EPSS, PUBLIC_KEV, Progress as _, PullRequest,
+    SignRequest, What, fetch_exploits, open_snapshot, pull, push, sign, status, verify,
 };
+use crate::image::limits::Limits;
 use crate::model::fact::Fact;
 use crate::model::location::Location;
 use crate::model::path::escape;
@@ -25,6 +27,8 @@ use crate::registry::Registry;
 use super::args::{DbCommand, ImportArgs, InstalledArgs, PullArgs, PushArgs, StatusArgs, UpdateArgs};
 use super::exit::Exit;
 use super::output::{self, Plan};
+use super::signing::start;
+use super::trust::trust;
 use super::{Context, Failure, clock, images};
 
 /// Runs a command on the snapshot.
@@ -243,14 +247,38 @@ fn pushed(args: &PushArgs, context: &Context) -> Result<(String, Exit), Failure>
         ));
     };
     let registry = client(&args.reference, context)?;
+    // Whoever cannot sign is told before anything is pushed.
+    let signer = match args.sign {
+        true => Some((start(&args.signer, context)?, trust(&args.signer.trust)?)),
+        false => None,
+    };
     let done = push(installed, &args.reference, registry, &context.cache_dir()?).map_err(failed)?;
+    if let Some((signer, trust)) = &signer {
+        let request = SignRequest {
+            reference: &Reference { tag: None, digest: Some(done.digest.clone()), ..args.reference.clone() },
+            registry,
+            what: &What::Signature { annotations: BTreeMap::new() },
+            format: Format::Bundle,
+            recursive: false,
+            trust,
+            key: signer.key.as_ref(),
+            limits: &Limits::default(),
+            now: clock::now(),
+        };
+        let unsigned =
+            |error| Failure::undecided(format!("pushed as {}, and not signed: {error}", done.digest));
+        sign(&request, &signer.run).map_err(unsigned)?;
+    }
     if context.global.quiet {
         return Ok((format!("{}\n", done.digest), Exit::Admit));
     }
-    let text = format!(
+    let mut text = format!(
         "pushed to {}\n  digest      {}\n  snapshot    {}\n  segments    {} ({} bytes packed), {} sent\n",
         args.reference, done.digest, done.snapshot, done.segments, done.bytes, done.sent
     );
+    if args.sign {
+        text.push_str("  signed      yes\n");
+    }
     Ok((text, Exit::Admit))
 }
 
@@ -259,6 +287,8 @@ fn pulled(args: &PullArgs, context: &Context) -> Result<(String, Exit), Failure>
     let request = PullRequest {
         reference: &args.reference,
         registry: client(&args.reference, context)?,
+        by: &args.signatory.named()?,
+        trust: &trust(&args.trust)?,
         directory: &directory,
         allow_older: args.allow_older,
         patience: context.global.timeout.unwrap_or(PATIENCE),

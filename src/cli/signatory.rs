@@ -54,6 +54,14 @@ pub(super) struct SignatoryArgs {
 type Make = fn(&str) -> Result<Pattern, InvalidPattern>;
 
 impl SignatoryArgs {
+    /// The same, and nobody where nobody is named.
+    ///
+    /// # Errors
+    /// A failure where both kinds are named, or a key cannot be read.
+    pub(super) fn named(&self) -> Result<Vec<Signatory>, Failure> {
+        if self.key.is_empty() && !self.any() { Ok(Vec::new()) } else { self.signatories() }
+    }
+
     /// Who may sign: the identity, or any of the keys.
     ///
     /// # Errors

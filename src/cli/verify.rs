@@ -61,13 +61,7 @@ pub(super) fn run(args: &VerifyArgs, context: &Context, out: &mut dyn Write) -> 
     if annotations.len() < args.annotations.len() {
         return Err(Failure::usage("an annotation stands twice"));
     }
-    let keys: Vec<_> = signatories
-        .iter()
-        .filter_map(|signatory| match signatory {
-            Signatory::Key(key, log) => Some((key, *log)),
-            Signatory::Identity(_) => None,
-        })
-        .collect();
+    let keys: Vec<_> = signatories.iter().filter_map(Signatory::key).collect();
     let demand = match &args.predicate_type {
         Some(wanted) => Demand::attestation(signatories.clone(), wanted.clone()),
         None => Demand::signature(signatories.clone(), &annotations),

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::attestation::identity::Identity;
 use crate::attestation::{LogOfKey, PublicKey};
+use crate::model::attestation::Attestation;
 use crate::model::evidence::Evidence;
 use crate::model::verdict::{Message, Outcome};
 
@@ -25,6 +26,25 @@ pub enum Signatory {
     Identity(Identity),
     /// Whoever has this key, and whether what it signs must be in a log.
     Key(PublicKey, LogOfKey),
+}
+
+impl Signatory {
+    /// Its key, and whether what it signs must be in a log.
+    #[must_use]
+    pub fn key(&self) -> Option<(&PublicKey, LogOfKey)> {
+        match self {
+            Self::Key(key, log) => Some((key, *log)),
+            Self::Identity(_) => None,
+        }
+    }
+
+    /// Whether it is who made an attestation.
+    ///
+    /// # Errors
+    /// In what they differ: a lowercase fragment.
+    pub fn check(&self, attestation: &Attestation) -> Result<(), String> {
+        NamedIdentity::new(String::new(), self.clone()).check(attestation)
+    }
 }
 
 /// A demand.

@@ -7,11 +7,17 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::attestation::Trust;
 use crate::feed::{Origin, Part, Snapshot, Watch, Writer};
+use crate::gate::attestations::{Trusted, collect};
+use crate::gate::source::{Source, Unopened};
 use crate::image::json as strict;
+use crate::image::limits::Limits;
 use crate::model::digest::{Algorithm, Digest, Hasher};
+use crate::model::location::Location;
 use crate::model::path::escape;
 use crate::model::reference::Reference;
+use crate::policy::Signatory;
 use crate::registry::{Registry, Repository, Target};
 
 use super::{ARTIFACT, Blob, CONFIG, DbError, LAYER, Manifest, TITLE};
@@ -19,13 +25,20 @@ use super::{ARTIFACT, Blob, CONFIG, DbError, LAYER, Manifest, TITLE};
 /// Bytes of the configuration: 4 MiB; fifty ecosystems take 40 KiB.
 const MAX_CONFIG: u64 = 4 << 20;
 
+/// Causes that are told where none of the signatures is accepted.
+const CAUSES: usize = 5;
+
 /// What is pulled, and where to.
 #[derive(Debug, Clone, Copy)]
 pub struct PullRequest<'a> {
-    /// The reference: a digest pins it, a tag is resolved once.
+    /// The reference: a digest pins it, a tag is resolved once, and needs who is to have signed.
     pub reference: &'a Reference,
     /// The client.
     pub registry: &'a Registry,
+    /// Who may have signed it: any one of them. Of what is pinned by a digest nobody need be named.
+    pub by: &'a [Signatory],
+    /// The roots that signatures are verified by.
+    pub trust: &'a Trust,
     /// The directory of the installed snapshot.
     pub directory: &'a Path,
     /// Take it also where an installed ecosystem has newer advisories, or twice as many.
@@ -55,10 +68,17 @@ pub struct Pulled {
 /// [`DbError`]: what was installed is as it was.
 pub fn pull(request: &PullRequest<'_>, watch: &dyn Watch) -> Result<Pulled, DbError> {
     let PullRequest { reference, registry, .. } = *request;
+    if request.by.is_empty() && reference.digest.is_none() {
+        return Err(DbError::Usage(format!(
+            "{reference}: pull it by its digest, or say who is to have signed what the tag leads to: \
+             --certificate-identity and --certificate-oidc-issuer, or --key"
+        )));
+    }
     let repository = registry.repository(reference)?;
     let pulled = registry.run(repository.manifest(&Target::of(reference)))?;
     let at = format!("{}@{}", repository.name(), pulled.digest);
     let wrong = |cause: String| DbError::Failed(format!("{at}: {cause}"));
+    check_signed(request, &pulled.digest).map_err(&wrong)?;
     let manifest = read_manifest(&pulled.bytes).map_err(&wrong)?;
     let bytes = registry.run(repository.blob_bytes(&manifest.config.descriptor(), MAX_CONFIG))?;
     let snapshot = Snapshot::parse(&bytes).map_err(|error| wrong(format!("its document {error}")))?;
@@ -82,6 +102,45 @@ pub fn pull(request: &PullRequest<'_>, watch: &dyn Watch) -> Result<Pulled, DbEr
     let ecosystems = layers.into_keys().collect();
     let snapshot = writer.commit()?.id();
     Ok(Pulled { digest: pulled.digest, snapshot, ecosystems, kept })
+}
+
+/// Refuses what none of those signed who were named.
+///
+/// Attack: whoever may move the tag leaves out the advisories for what he is about to push.
+fn check_signed(request: &PullRequest<'_>, digest: &Digest) -> Result<(), String> {
+    if request.by.is_empty() {
+        return Ok(());
+    }
+    let reference = Reference { tag: None, digest: Some(digest.clone()), ..request.reference.clone() };
+    let (limits, location) = (Limits::default(), Location::Registry(reference));
+    let opened = Source::root(&location, Some(request.registry), &limits);
+    let (source, _, _) = opened.map_err(|error| match error {
+        Unopened::Choice(error) => error.to_string(),
+        Unopened::Fault(fault) => fault.to_string(),
+    })?;
+    let keys: Vec<_> = request.by.iter().filter_map(Signatory::key).collect();
+    let trusted = Trusted { reads: &|_| false, trust: request.trust, keys: &keys };
+    // Any one of them is enough, so that what could not be read beside it is of no matter.
+    let mut causes = Vec::new();
+    for attested in collect(&source, &limits, trusted, &[(digest.clone(), None)]) {
+        for one in attested.attestations.iter().filter(|one| one.content.is_signature()) {
+            for signatory in request.by {
+                match signatory.check(one) {
+                    Ok(()) => return Ok(()),
+                    Err(cause) => causes.push(cause),
+                }
+            }
+        }
+        causes.extend(attested.refused.into_iter().map(|refused| refused.cause));
+        causes.extend(attested.unknown);
+    }
+    causes.truncate(CAUSES);
+    Err(match causes.is_empty() {
+        true => "nobody has signed it".into(),
+        false => {
+            format!("none of those who were named has signed it: {}", escape(causes.join("; ").as_bytes()))
+        }
+    })
 }
 
 fn read_manifest(bytes: &[u8]) -> Result<Manifest, String> {

@@ -1,12 +1,16 @@
-//! `db push` and `db pull`: a snapshot through a registry.
+//! `db push` and `db pull`: a snapshot through a registry, by digest or signed.
+
+use std::process::Command;
 
 use portcullis::model::digest::Digest;
 use serde_json::Value;
+use tempfile::TempDir;
 
 use super::{Place, leftovers, place};
 use crate::support::cli::Run;
 use crate::support::docker_registry::DockerRegistry;
-use crate::support::registry::{Fault, Registry, Switches, on};
+use crate::support::registry::{Fault, Referrers, Registry, Switches, on};
+use crate::support::sigstore::{Claims, Files, GITHUB, Sigstore, Version};
 
 const NAME: &str = "acme/advisories";
 
@@ -22,13 +26,58 @@ fn db(place: &Place, arguments: &[&str]) -> Run {
     place.db(&[arguments, &["--insecure-registry", "127.0.0.1"]].concat())
 }
 
+/// Whoever signs in these tests.
+const SIGNER: [&str; 4] = [
+    "--certificate-identity",
+    "https://github.com/acme/advisories/.github/workflows/daily.yml@refs/heads/main",
+    "--certificate-oidc-issuer",
+    GITHUB,
+];
+
+/// The services that sign.
+struct Signing {
+    sigstore: Sigstore,
+    files: Files,
+    _folder: TempDir,
+}
+
+impl Signing {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let sigstore = Sigstore::start();
+        let files = sigstore.write(folder.path());
+        Self { sigstore, files, _folder: folder }
+    }
+
+    fn trusted(&self) -> [&str; 2] {
+        ["--trusted-root", self.files.trusted_root.to_str().unwrap()]
+    }
+
+    fn push(&self, place: &Place, arguments: &[&str]) -> Run {
+        let token = self.sigstore.token(&Claims::github("acme/advisories", "daily.yml", "refs/heads/main"));
+        let config = self.files.signing_config(Version::V1).to_str().unwrap();
+        let services = ["push", "--sign", "--identity-token", &token, "--signing-config", config];
+        db(place, &[&services[..], &self.trusted(), arguments].concat())
+    }
+
+    fn pull(&self, place: &Place, reference: &str, by: &[&str]) -> Run {
+        db(place, &[&["pull", reference][..], by, &self.trusted()].concat())
+    }
+}
+
+/// Pushes what is installed, and gives the reference by digest.
+fn push(place: &Place, registry: &Registry) -> String {
+    let pushed = db(place, &["push", &registry.reference(NAME, "latest"), "-q"]).ended(0).out();
+    registry.reference(NAME, pushed.trim())
+}
+
 fn through(address: &str, registry_reference: impl Fn(&str) -> String) {
-    let (from, to) = (filled(), place());
+    let (from, to, signing) = (filled(), place(), Signing::start());
     let tag = registry_reference("latest");
-    let pushed = db(&from, &["push", &tag, "-q"]).ended(0).out();
+    let pushed = signing.push(&from, &[&tag, "-q"]).ended(0).out();
     let digest = pushed.trim().to_owned();
     assert!(digest.starts_with("sha256:"), "{digest} of {address}");
-    let run = db(&to, &["pull", &tag]).ended(0);
+    let run = signing.pull(&to, &tag, &SIGNER).ended(0);
     assert!(run.out().contains(&digest), "{}", run.out());
     assert_eq!(to.id(), from.id());
     to.db(&["verify"]).ended(0);
@@ -56,11 +105,88 @@ fn a_snapshot_goes_through_docker_registry() {
 }
 
 #[test]
+fn a_tag_is_pulled_only_by_whom_it_is_signed() {
+    for referrers in [Referrers::Native { page_size: 100 }, Referrers::Off] {
+        let registry = Registry::start(Switches { referrers, ..Switches::default() });
+        let (from, signing) = (filled(), Signing::start());
+        let tag = registry.reference(NAME, "latest");
+        let refused = |by: &[&str], exit: i32, words: &str| {
+            let place = place();
+            let run = signing.pull(&place, &tag, by).ended(exit);
+            assert!(run.err().contains(words), "`{words}` is not in: {}", run.err());
+            assert!(!place.directory().join("snapshot.json").exists());
+        };
+        signing.push(&from, &[&tag]).ended(0);
+        signing.pull(&place(), &tag, &SIGNER).ended(0);
+        refused(&[], 2, "by its digest");
+        let other = ["--certificate-identity", "https://github.com/acme/other", SIGNER[2], SIGNER[3]];
+        refused(&other, 3, "none of those who were named");
+        // By a root that does not know these services.
+        let run = db(&place(), &[&["pull", &tag][..], &SIGNER].concat()).ended(3);
+        assert!(run.err().contains("none of those who were named"), "{}", run.err());
+        // Attack: the tag moves to what nobody signed, without the advisories for npm.
+        let less = place();
+        less.bucket.fill("PyPI", 100);
+        less.update(&["--all"]).ended(0);
+        db(&less, &["push", &tag]).ended(0);
+        refused(&SIGNER, 3, "nobody has signed it");
+        // It moves back.
+        signing.push(&from, &[&tag]).ended(0);
+        signing.pull(&place(), &tag, &SIGNER).ended(0);
+        // The digest is pinned and is asked for its signer all the same.
+        let pinned = push(&less, &registry);
+        db(&place(), &["pull", &pinned]).ended(0);
+        signing.pull(&place(), &pinned, &SIGNER).ended(3);
+    }
+}
+
+#[test]
+fn a_key_signs_a_snapshot() {
+    let registry = Registry::start(Switches::default());
+    let (from, signing, tag) = (filled(), Signing::start(), registry.reference(NAME, "latest"));
+    let keyed = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        command.args(arguments).args(signing.trusted()).env_clear().env("PORTCULLIS_KEY_PASSWORD", "word");
+        Run::of(command.env("HOME", from.home.path()).current_dir(from.home.path()))
+    };
+    let mut generate = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    generate.args(["generate-key"]).env_clear().env("PORTCULLIS_KEY_PASSWORD", "word");
+    Run::of(generate.current_dir(from.home.path())).ended(0);
+    let (directory, config) = (from.directory(), signing.files.signing_config(Version::V1));
+    let (directory, config) = (directory.to_str().unwrap(), config.to_str().unwrap());
+    let insecure = ["--insecure-registry", "127.0.0.1"];
+    let push = ["db", "push", &tag, "--db", directory, "--sign", "--signing-config", config];
+    keyed(&[&push[..], &["--key", "cosign.key"], &insecure].concat()).ended(0);
+    let public = from.home.path().join("cosign.pub");
+    let public = public.to_str().unwrap();
+    signing.pull(&place(), &tag, &["--key", public]).ended(0);
+    signing.pull(&place(), &tag, &SIGNER).ended(3);
+}
+
+#[test]
+fn what_cannot_be_signed_is_told_before_or_after_it_was_pushed() {
+    let registry = Registry::start(Switches::default());
+    let (from, signing, tag) = (filled(), Signing::start(), registry.reference(NAME, "latest"));
+    // Nobody to sign: nothing is pushed.
+    db(&from, &["push", &tag, "--sign", "--identity-token", "no-token"]).ended(3);
+    assert!(registry.manifest(NAME, "latest").is_none());
+    // Signatures that the root does not accept: it is pushed, and whoever pulls the tag is refused.
+    let token = signing.sigstore.token(&Claims::github("acme/advisories", "daily.yml", "refs/heads/main"));
+    let config = signing.files.signing_config(Version::V1).to_str().unwrap();
+    let services = ["push", &tag, "--sign", "--identity-token", &token, "--signing-config", config];
+    let run = db(&from, &services).ended(3);
+    assert!(run.err().contains("not signed"), "{}", run.err());
+    signing.pull(&place(), &tag, &SIGNER).ended(3);
+    // The same again goes on from there.
+    signing.push(&from, &[&tag]).ended(0);
+    signing.pull(&place(), &tag, &SIGNER).ended(0);
+}
+
+#[test]
 fn an_older_snapshot_is_refused_unless_asked_for() {
     let registry = Registry::start(Switches::default());
     let place = filled();
-    let reference = registry.reference(NAME, "latest");
-    db(&place, &["push", &reference]).ended(0);
+    let reference = push(&place, &registry);
     place.bucket.touch("npm", 3, "2026-02-01T00:00:00Z", "3.0.0");
     place.update(&[]).ended(0);
     let new = place.id();
@@ -82,8 +208,7 @@ fn what_a_pulled_snapshot_lacks_stays_installed() {
     from.update(&["--all"]).ended(0);
     to.bucket.fill("PyPI", 50);
     to.update(&["--all"]).ended(0);
-    let reference = registry.reference(NAME, "latest");
-    db(&from, &["push", &reference]).ended(0);
+    let reference = push(&from, &registry);
     let run = db(&to, &["pull", &reference]).ended(0);
     assert!(run.err().contains("kept as installed: PyPI"), "{}", run.err());
     assert_eq!((to.ids("npm").len(), to.ids("PyPI").len()), (50, 50));
@@ -174,8 +299,7 @@ fn an_artifact_that_lies_is_refused_and_changes_nothing() {
 fn a_layer_that_is_spoiled_on_the_way_is_refused() {
     let registry = Registry::start(Switches::default());
     let from = filled();
-    let reference = registry.reference(NAME, "latest");
-    db(&from, &["push", &reference]).ended(0);
+    let reference = push(&from, &registry);
     let (_, _, bytes) = registry.manifest(NAME, "latest").unwrap();
     let manifest: Value = serde_json::from_slice(&bytes).unwrap();
     let layer = manifest["layers"][0]["digest"].as_str().unwrap().to_owned();
@@ -200,7 +324,8 @@ fn there_must_be_something_to_push_and_a_network() {
     let filled = filled();
     assert!(filled.db(&["push", &reference, "--offline"]).ended(3).err().contains("--offline"));
     assert!(filled.db(&["pull", &reference, "--offline"]).ended(3).err().contains("--offline"));
-    let run = place.db(&["pull", &reference, "--insecure-registry", "127.0.0.1"]).ended(3);
+    let nowhere = registry.reference(NAME, &Digest::sha256(b"nothing").to_string());
+    let run = db(&place, &["pull", &nowhere]).ended(3);
     assert!(run.err().contains("not found"), "{}", run.err());
 }
 
@@ -210,8 +335,7 @@ fn a_much_smaller_snapshot_is_refused_unless_asked_for() {
     let (from, to) = (place(), filled());
     from.bucket.fill("npm", 100);
     from.update(&["--all"]).ended(0);
-    let reference = registry.reference(NAME, "latest");
-    db(&from, &["push", &reference]).ended(0);
+    let reference = push(&from, &registry);
     let run = db(&to, &["pull", &reference]).ended(3);
     for words in ["npm has 100 records, the installed one has 300", "--allow-older"] {
         assert!(run.err().contains(words), "{words} is not in: {}", run.err());
