@@ -17,6 +17,7 @@ use crate::gate::{
     SignRequest, What, fetch_exploits, open_snapshot, pull, push, sign, status, verify,
 };
 use crate::image::limits::Limits;
+use crate::model::digest::Digest;
 use crate::model::fact::Fact;
 use crate::model::location::Location;
 use crate::model::path::escape;
@@ -252,10 +253,10 @@ fn pushed(args: &PushArgs, context: &Context) -> Result<(String, Exit), Failure>
         true => Some((start(&args.signer, context)?, trust(&args.signer.trust)?)),
         false => None,
     };
-    let done = push(installed, &args.reference, registry, &context.cache_dir()?).map_err(failed)?;
-    if let Some((signer, trust)) = &signer {
+    let sign_it = |digest: &Digest| {
+        let Some((signer, trust)) = &signer else { return Ok(()) };
         let request = SignRequest {
-            reference: &Reference { tag: None, digest: Some(done.digest.clone()), ..args.reference.clone() },
+            reference: &Reference { tag: None, digest: Some(digest.clone()), ..args.reference.clone() },
             registry,
             what: &What::Signature { annotations: BTreeMap::new() },
             format: Format::Bundle,
@@ -265,10 +266,13 @@ fn pushed(args: &PushArgs, context: &Context) -> Result<(String, Exit), Failure>
             limits: &Limits::default(),
             now: clock::now(),
         };
-        let unsigned =
-            |error| Failure::undecided(format!("pushed as {}, and not signed: {error}", done.digest));
-        sign(&request, &signer.run).map_err(unsigned)?;
-    }
+        let unsigned = |error| {
+            DbError::Failed(format!("pushed as {digest}, and not signed; no tag was written\n{error}"))
+        };
+        sign(&request, &signer.run).map(drop).map_err(unsigned)
+    };
+    let scratch = context.cache_dir()?;
+    let done = push(installed, &args.reference, registry, &scratch, sign_it).map_err(failed)?;
     if context.global.quiet {
         return Ok((format!("{}\n", done.digest), Exit::Admit));
     }
@@ -276,9 +280,7 @@ fn pushed(args: &PushArgs, context: &Context) -> Result<(String, Exit), Failure>
         "pushed to {}\n  digest      {}\n  snapshot    {}\n  segments    {} ({} bytes packed), {} sent\n",
         args.reference, done.digest, done.snapshot, done.segments, done.bytes, done.sent
     );
-    if args.sign {
-        text.push_str("  signed      yes\n");
-    }
+    text.push_str(if args.sign { "  signed      yes\n" } else { "  signed      no\n" });
     Ok((text, Exit::Admit))
 }
 

@@ -1,6 +1,6 @@
 //! A snapshot pulled from a registry, and installed by one rename.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use std::path::Path;
 use std::time::Duration;
@@ -116,31 +116,45 @@ fn check_signed(request: &PullRequest<'_>, digest: &Digest) -> Result<(), String
     let opened = Source::root(&location, Some(request.registry), &limits);
     let (source, _, _) = opened.map_err(|error| match error {
         Unopened::Choice(error) => error.to_string(),
-        Unopened::Fault(fault) => fault.to_string(),
+        Unopened::Fault(fault) => format!("who signed it could not be looked for: {fault}"),
     })?;
     let keys: Vec<_> = request.by.iter().filter_map(Signatory::key).collect();
     let trusted = Trusted { reads: &|_| false, trust: request.trust, keys: &keys };
     // Any one of them is enough, so that what could not be read beside it is of no matter.
-    let mut causes = Vec::new();
+    let (mut others, mut unknown) = (BTreeSet::new(), Vec::new());
     for attested in collect(&source, &limits, trusted, &[(digest.clone(), None)]) {
         for one in attested.attestations.iter().filter(|one| one.content.is_signature()) {
             for signatory in request.by {
                 match signatory.check(one) {
                     Ok(()) => return Ok(()),
-                    Err(cause) => causes.push(cause),
-                }
+                    Err(cause) => others.insert(cause),
+                };
             }
         }
-        causes.extend(attested.refused.into_iter().map(|refused| refused.cause));
-        causes.extend(attested.unknown);
-    }
-    causes.truncate(CAUSES);
-    Err(match causes.is_empty() {
-        true => "nobody has signed it".into(),
-        false => {
-            format!("none of those who were named has signed it: {}", escape(causes.join("; ").as_bytes()))
+        unknown.extend(attested.unknown);
+        for refused in attested.refused {
+            match refused.unjudged {
+                true => unknown.push(refused.cause),
+                false => drop(others.insert(refused.cause)),
+            }
         }
+    }
+    // What was not seen is told before what was: a heap of others' signatures must not hide it.
+    Err(match (unknown.is_empty(), others.is_empty()) {
+        (false, _) => format!("who signed it cannot all be told: {}", listed(unknown.into_iter())),
+        (true, false) => {
+            format!("none of those who were named has signed it: {}", listed(others.into_iter()))
+        }
+        (true, true) => "nobody has signed it".into(),
     })
+}
+
+/// The first causes, and how many more there are.
+fn listed(causes: impl ExactSizeIterator<Item = String>) -> String {
+    let more = causes.len().saturating_sub(CAUSES);
+    let first: Vec<String> = causes.take(CAUSES).collect();
+    let text = escape(first.join("; ").as_bytes());
+    if more > 0 { format!("{text}; and {more} more") } else { text }
 }
 
 fn read_manifest(bytes: &[u8]) -> Result<Manifest, String> {

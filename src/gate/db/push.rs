@@ -35,6 +35,9 @@ pub struct Pushed {
 
 /// Pushes an installed snapshot under a reference. Packed segments stand in `scratch` while they are sent.
 ///
+/// `signed` is called with the digest under which it is there, before the tag is written: a tag never leads to what is
+/// not signed yet, and stays where it is when signing fails.
+///
 /// # Errors
 /// [`DbError`]: no tag was written then.
 pub fn push(
@@ -42,6 +45,7 @@ pub fn push(
     reference: &Reference,
     registry: &Registry,
     scratch: &Path,
+    signed: impl FnOnce(&Digest) -> Result<(), DbError>,
 ) -> Result<Pushed, DbError> {
     let snapshot = installed.snapshot().portable();
     if snapshot.ecosystems.is_empty() {
@@ -82,8 +86,11 @@ pub fn push(
         layers,
     };
     let manifest = serde_json::to_vec(&manifest).map_err(json)?;
-    let pushed = registry.run(repository.push_manifest(&Target::of(reference), &manifest, MANIFEST))?;
-    Ok(Pushed { digest: pushed.digest, snapshot: snapshot.id(), segments, sent, bytes })
+    let digest = Digest::sha256(&manifest);
+    registry.run(repository.push_manifest(&Target::Digest(digest.clone()), &manifest, MANIFEST))?;
+    signed(&digest)?;
+    registry.run(repository.push_manifest(&Target::of(reference), &manifest, MANIFEST))?;
+    Ok(Pushed { digest, snapshot: snapshot.id(), segments, sent, bytes })
 }
 
 /// Packs a segment into a file without a name.

@@ -123,7 +123,7 @@ fn a_tag_is_pulled_only_by_whom_it_is_signed() {
         refused(&other, 3, "none of those who were named");
         // By a root that does not know these services.
         let run = db(&place(), &[&["pull", &tag][..], &SIGNER].concat()).ended(3);
-        assert!(run.err().contains("none of those who were named"), "{}", run.err());
+        assert!(run.err().contains("cannot all be told"), "{}", run.err());
         // Attack: the tag moves to what nobody signed, without the advisories for npm.
         let less = place();
         less.bucket.fill("PyPI", 100);
@@ -164,21 +164,41 @@ fn a_key_signs_a_snapshot() {
 }
 
 #[test]
-fn what_cannot_be_signed_is_told_before_or_after_it_was_pushed() {
+fn a_tag_stays_where_it_is_when_signing_fails() {
     let registry = Registry::start(Switches::default());
     let (from, signing, tag) = (filled(), Signing::start(), registry.reference(NAME, "latest"));
-    // Nobody to sign: nothing is pushed.
+    let digest = signing.push(&from, &[&tag, "-q"]).ended(0).out();
+    from.bucket.touch("npm", 3, "2026-02-01T00:00:00Z", "3.0.0");
+    from.update(&[]).ended(0);
+    // Nobody to sign.
+    let before = registry.requests().len();
     db(&from, &["push", &tag, "--sign", "--identity-token", "no-token"]).ended(3);
-    assert!(registry.manifest(NAME, "latest").is_none());
-    // Signatures that the root does not accept: it is pushed, and whoever pulls the tag is refused.
+    assert_eq!(registry.requests().len(), before, "nothing was pushed");
+    // Signatures that the root does not accept.
     let token = signing.sigstore.token(&Claims::github("acme/advisories", "daily.yml", "refs/heads/main"));
     let config = signing.files.signing_config(Version::V1).to_str().unwrap();
     let services = ["push", &tag, "--sign", "--identity-token", &token, "--signing-config", config];
     let run = db(&from, &services).ended(3);
-    assert!(run.err().contains("not signed"), "{}", run.err());
-    signing.pull(&place(), &tag, &SIGNER).ended(3);
+    assert!(run.err().contains("not signed") && run.err().contains("no tag was written"), "{}", run.err());
+    let pulled = signing.pull(&place(), &tag, &[&SIGNER[..], &["-q"]].concat()).ended(0);
+    assert_eq!(pulled.out(), digest);
     // The same again goes on from there.
     signing.push(&from, &[&tag]).ended(0);
+    let to = place();
+    signing.pull(&to, &tag, &SIGNER).ended(0);
+    assert_eq!(to.id(), from.id());
+}
+
+#[test]
+fn signatures_that_cannot_be_seen_are_not_taken_for_none() {
+    let registry =
+        Registry::start(Switches { referrers: Referrers::Native { page_size: 100 }, ..Switches::default() });
+    let (from, signing, tag) = (filled(), Signing::start(), registry.reference(NAME, "latest"));
+    signing.push(&from, &[&tag]).ended(0);
+    registry.script(on("GET", "/referrers/").always(), [Fault::Status(403)]);
+    let run = signing.pull(&place(), &tag, &SIGNER).ended(3);
+    assert!(run.err().contains("cannot all be told"), "{}", run.err());
+    registry.unscript();
     signing.pull(&place(), &tag, &SIGNER).ended(0);
 }
 
