@@ -56,7 +56,7 @@ fn zip(path: &Path, files: &[(&str, &[u8])]) {
 
 fn ids(mapped: &Mapped, name: &str) -> Vec<String> {
     let segment = Segment::open(mapped.bytes()).unwrap();
-    segment.affecting("npm", name).unwrap().into_iter().map(|posting| posting.head.id).collect()
+    segment.affecting("npm", name).unwrap().into_iter().map(|posting| posting.head.id.into()).collect()
 }
 
 #[test]

@@ -3,6 +3,8 @@
 use std::cmp::Ordering;
 use std::collections::HashSet;
 
+use smol_str::SmolStr;
+
 use crate::version::{Scheme, SemVer};
 
 use super::record::{Affected, Event, Range};
@@ -90,8 +92,8 @@ pub fn evaluate(affected: &Affected, version: &str, scheme: Option<&dyn Scheme>)
 
 /// The listed version that is this one: an exact spelling is a match whether or not it can be ordered; then
 /// equality by the ecosystem's order.
-fn listed<'l>(affected: &'l Affected, version: &str, scheme: Option<&dyn Scheme>) -> Option<&'l String> {
-    let equal = |listed: &&String| {
+fn listed<'l>(affected: &'l Affected, version: &str, scheme: Option<&dyn Scheme>) -> Option<&'l SmolStr> {
+    let equal = |listed: &&SmolStr| {
         scheme.is_some_and(|scheme| {
             may_be_equal(listed, version) && scheme.compare(listed, version) == Ok(Ordering::Equal)
         })
@@ -283,7 +285,7 @@ fn fixes(ranges: &[Range], version: &str, scheme: Option<&dyn Scheme>) -> Vec<St
 
 pub(super) fn describe(range: &Range) -> String {
     let event = |event: &Event| {
-        let part = |word: &str, text: &Option<String>| text.as_ref().map(|text| format!("{word}={text}"));
+        let part = |word: &str, text: &Option<SmolStr>| text.as_ref().map(|text| format!("{word}={text}"));
         [
             part("introduced", &event.introduced),
             part("fixed", &event.fixed),

@@ -7,6 +7,8 @@ mod suppress;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use smol_str::SmolStr;
+
 use crate::model::fact::Fact;
 use crate::model::finding::{Findings, PackageRef, Undetermined};
 use crate::model::inventory::{Inventory, Package};
@@ -223,7 +225,7 @@ impl Matching<'_> {
                 silent = false;
                 let answer = answer(&affected, named, ecosystem);
                 if !is_for_subscribers(ecosystem) && !matches!(answer, Answer::Undetermined(_)) {
-                    free.insert(entry.id().to_owned());
+                    free.insert(SmolStr::from(entry.id()));
                 }
                 if answer == Answer::NotAffected {
                     continue;
@@ -243,7 +245,7 @@ impl Matching<'_> {
                     }
                     Answer::NotAffected => {}
                     Answer::Undetermined(cause) => {
-                        doubts.entry(cause).or_default().insert(head.id);
+                        doubts.entry(cause).or_default().insert(head.id.into());
                     }
                 }
             }
@@ -294,11 +296,11 @@ fn is_for_subscribers(ecosystem: &str) -> bool {
 /// counts as 0 makes every fix with an epoch look newer, and the true finding drowns.
 fn without_epochs(affected: &Affected) -> Affected {
     let mut affected = affected.clone();
-    let drop = |version: &mut String| {
+    let drop = |version: &mut SmolStr| {
         if let Some((epoch, rest)) = version.split_once(':')
             && epoch.bytes().all(|b| b.is_ascii_digit())
         {
-            *version = rest.to_owned();
+            *version = rest.into();
         }
     };
     affected.versions.iter_mut().for_each(drop);

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
+use smol_str::SmolStr;
 
 /// Values of one record: 400,000. The largest real ones have some thousands.
 const MAX_VALUES: usize = 400_000;
@@ -14,28 +15,28 @@ const MAX_VALUES: usize = 400_000;
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 pub struct Record {
     /// Id, such as `GHSA-…`.
-    pub id: String,
+    pub id: SmolStr,
     /// When it was last changed, RFC 3339.
     #[serde(default)]
-    pub modified: Option<String>,
+    pub modified: Option<SmolStr>,
     /// When it was published.
     #[serde(default)]
-    pub published: Option<String>,
+    pub published: Option<SmolStr>,
     /// When it was withdrawn: it then matches nothing.
     #[serde(default)]
-    pub withdrawn: Option<String>,
+    pub withdrawn: Option<SmolStr>,
     /// Other ids of the same vulnerability.
     #[serde(default, deserialize_with = "or_empty")]
-    pub aliases: Vec<String>,
+    pub aliases: Vec<SmolStr>,
     /// Ids of the vulnerabilities that a distribution's record is about.
     #[serde(default, deserialize_with = "or_empty")]
-    pub upstream: Vec<String>,
+    pub upstream: Vec<SmolStr>,
     /// Ids that have to do with it.
     #[serde(default, deserialize_with = "or_empty")]
-    pub related: Vec<String>,
+    pub related: Vec<SmolStr>,
     /// One line.
     #[serde(default)]
-    pub summary: Option<String>,
+    pub summary: Option<SmolStr>,
     /// The long text, Markdown. For people alone: one that is no text is none, and the record is sound.
     #[serde(default, deserialize_with = "lenient")]
     pub details: Option<String>,
@@ -69,10 +70,10 @@ pub struct Reference {
 pub struct Score {
     /// `CVSS_V2`, `CVSS_V3`, `CVSS_V4`, `Ubuntu`.
     #[serde(rename = "type", default)]
-    pub kind: String,
+    pub kind: SmolStr,
     /// The vector or word.
     #[serde(default)]
-    pub score: String,
+    pub score: SmolStr,
 }
 
 /// One package and the versions of it that are affected.
@@ -86,7 +87,7 @@ pub struct Affected {
     pub ranges: Vec<Range>,
     /// Single versions.
     #[serde(default, deserialize_with = "or_empty", skip_serializing_if = "Vec::is_empty")]
-    pub versions: Vec<String>,
+    pub versions: Vec<SmolStr>,
     /// Scores of this package; they go before the record's.
     #[serde(default, deserialize_with = "or_empty", skip_serializing_if = "Vec::is_empty")]
     pub severity: Vec<Score>,
@@ -104,10 +105,10 @@ pub struct Affected {
 pub struct AffectedPackage {
     /// Ecosystem with its release, such as `Debian:11`.
     #[serde(default)]
-    pub ecosystem: String,
+    pub ecosystem: SmolStr,
     /// Name.
     #[serde(default)]
-    pub name: String,
+    pub name: SmolStr,
 }
 
 /// A range of versions.
@@ -115,7 +116,7 @@ pub struct AffectedPackage {
 pub struct Range {
     /// `ECOSYSTEM`, `SEMVER` or `GIT`.
     #[serde(rename = "type", default)]
-    pub kind: String,
+    pub kind: SmolStr,
     /// What happens at which version.
     #[serde(default, deserialize_with = "or_empty")]
     pub events: Vec<Event>,
@@ -126,16 +127,16 @@ pub struct Range {
 pub struct Event {
     /// First affected version; `0` is before all versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub introduced: Option<String>,
+    pub introduced: Option<SmolStr>,
     /// First version that is not affected any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fixed: Option<String>,
+    pub fixed: Option<SmolStr>,
     /// Last affected version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_affected: Option<String>,
+    pub last_affected: Option<SmolStr>,
     /// Upper bound of what the range speaks of; `*` is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<String>,
+    pub limit: Option<SmolStr>,
 }
 
 /// Fields that some sources add to a record.
@@ -167,35 +168,35 @@ pub struct EcosystemSpecific {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Binary {
     /// Its name.
-    pub binary_name: String,
+    pub binary_name: SmolStr,
 }
 
 /// The part of a record that does not depend on the package.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Head {
     /// Id.
-    pub id: String,
+    pub id: SmolStr,
     /// Other ids of the same vulnerability.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub aliases: Vec<String>,
+    pub aliases: Vec<SmolStr>,
     /// Ids of the vulnerabilities that a distribution's record is about.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub upstream: Vec<String>,
+    pub upstream: Vec<SmolStr>,
     /// Ids that have to do with it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub related: Vec<String>,
+    pub related: Vec<SmolStr>,
     /// One line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub summary: Option<String>,
+    pub summary: Option<SmolStr>,
     /// When it was published, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub published: Option<String>,
+    pub published: Option<SmolStr>,
     /// Scores.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub severity: Vec<Score>,
     /// `database_specific.severity`, where it is a word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub database_severity: Option<String>,
+    pub database_severity: Option<SmolStr>,
 }
 
 impl Record {
@@ -225,7 +226,7 @@ impl Record {
             summary: self.summary.clone(),
             published: self.published.clone(),
             severity: self.severity.clone(),
-            database_severity: database.and_then(|value| value.as_str()).map(str::to_owned),
+            database_severity: database.and_then(|value| value.as_str()).map(SmolStr::from),
         }
     }
 }
@@ -271,7 +272,7 @@ fn lenient_binaries<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Bi
     let listed: Vec<Listed> = serde_json::from_value(value).unwrap_or_default();
     let names = listed.into_iter().flat_map(|listed| match listed {
         Listed::Ubuntu(binary) => vec![binary],
-        Listed::Suse(names) => names.into_keys().map(|binary_name| Binary { binary_name }).collect(),
+        Listed::Suse(names) => names.into_keys().map(|name| Binary { binary_name: name.into() }).collect(),
     });
     Ok(names.collect())
 }

@@ -37,7 +37,9 @@ pub(super) fn stated(head: &Head, affected: Option<&Affected>) -> Option<Stated>
 /// The CVSS vectors of a list of scores that can be scored, with their base scores.
 pub(super) fn vectors(scores: &[Score]) -> Vec<Cvss> {
     let scored = scores.iter().filter_map(|score| Some((score, base_score(&score.score)?)));
-    scored.map(|(score, value)| Cvss { vector: score.score.clone(), score: format!("{value:.1}") }).collect()
+    scored
+        .map(|(score, value)| Cvss { vector: score.score.to_string(), score: format!("{value:.1}") })
+        .collect()
 }
 
 fn cvss_severity(scores: &[Score]) -> Option<Stated> {
@@ -131,8 +133,8 @@ mod tests {
 
     fn head(database: Option<&str>, summary: Option<&str>, of: &[(&str, &str)]) -> Head {
         Head {
-            database_severity: database.map(str::to_owned),
-            summary: summary.map(str::to_owned),
+            database_severity: database.map(Into::into),
+            summary: summary.map(Into::into),
             severity: scores(of),
             ..Head::default()
         }

@@ -77,7 +77,7 @@ fn fixed(directory: &Path, ecosystem: &str, package: &str) -> BTreeMap<String, S
         .map(|posting| {
             let text = serde_json::to_value(&posting.affected).unwrap().to_string();
             let fixed = text.split("\"fixed\":\"").nth(1).unwrap_or_default().split('"').next().unwrap();
-            (posting.head.id, fixed.to_owned())
+            (posting.head.id.into(), fixed.to_owned())
         })
         .collect()
 }

@@ -99,6 +99,7 @@ impl Corpus {
                     [vec![record.id], record.aliases, record.upstream, record.related]
                         .concat()
                         .into_iter()
+                        .map(String::from)
                         .filter(|id| wanted.contains(id))
                         .collect();
                 let names: Vec<_> = record.affected.into_iter().filter_map(|entry| entry.package).collect();

@@ -112,13 +112,14 @@ fn record(
         Answer::NotAffected => Says::NotAffected,
         Answer::Undetermined(cause) => Says::Undetermined { cause },
     };
-    let mut ids = [head.aliases, head.upstream, head.related].concat();
+    let ids = [head.aliases, head.upstream, head.related].into_iter().flatten();
+    let mut ids: Vec<String> = ids.map(String::from).collect();
     ids.sort();
     ids.dedup();
     Ok(Said {
-        record: head.id,
+        record: head.id.into(),
         ids,
-        summary: head.summary,
+        summary: head.summary.map(String::from),
         ecosystem: ecosystem.to_owned(),
         name: named.name.clone(),
         version: named.version.clone(),

@@ -3,6 +3,8 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use smol_str::SmolStr;
+
 use crate::model::finding::{Cvss, Finding, FixState, MatchEvidence};
 use crate::model::inventory::Package;
 use crate::model::severity::Severity;
@@ -18,9 +20,9 @@ use super::{Hit, Matching, reference};
 #[derive(Default)]
 struct Group<'h> {
     /// Ids of the vulnerability. Groups that share one are the same.
-    ids: BTreeSet<String>,
+    ids: BTreeSet<SmolStr>,
     /// Ids of the matching records, which may speak of other vulnerabilities as well.
-    labels: BTreeSet<String>,
+    labels: BTreeSet<SmolStr>,
     hits: Vec<&'h Hit>,
 }
 
@@ -28,7 +30,7 @@ struct Group<'h> {
 pub(super) struct Grouped {
     pub(super) finding: Finding,
     /// Ids of the vulnerability.
-    pub(super) ids: BTreeSet<String>,
+    pub(super) ids: BTreeSet<SmolStr>,
     /// Why every record means other builds of the package than this one, where that is so.
     pub(super) left_out: Option<Reason>,
 }
@@ -51,12 +53,12 @@ pub(super) fn order(finding: &Finding) -> impl Ord + use<'_> {
 ///
 /// Aliases mean the same vulnerability. `upstream` is one-way: a distribution's record is about those,
 /// and one about several CVEs makes a finding of each, so that a waiver for one leaves the others.
-pub(super) fn vulnerabilities(head: &Head) -> Vec<BTreeSet<String>> {
+pub(super) fn vulnerabilities(head: &Head) -> Vec<BTreeSet<SmolStr>> {
     let own = || [std::slice::from_ref(&head.id), &head.aliases].concat().into_iter().collect();
-    let mut about: BTreeSet<String> = if head.upstream.is_empty() && is_erratum(&head.id) {
+    let mut about: BTreeSet<SmolStr> = if head.upstream.is_empty() && is_erratum(&head.id) {
         head.related.iter().filter(|id| id.starts_with("CVE-")).cloned().collect()
     } else {
-        head.upstream.iter().map(|id| canonical(id).to_owned()).collect()
+        head.upstream.iter().map(|id| canonical(id).into()).collect()
     };
     let cves = about.iter().filter(|id| id.starts_with("CVE-")).count();
     match cves {
@@ -81,12 +83,12 @@ fn canonical(id: &str) -> &str {
 
 /// Joins the vulnerabilities that share an id, however indirectly. A kernel's package has thousands.
 fn groups(hits: &[Hit]) -> Vec<Group<'_>> {
-    let nodes: Vec<(BTreeSet<String>, &Hit)> = hits
+    let nodes: Vec<(BTreeSet<SmolStr>, &Hit)> = hits
         .iter()
         .flat_map(|hit| vulnerabilities(&hit.head).into_iter().map(move |ids| (ids, hit)))
         .collect();
     let mut sets = Sets((0..nodes.len()).collect());
-    let mut holders: HashMap<&String, usize> = HashMap::new();
+    let mut holders: HashMap<&SmolStr, usize> = HashMap::new();
     for (node, (ids, _)) in nodes.iter().enumerate() {
         for id in ids {
             let holder = *holders.entry(id).or_insert(node);
@@ -147,9 +149,9 @@ impl Matching<'_> {
         }
         hits.sort_by(|a, b| surer(a, b));
         let first = hits.first()?;
-        let mut names: BTreeSet<&String> = group.ids.union(&group.labels).collect();
+        let mut names: BTreeSet<&SmolStr> = group.ids.union(&group.labels).collect();
         let id = display(&names).to_owned();
-        names.remove(&id);
+        names.retain(|name| *name != id.as_str());
         let stated = self.severity(&hits, &group.ids);
         let mut seen = BTreeSet::new();
         let fixes = hits.iter().flat_map(|hit| &hit.matched.fixed);
@@ -166,7 +168,7 @@ impl Matching<'_> {
         let finding = Finding {
             malicious: names.iter().any(|name| name.starts_with("MAL-")) || id.starts_with("MAL-"),
             id,
-            aliases: names.into_iter().cloned().collect(),
+            aliases: names.into_iter().map(SmolStr::to_string).collect(),
             platform: self.platform.clone(),
             package: reference(package),
             severity: stated.as_ref().map_or(Severity::Unknown, |stated| stated.severity),
@@ -175,7 +177,7 @@ impl Matching<'_> {
             state: state(&hits, &fixed),
             fix_note: fix_note(&hits),
             fixed,
-            summary: hits.iter().find_map(|hit| hit.head.summary.clone()),
+            summary: hits.iter().find_map(|hit| Some(hit.head.summary.as_ref()?.to_string())),
             published: hits.iter().filter_map(|hit| hit.head.published.as_deref()?.parse().ok()).min(),
             layer: package.layer.clone(),
             locations: package.locations.clone(),
@@ -192,7 +194,7 @@ impl Matching<'_> {
     fn evidence(&self, hit: &Hit) -> MatchEvidence {
         let segment = self.segment(base(&hit.ecosystem)).ok();
         MatchEvidence {
-            record: hit.head.id.clone(),
+            record: hit.head.id.to_string(),
             segment: segment.and_then(|segment| segment.id().ok()),
             ecosystem: hit.ecosystem.clone(),
             name: hit.name.clone(),
@@ -205,7 +207,7 @@ impl Matching<'_> {
 
     /// The worst that a matching record says of itself, else the worst that a record of one of the
     /// group's other ids does.
-    fn severity(&self, hits: &[&Hit], ids: &BTreeSet<String>) -> Option<Stated> {
+    fn severity(&self, hits: &[&Hit], ids: &BTreeSet<SmolStr>) -> Option<Stated> {
         let own = hits.iter().filter_map(|hit| severity::stated(&hit.head, Some(&hit.affected)));
         let worst =
             |a: &Stated, b: &Stated| a.severity.cmp(&b.severity).then_with(|| b.source.cmp(&a.source));
@@ -242,7 +244,7 @@ fn surer(a: &Hit, b: &Hit) -> Ordering {
 }
 
 /// The id that reports show: a CVE, else a GHSA, else the first.
-fn display<'n>(names: &BTreeSet<&'n String>) -> &'n str {
+fn display<'n>(names: &BTreeSet<&'n SmolStr>) -> &'n str {
     let preferred =
         ["CVE-", "GHSA-"].iter().find_map(|prefix| names.iter().find(|name| name.starts_with(prefix)));
     preferred.or_else(|| names.first()).map_or("", |name| name.as_str())

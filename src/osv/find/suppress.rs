@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
+use smol_str::SmolStr;
+
 use crate::model::finding::{Finding, Findings, Suppressed};
 use crate::model::inventory::{Inventory, Package};
 use crate::model::purl::Purl;
@@ -42,7 +44,7 @@ impl Matching<'_> {
     fn owner_answers(
         &self,
         owner: &Purl,
-        ids: &BTreeSet<String>,
+        ids: &BTreeSet<SmolStr>,
         finding: &mut Finding,
     ) -> Option<(&'static str, String)> {
         let owner = self.owner(owner)?;
@@ -105,7 +107,7 @@ pub(super) struct Owner {
     /// Whose advisories they are.
     feed: String,
     /// Ids of vulnerabilities, and a record that speaks of each.
-    speaks_of: BTreeMap<String, String>,
+    speaks_of: BTreeMap<SmolStr, SmolStr>,
 }
 
 impl Owner {

@@ -119,7 +119,7 @@ impl Compiled {
         Ok(Self {
             digest: Sha256::digest(bytes).into(),
             modified: record.modified.as_deref().and_then(|text| text.parse().ok()),
-            id: record.id,
+            id: record.id.into(),
             withdrawn,
             body,
         })

@@ -4,6 +4,8 @@
 //! so a delta gives strings other numbers without looking at shapes. Fields are read in the order in which
 //! they are written here.
 
+use smol_str::SmolStr;
+
 use super::build::NotBuilt;
 use super::strings::{Joined, Strings};
 use super::wire::{Cursor, put_block, put_count};
@@ -156,16 +158,16 @@ impl<'a> Reading<'a> {
         Ok((row, Self { strings, numbers, shape: entry, budget: 0 }))
     }
 
-    fn string(&mut self) -> Result<String, Damaged> {
+    fn string(&mut self) -> Result<SmolStr, Damaged> {
         let string = self.strings.get(self.numbers.varint()?)?;
         self.budget = self
             .budget
             .checked_sub(string.len())
             .ok_or(Damaged::Bytes("a package has more than any package has"))?;
-        Ok(string.to_owned())
+        Ok(string.into())
     }
 
-    fn string_if(&mut self, there: bool) -> Result<Option<String>, Damaged> {
+    fn string_if(&mut self, there: bool) -> Result<Option<SmolStr>, Damaged> {
         there.then(|| self.string()).transpose()
     }
 
@@ -185,10 +187,10 @@ impl<'a> Reading<'a> {
         self.budget = *budget;
         let flags = self.shape.byte()?;
         let has = |bit: u8| flags & bit != 0;
-        let name = self.string_if(has(has::OTHER_NAME))?.unwrap_or_else(|| name.to_owned());
+        let name = self.string_if(has(has::OTHER_NAME))?.unwrap_or_else(|| name.into());
         let mut affected = Affected {
-            package: Some(AffectedPackage { ecosystem: ecosystem.to_owned(), name }),
-            unreadable: self.string_if(has(has::UNREADABLE))?,
+            package: Some(AffectedPackage { ecosystem: ecosystem.into(), name }),
+            unreadable: self.string_if(has(has::UNREADABLE))?.map(String::from),
             ..Affected::default()
         };
         if has(has::RANGES) {
@@ -220,7 +222,7 @@ impl<'a> Reading<'a> {
             0 => self.string()?,
             number => {
                 let kind = KINDS.get(number - 1).ok_or(Damaged::Bytes("an unknown kind of range"))?;
-                (*kind).to_owned()
+                SmolStr::new_static(kind)
             }
         };
         let count = self.shape.count()?;
@@ -233,7 +235,7 @@ impl<'a> Reading<'a> {
         let has = |bit: u8| flags & bit != 0;
         let introduced = self.string_if(has(event::INTRODUCED))?;
         Ok(Event {
-            introduced: if has(event::FROM_START) { Some("0".to_owned()) } else { introduced },
+            introduced: if has(event::FROM_START) { Some(SmolStr::new_static("0")) } else { introduced },
             fixed: self.string_if(has(event::FIXED))?,
             last_affected: self.string_if(has(event::LAST_AFFECTED))?,
             limit: self.string_if(has(event::LIMIT))?,
@@ -243,7 +245,7 @@ impl<'a> Reading<'a> {
     fn specific(&mut self) -> Result<EcosystemSpecific, Damaged> {
         let flags = self.shape.byte()?;
         let has = |bit: u8| flags & bit != 0;
-        let value = |text: Option<String>| {
+        let value = |text: Option<SmolStr>| {
             let parsed = text.map(|text| serde_json::from_str(&text)).transpose();
             parsed.map_err(|_| Damaged::Bytes("a field of the ecosystem"))
         };
@@ -293,29 +295,19 @@ pub(super) fn put_head(to: &mut Vec<u8>, head: &Head) -> Result<(), NotBuilt> {
 
 /// Reads what follows the id in a head.
 pub(super) fn head(id: &str, mut from: Cursor<'_>) -> Result<Head, Damaged> {
-    let mut list = || -> Result<Vec<String>, Damaged> {
+    let mut list = || -> Result<Vec<SmolStr>, Damaged> {
         let count = from.count()?;
-        times(count, || from.text().map(str::to_owned))
+        times(count, || from.text().map(SmolStr::from))
     };
     let (aliases, upstream, related) = (list()?, list()?, list()?);
     // A text that there may be is a list of none or one.
     let (summary, published, database_severity) = (list()?.pop(), list()?.pop(), list()?.pop());
     let count = from.count()?;
-    let severity =
-        times(count, || Ok(Score { kind: from.text()?.to_owned(), score: from.text()?.to_owned() }))?;
+    let severity = times(count, || Ok(Score { kind: from.text()?.into(), score: from.text()?.into() }))?;
     if !from.is_empty() {
         return Err(Damaged::Bytes("an advisory is longer than it says"));
     }
-    Ok(Head {
-        id: id.to_owned(),
-        aliases,
-        upstream,
-        related,
-        summary,
-        published,
-        severity,
-        database_severity,
-    })
+    Ok(Head { id: id.into(), aliases, upstream, related, summary, published, severity, database_severity })
 }
 
 /// Writes a display text; nothing where there is none.

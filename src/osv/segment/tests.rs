@@ -23,8 +23,12 @@ fn sample() -> Vec<u8> {
 fn what_was_written_is_found_by_exact_ecosystem_and_folded_name() {
     let bytes = sample();
     let segment = Segment::open(&bytes).unwrap();
-    let ids: Vec<String> =
-        segment.affecting("PyPI", "foo-bar").unwrap().into_iter().map(|posting| posting.head.id).collect();
+    let ids: Vec<String> = segment
+        .affecting("PyPI", "foo-bar")
+        .unwrap()
+        .into_iter()
+        .map(|posting| posting.head.id.into())
+        .collect();
     assert_eq!(ids, ["A", "B"]);
     assert_eq!(segment.affecting("PyPI", "foo").unwrap(), []);
     assert_eq!(segment.affecting("npm", "foo").unwrap(), []);
