@@ -21,7 +21,7 @@ struct Left {
 }
 
 impl Default for Budget {
-    /// [`limits::HANGING_REQUESTS`] and [`limits::HANGING_BYTES`].
+    /// 10,000 requests and 128 MiB: what an image with all that may hang on it takes.
     fn default() -> Self {
         Self::of(limits::HANGING_REQUESTS, limits::HANGING_BYTES)
     }
