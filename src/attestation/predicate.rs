@@ -108,7 +108,7 @@ fn digests(digest: &Digest) -> Value {
 
 /// What advisories say of one platform, as cosign's record of a scan (cosign, specs/COSIGN_VULN_ATTESTATION_SPEC.md).
 #[must_use]
-pub fn scan(findings: &Findings, snapshot: Option<&SnapshotInfo>, at: Timestamp) -> Value {
+pub fn scan(findings: &Findings, snapshot: &SnapshotInfo, at: Timestamp) -> Value {
     json!({
         "invocation": {"parameters": [], "uri": "", "event_id": "", "builder.id": ""},
         "scanner": {
@@ -116,8 +116,8 @@ pub fn scan(findings: &Findings, snapshot: Option<&SnapshotInfo>, at: Timestamp)
             "version": env!("CARGO_PKG_VERSION"),
             "db": {
                 "uri": "https://osv.dev",
-                "version": snapshot.map(|snapshot| snapshot.id.to_string()).unwrap_or_default(),
-                "lastUpdate": snapshot.and_then(|snapshot| snapshot.generated),
+                "version": snapshot.id.to_string(),
+                "lastUpdate": snapshot.generated,
             },
             "result": {
                 "schema": "portcullis.dev/findings/v1",

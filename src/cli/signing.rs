@@ -44,25 +44,25 @@ pub(super) struct SignArgs {
     /// Something that the signature says beside, KEY=VALUE; repeatable
     #[arg(short, long = "annotation", env = "PORTCULLIS_ANNOTATION", value_name = "KEY=VALUE", value_parser = parse_pair)]
     annotations: Vec<(String, String)>,
-    /// Sign the index alone, and not the manifests of its platforms
+    /// Sign the index alone, and not the manifests and indexes that it lists
     #[arg(long, env = "PORTCULLIS_NO_RECURSIVE", value_parser = super::args::switch())]
     no_recursive: bool,
     #[command(flatten)]
-    form: FormArgs,
+    how: HowArgs,
+}
+
+/// How what is signed hangs, who signs, and what is said of it.
+#[derive(Debug, Args)]
+struct HowArgs {
+    /// bundle: Sigstore bundles as referrers; legacy: the tags .sig and .att, as cosign wrote them up to version 2, which
+    /// need a log of version 1; both
+    #[arg(long, env = "PORTCULLIS_FORMAT", value_name = "FORMAT", default_value = "bundle", value_parser = parse_format)]
+    format: gate::Format,
     #[command(flatten)]
     signer: SignerArgs,
     /// A report: text, json; repeatable, =FILE writes it there [default: text]
     #[arg(short, long = "output", env = "PORTCULLIS_OUTPUT", value_name = "FORMAT[=FILE]", action = ArgAction::Append)]
     output: Vec<Output>,
-}
-
-/// The form of what is hung.
-#[derive(Debug, Args)]
-struct FormArgs {
-    /// bundle: Sigstore bundles as referrers; legacy: the tags .sig and .att, as cosign wrote them up to version 2, which
-    /// need a log of version 1; both
-    #[arg(long, env = "PORTCULLIS_FORMAT", value_name = "FORMAT", default_value = "bundle", value_parser = parse_format)]
-    format: gate::Format,
 }
 
 fn parse_format(text: &str) -> Result<gate::Format, String> {
@@ -89,16 +89,11 @@ pub(super) struct AttestArgs {
     /// Take the attestations of this type by the same signer away, once this one is there
     #[arg(long, env = "PORTCULLIS_REPLACE", value_parser = super::args::switch())]
     replace: bool,
-    /// Attest the manifests of an index's platforms too, and not the index alone
+    /// Attest the manifests and indexes that an index lists too, and not the index alone
     #[arg(long, env = "PORTCULLIS_RECURSIVE", value_parser = super::args::switch())]
     recursive: bool,
     #[command(flatten)]
-    form: FormArgs,
-    #[command(flatten)]
-    signer: SignerArgs,
-    /// A report: text, json; repeatable, =FILE writes it there [default: text]
-    #[arg(short, long = "output", env = "PORTCULLIS_OUTPUT", value_name = "FORMAT[=FILE]", action = ArgAction::Append)]
-    output: Vec<Output>,
+    how: HowArgs,
 }
 
 /// A predicate type that is a claim. What `cosign sign` makes is a signature, and nothing else may be one.
@@ -122,8 +117,8 @@ pub(super) fn sign(args: &SignArgs, context: &Context, out: &mut dyn Write) -> R
     }
     let what = What::Signature { annotations };
     let work =
-        Work { images: &args.images, what: &what, recursive: !args.no_recursive, format: args.form.format };
-    work.run(&args.signer, &args.output, context, out)
+        Work { images: &args.images, what: &what, recursive: !args.no_recursive, format: args.how.format };
+    work.run(&args.how, context, out)
 }
 
 /// Attests something of images.
@@ -138,9 +133,8 @@ pub(super) fn attest(args: &AttestArgs, context: &Context, out: &mut dyn Write) 
         predicate,
         replace: args.replace.then_some(&[]),
     };
-    let work =
-        Work { images: &args.images, what: &what, recursive: args.recursive, format: args.form.format };
-    work.run(&args.signer, &args.output, context, out)
+    let work = Work { images: &args.images, what: &what, recursive: args.recursive, format: args.how.format };
+    work.run(&args.how, context, out)
 }
 
 /// What is to be done.
@@ -198,7 +192,10 @@ impl Done {
     fn text(&self) -> String {
         let mut text = format!("{}\n", self.reference);
         for manifest in &self.manifests {
-            let platform = manifest.platform.as_ref().map_or_else(|| "image".to_owned(), ToString::to_string);
+            // The image's own is the first.
+            let is_root = self.manifests.first().is_some_and(|root| root.subject == manifest.subject);
+            let whole = if is_root { "image" } else { "part" };
+            let platform = manifest.platform.as_ref().map_or_else(|| whole.to_owned(), ToString::to_string);
             let mut became: Vec<String> = match (&manifest.referrer, manifest.listed) {
                 (Some(referrer), Some("fallbackTag")) => {
                     vec![format!("signed: {referrer}, listed by the fallback tag")]
@@ -224,13 +221,8 @@ impl Done {
 }
 
 impl Work<'_> {
-    fn run(
-        &self,
-        signer: &SignerArgs,
-        output: &[Output],
-        context: &Context,
-        out: &mut dyn Write,
-    ) -> Result<Exit, Failure> {
+    fn run(&self, how: &HowArgs, context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
+        let HowArgs { signer, output, .. } = how;
         let plan = Plan::new(output, FORMATS, Format::id).map_err(Failure::usage)?;
         let references: Vec<&Reference> = self
             .images
@@ -276,6 +268,15 @@ impl Work<'_> {
                 exit = exit.max(if is_usage { Exit::Usage } else { Exit::Undecided });
             }
             let manifests = signed.unwrap_or_default();
+            let left: usize = manifests.iter().map(|manifest| manifest.left.len()).sum();
+            // Whoever asked for the old ones to go must not believe that they are gone.
+            if left > 0 {
+                context.complain(&format!(
+                    "{reference}: {left} older could not be taken away, and still count: delete them in the \
+                     registry, or let a policy ask for a `maxAge`"
+                ));
+                exit = exit.max(Exit::Undecided);
+            }
             done.push(Done { reference: reference.to_string(), error, manifests });
         }
         Ok(plan.deliver(exit, context, out, |format, _| format.render(&done)))

@@ -1,12 +1,15 @@
 //! A verdict and what it rests on, signed and pushed beside the image: SBOMs and scans of the platforms, and the verdict
 //! itself for the image and each platform.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::attestation::predicate::{Summary, scan, summary};
 use crate::attestation::{PublicKey, Trust};
 use crate::image::limits::Limits;
 use crate::model::attestation::SignedManifest;
+use crate::model::digest::Digest;
 use crate::model::evidence::{Evidence, PlatformEvidence};
 use crate::model::fact::Fact;
 use crate::model::location::Location;
@@ -18,7 +21,7 @@ use crate::registry::Registry;
 use crate::sbom;
 use crate::sigstore::Run;
 
-use super::sign::{Format, Job, SignError, Signing, Target, What, signer, targets};
+use super::sign::{Format, Job, SignError, Signing, Target, What, log_of_key, signer, targets};
 use super::source::{Source, Unopened};
 
 /// What is attested, and how.
@@ -71,6 +74,7 @@ pub fn attest(request: &AttestRequest<'_>, run: &Run) -> Result<Vec<SignedManife
         format: Format::Bundle,
         who: signer(run, request.key)?,
         key: request.key,
+        log: log_of_key(run),
         trust: request.trust,
         limits: request.limits,
         now: request.verdict.evaluated_at,
@@ -86,22 +90,22 @@ fn jobs(
     targets: Vec<Target>,
 ) -> Result<Vec<Job>, SignError> {
     let platforms = request.evidence.platforms.known().map(Vec::as_slice).unwrap_or_default();
-    let judged = |target: &Target| {
-        platforms.iter().find(|platform| platform.digest.as_ref() == Some(&target.descriptor.digest))
+    let judged = |digest: &Digest| platforms.iter().find(|platform| platform.digest.as_ref() == Some(digest));
+    let all_judged = |below: &BTreeSet<Digest>| {
+        request.evidence.wanted.is_none()
+            && !below.is_empty()
+            && below.iter().all(|digest| judged(digest).is_some())
     };
-    let is_below = |target: &&Target| Some(&target.descriptor.digest) != reference.digest.as_ref();
-    let mut below = targets.iter().filter(is_below);
-    let is_whole = request.evidence.wanted.is_none() && below.all(|target| judged(target).is_some());
     let mut jobs = Vec::new();
     for target in &targets {
-        match judged(target) {
-            Some(platform) => {
+        match (&target.below, judged(&target.descriptor.digest)) {
+            (Some(below), _) if all_judged(below) => {}
+            (None, Some(platform)) => {
                 for (predicate_type, predicate, alike) in documents(request, platform)? {
                     jobs.push(job(target, predicate_type, predicate, alike));
                 }
             }
-            None if is_below(&target) || !is_whole => continue,
-            None => {}
+            (Some(_), _) | (None, None) => continue,
         }
         jobs.push(job(target, VSA, verdict(request, reference, target)?, SAME_VERDICT));
     }
@@ -176,9 +180,9 @@ fn documents(request: &AttestRequest<'_>, platform: &PlatformEvidence) -> Result
             documents.push((predicate_type, document, alike));
         }
     }
-    if let Fact::Known(findings) = &platform.findings {
-        let record = scan(findings, evidence.snapshot.known(), verdict.evaluated_at);
-        documents.push((VULN, record, SAME_SCANNER));
+    // Without a snapshot nobody could say what was looked for: there is no such scan.
+    if let (Fact::Known(findings), Fact::Known(snapshot)) = (&platform.findings, &evidence.snapshot) {
+        documents.push((VULN, scan(findings, snapshot, verdict.evaluated_at), SAME_SCANNER));
     }
     Ok(documents)
 }

@@ -3,7 +3,7 @@
 //! Referrers and cosign's tags are both looked at, always, and all of it once: what is found in one place says nothing
 //! of the other. Nothing is chosen by what an unsigned descriptor says of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
@@ -51,8 +51,16 @@ pub struct Trusted<'t> {
     pub keys: &'t [(&'t PublicKey, LogOfKey)],
 }
 
-/// What is to be looked at: a manifest, and its platform where it is one of several.
-pub(super) type Wanted = (Digest, Option<Platform>);
+/// What is to be looked at.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    /// The manifest or index.
+    pub(super) digest: Digest,
+    /// Its platform, where it is one of several.
+    pub(super) platform: Option<Platform>,
+    /// What it leads to, where it is an index within the image's.
+    pub(super) below: Option<BTreeSet<Digest>>,
+}
 
 /// Collects what is signed of manifests.
 pub(super) fn collect(
@@ -86,11 +94,16 @@ pub(super) fn attest(
 ) -> Fact<Vec<Attested>> {
     // A docker-archive has no manifest that anything could refer to.
     let Some(digest) = &image.digest else { return Fact::Known(Vec::new()) };
-    let mut wanted: Vec<Wanted> = vec![(digest.clone(), None)];
-    for image in &image.platforms {
-        if wanted.iter().all(|(known, _)| *known != image.digest) {
-            wanted.push((image.digest.clone(), Some(image.platform.clone())));
-        }
+    let mut wanted = vec![Wanted { digest: digest.clone(), platform: None, below: None }];
+    // An index between the image's own and a platform may be signed as well, or denied by a failed verdict.
+    for index in image.nested.iter().filter(|index| !index.manifests.is_empty()) {
+        let below = Some(index.manifests.clone());
+        wanted.push(Wanted { digest: index.digest.clone(), platform: None, below });
+    }
+    let mut seen: BTreeSet<Digest> = wanted.iter().map(|wanted| wanted.digest.clone()).collect();
+    for image in image.platforms.iter().filter(|image| seen.insert(image.digest.clone())) {
+        let platform = Some(image.platform.clone());
+        wanted.push(Wanted { digest: image.digest.clone(), platform, below: None });
     }
     Fact::Known(collect(source, limits, trusted, &wanted))
 }
@@ -139,7 +152,7 @@ impl Found {
 
 impl Collecting<'_> {
     fn all(&self, wanted: &[Wanted]) -> Vec<Attested> {
-        let listings = parallel(wanted, AT_ONCE, |(subject, _)| self.lister.list(subject));
+        let listings = parallel(wanted, AT_ONCE, |wanted| self.lister.list(&wanted.digest));
         let mut left = REFERRERS_LIMIT;
         let mut found: Vec<Found> = Vec::new();
         let mut work = Vec::new();
@@ -174,7 +187,7 @@ impl Collecting<'_> {
 
     fn piece(&self, piece: &Piece, wanted: &[Wanted]) -> Found {
         let (Piece::Referrer(place, _) | Piece::Tag(place, _)) = piece;
-        let Some((subject, _)) = wanted.get(*place) else { return Found::default() };
+        let Some(Wanted { digest: subject, .. }) = wanted.get(*place) else { return Found::default() };
         match piece {
             Piece::Referrer(_, hung) => self.referrer(subject, hung),
             Piece::Tag(_, suffix) => self.tag(subject, suffix),
@@ -311,12 +324,13 @@ fn is_legacy(media_type: &str) -> bool {
     [SIMPLE_SIGNING, ENVELOPE].contains(&media_type)
 }
 
-fn attested((subject, platform): &Wanted, found: Found) -> Attested {
+fn attested(wanted: &Wanted, found: Found) -> Attested {
+    let Wanted { digest: subject, platform, below } = wanted.clone();
     let Found { mut attestations, mut refused, mut unknown } = found;
     attestations.sort_by(|a, b| a.at.cmp(&b.at));
     refused.sort_by(|a, b| (&a.at, &a.cause).cmp(&(&b.at, &b.cause)));
     unknown.sort();
-    Attested { subject: subject.clone(), platform: platform.clone(), attestations, refused, unknown }
+    Attested { subject, platform, below, attestations, refused, unknown }
 }
 
 /// A verified bundle as evidence.

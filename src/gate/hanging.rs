@@ -11,10 +11,10 @@ use crate::image::resolve::verify;
 use crate::layout;
 use crate::model::descriptor::Descriptor;
 use crate::model::digest::Digest;
-use crate::registry::{self, Facts, Listed, Lists, RejectedReferrer, Rejection, facts, fallback_tag};
+use crate::registry::{self, Budget, Facts, Listed, Lists, RejectedReferrer, Rejection, facts, fallback_tag};
 
 use super::cause::Cause;
-use super::source::Source;
+use super::source::{Source, Unread};
 
 /// How deep referrers of referrers are followed: 3; a signature on an attestation is 2.
 pub(super) const DEPTH: usize = 3;
@@ -74,6 +74,8 @@ pub(super) struct Lister<'a> {
     local: OnceLock<Local>,
     /// Entries of fallback tags that may still be opened.
     left: AtomicUsize,
+    /// What all of it may cost.
+    budget: Budget,
 }
 
 /// The entries of an `index.json`.
@@ -86,13 +88,14 @@ struct Local {
 
 impl<'a> Lister<'a> {
     pub(super) fn new(source: &'a Source, limits: &'a Limits) -> Self {
-        Self { source, limits, local: OnceLock::new(), left: AtomicUsize::new(OPENED) }
+        let left = AtomicUsize::new(OPENED);
+        Self { source, limits, local: OnceLock::new(), left, budget: Budget::default() }
     }
 
     /// What refers to `subject`.
     pub(super) fn list(&self, subject: &Digest) -> Listing {
         match self.source {
-            Source::Registry(store) => remote(store, subject),
+            Source::Registry(store) => remote(store, subject, &self.budget),
             Source::Layout(store) => self.on_disk(self.local(store), subject),
         }
     }
@@ -107,11 +110,17 @@ impl<'a> Lister<'a> {
         match self.source {
             // A tag has 128 characters at most: a SHA-512 leaves no room for one.
             Source::Registry(_) if tag.len() > 128 => Ok(None),
-            Source::Registry(store) => match store.tagged(&tag) {
-                Ok(found) => Ok(Some(found)),
-                Err(error) if error.kind == registry::ErrorKind::NotFound => Ok(None),
-                Err(error) => Err(error.into()),
-            },
+            Source::Registry(store) => {
+                self.budget.request(&format!("tag {tag}"))?;
+                match store.tagged(&tag) {
+                    Ok(found) => {
+                        self.budget.spent(found.1.len());
+                        Ok(Some(found))
+                    }
+                    Err(error) if error.kind == registry::ErrorKind::NotFound => Ok(None),
+                    Err(error) => Err(error.into()),
+                }
+            }
             Source::Layout(store) => match self.local(store).by_tag.get(&tag) {
                 Some(descriptor) => Ok(Some((descriptor.clone(), self.document(descriptor)?))),
                 None => Ok(None),
@@ -144,7 +153,30 @@ impl<'a> Lister<'a> {
 
     /// A manifest, whole and verified.
     pub(super) fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Cause> {
-        document(self.source, descriptor, self.limits)
+        self.afford(&descriptor.digest)?;
+        let bytes = document(self.source, descriptor, self.limits)?;
+        self.budget.spent(bytes.len());
+        Ok(bytes)
+    }
+
+    /// What refers elsewhere: the manifest that a descriptor leads to, however it is described.
+    pub(super) fn above(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Unread> {
+        self.afford(&descriptor.digest).map_err(|error| Unread {
+            missing: false,
+            lies: None,
+            cause: error.to_string(),
+        })?;
+        let bytes = self.source.document(descriptor, self.limits.manifest)?;
+        self.budget.spent(bytes.len());
+        Ok(bytes)
+    }
+
+    /// Takes a request for a manifest. What a layout's `index.json` and fallback tags list is counted apart.
+    fn afford(&self, digest: &Digest) -> Result<(), registry::Error> {
+        match self.source {
+            Source::Registry(_) => self.budget.request(&format!("manifest {digest}")),
+            Source::Layout(_) => self.budget.bytes_left(&format!("manifest {digest}")),
+        }
     }
 
     fn local(&self, store: &layout::Store) -> &Local {
@@ -267,9 +299,10 @@ fn referrer(mut descriptor: Descriptor, bytes: &[u8]) -> Result<Option<(Digest, 
     Ok(found.subject.map(|subject| (subject.digest, hung)))
 }
 
-fn remote(store: &registry::Store, subject: &Digest) -> Listing {
+fn remote(store: &registry::Store, subject: &Digest, budget: &Budget) -> Listing {
     let repository = store.repository();
-    let found = store.registry().run(async { Ok(repository.referrers(subject, None).await) });
+    let listed = async { Ok(repository.referrers_within(subject, None, budget).await) };
+    let found = store.registry().run(listed);
     let found = match found {
         Ok(found) => found,
         Err(error) => return Listing { unknown: vec![error.to_string()], ..Listing::default() },

@@ -5,6 +5,7 @@
 
 mod engine;
 mod legacy;
+mod targets;
 
 use std::collections::BTreeMap;
 
@@ -12,26 +13,23 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::attestation::certificate::holder;
-use crate::attestation::{PublicKey, Trust};
-use crate::image::document::{self, Document};
+use crate::attestation::{LogOfKey, PublicKey, Trust};
 use crate::image::limits::Limits;
 use crate::model::attestation::{SignedBy, SignedManifest};
-use crate::model::descriptor::Descriptor;
 use crate::model::location::Location;
-use crate::model::platform::Platform;
 use crate::model::reference::Reference;
 use crate::registry::{self, Registry};
 use crate::sigstore::{self, Run};
 
-pub(super) use engine::{Job, Signing, Target};
+pub(super) use engine::{Job, Signing};
+pub(super) use targets::{Target, targets};
 
-use super::hanging::document as fetch;
 use super::source::{Source, Unopened};
 
 /// What is to be signed of an image.
 #[derive(Debug, Clone, PartialEq)]
 pub enum What {
-    /// The image itself: its index, and each platform's manifest where that is asked for.
+    /// The image itself: its index, and all manifests below it where that is asked for.
     Signature {
         /// What `cosign sign -a KEY=VALUE` adds.
         annotations: BTreeMap<String, String>,
@@ -85,7 +83,7 @@ pub struct SignRequest<'a> {
     pub what: &'a What,
     /// In which form.
     pub format: Format,
-    /// Whether the platforms' manifests below an index are signed as well.
+    /// Whether all manifests and indexes below an index are signed as well.
     pub recursive: bool,
     /// The roots by which what was made is verified.
     pub trust: &'a Trust,
@@ -148,44 +146,12 @@ pub fn sign(request: &SignRequest<'_>, run: &Run) -> Result<Vec<SignedManifest>,
         format: request.format,
         who: signer(run, request.key)?,
         key: request.key,
+        log: log_of_key(run),
         trust: request.trust,
         limits: request.limits,
         now: request.now,
     };
     signing.run(&jobs, run)
-}
-
-/// The manifests to be signed: the image's own, and those of its platforms.
-pub(super) fn targets(
-    source: &Source,
-    root: Descriptor,
-    bytes: &[u8],
-    recursive: bool,
-    limits: &Limits,
-) -> Result<Vec<Target>, SignError> {
-    let at = format!("manifest {}", root.digest);
-    let parsed = document::parse(bytes, Some(&root.media_type), &at);
-    let parsed = parsed.map_err(|fault| SignError::Unread(fault.to_string()))?;
-    let mut targets = vec![Target { descriptor: root, platform: None }];
-    if let (Document::Index(index), true) = (parsed, recursive) {
-        if index.manifests.len() > limits.index_children {
-            let limit = limits.index_children;
-            return Err(SignError::Unread(format!(
-                "{at}: more than {limit} manifests (limit `index children`)"
-            )));
-        }
-        for child in index.manifests {
-            // BuildKit's attestation manifests are of no platform: nobody runs them.
-            if child.platform.as_ref().is_some_and(Platform::is_unknown) {
-                continue;
-            }
-            // What is signed must be there, and be what the index says.
-            fetch(source, &child, limits).map_err(|cause| SignError::Unread(cause.to_string()))?;
-            let platform = child.platform.clone();
-            targets.push(Target { descriptor: child, platform });
-        }
-    }
-    Ok(targets)
 }
 
 /// Who signs: whoever the certificate names, or the key.
@@ -197,5 +163,13 @@ pub(super) fn signer(run: &Run, key: Option<&PublicKey>) -> Result<SignedBy, Sig
             let unusable = |cause| SignError::Unverified(format!("the certificate: {cause}"));
             Ok(SignedBy::Certificate(holder(&certificate).map_err(unusable)?))
         }
+    }
+}
+
+/// Whether what a key signs must be in a log: where the run's services have one, as its verifiers demand then.
+pub(super) fn log_of_key(run: &Run) -> LogOfKey {
+    match run.is_logged() {
+        true => LogOfKey::Demanded,
+        false => LogOfKey::NotDemanded,
     }
 }

@@ -39,8 +39,6 @@ pub(super) fn survey(source: &Source, limits: &Limits, documents: &Documents) ->
     let survey = Survey {
         lister: Lister::new(source, limits),
         reader: Reader::new(source),
-        source,
-        limits,
         left: AtomicUsize::new(REFERRERS_LIMIT),
     };
     // BuildKit's attestation manifests are listed by the index; nobody attaches anything to them.
@@ -61,8 +59,6 @@ pub(super) fn survey(source: &Source, limits: &Limits, documents: &Documents) ->
 struct Survey<'a> {
     lister: Lister<'a>,
     reader: Reader<'a>,
-    source: &'a Source,
-    limits: &'a Limits,
     /// Referrers of all manifests that may still be looked at. Attack: a thousand on each of a thousand platforms.
     left: AtomicUsize,
 }
@@ -149,7 +145,7 @@ impl Survey<'_> {
             platform: None,
             annotations: Default::default(),
         };
-        match self.source.document(&descriptor, self.limits.manifest) {
+        match self.lister.above(&descriptor) {
             Ok(bytes) if Digest::of(subject.algorithm(), &bytes) == subject => {
                 let value: Value = serde_json::from_slice(&bytes).unwrap_or_default();
                 let own = value.get("mediaType").and_then(Value::as_str).map(str::to_owned);

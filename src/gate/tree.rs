@@ -7,7 +7,6 @@ use crate::image::limits::Limits;
 use crate::model::descriptor::{Descriptor, Index, Manifest};
 use crate::model::digest::Digest;
 use crate::model::location::Location;
-use crate::model::platform::Platform;
 use crate::model::tree::{Artifact, BuildAttestation, Hangs, Node, Rejected, Tree};
 use crate::registry::{REFERRERS_LIMIT, Registry};
 
@@ -144,10 +143,8 @@ impl Growing<'_> {
 
 /// The digest that one of BuildKit's attestation manifests is about; none where it is no such manifest.
 fn about(child: &Descriptor) -> Option<String> {
-    let kind = child.annotations.get("vnd.docker.reference.type");
-    let is_attestation = child.platform.as_ref().is_some_and(Platform::is_unknown)
-        && kind.is_some_and(|kind| kind == "attestation-manifest");
-    is_attestation.then(|| child.annotations.get("vnd.docker.reference.digest").cloned().unwrap_or_default())
+    let about = || child.annotations.get("vnd.docker.reference.digest").cloned().unwrap_or_default();
+    child.is_build_attestation().then(about)
 }
 
 fn attestation(child: &Descriptor, bytes: Result<Vec<u8>, String>) -> BuildAttestation {

@@ -1,7 +1,7 @@
 //! From a root descriptor to the platforms' images: index, manifests and configurations.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::model::config::ImageConfig;
 use crate::model::descriptor::Descriptor;
@@ -22,11 +22,22 @@ pub struct Image {
     pub root: Option<Descriptor>,
     /// Every platform that could be resolved, in the order of the index.
     pub platforms: Vec<PlatformImage>,
+    /// The indexes within the index, as far as they could be read, in the order of their digests.
+    pub nested: Vec<Nested>,
     /// What lies or could not be read on the way.
     pub faults: Vec<Fault>,
     /// The documents that were read on the way, by the digest that led to them; those among the faults are
     /// here too, as they came.
     pub documents: BTreeMap<Digest, Vec<u8>>,
+}
+
+/// An index within an image's index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Nested {
+    /// Its digest.
+    pub digest: Digest,
+    /// The platforms' manifests that it leads to, whatever number of indexes are between.
+    pub manifests: BTreeSet<Digest>,
 }
 
 /// One platform's image, its configuration read and its layers named.
@@ -95,10 +106,12 @@ pub fn resolve(
         limits,
         fetch,
         entered: HashSet::new(),
+        children: BTreeMap::new(),
         listed: 0,
         read: 0,
     };
     resolution.descend(root, 0);
+    resolution.image.nested = resolution.nested(&root.digest);
     resolution.image
 }
 
@@ -131,6 +144,8 @@ struct Resolution<'a, 'f> {
     fetch: &'a mut Fetch<'f>,
     /// Manifests by digest and stated platform: the same one again adds nothing.
     entered: HashSet<(Digest, Option<Platform>)>,
+    /// What each index that was read lists and was entered: as many in all as may be listed.
+    children: BTreeMap<Digest, BTreeSet<Digest>>,
     listed: usize,
     /// Bytes of the documents so far.
     read: u64,
@@ -183,26 +198,46 @@ impl Resolution<'_, '_> {
                 ))
             }
             Document::Index(index) => {
+                self.children.entry(descriptor.digest.clone()).or_default();
                 for child in &index.manifests {
-                    if self.is_wanted(child) {
-                        self.descend(child, depth + 1);
+                    if !self.is_wanted(child) {
+                        continue;
                     }
+                    if self.listed <= self.limits.manifests {
+                        let children = self.children.entry(descriptor.digest.clone()).or_default();
+                        children.insert(child.digest.clone());
+                    }
+                    self.descend(child, depth + 1);
                 }
                 Ok(())
             }
         }
     }
 
-    /// Attestation manifests (BuildKit: annotation `vnd.docker.reference.type`, platform
-    /// unknown/unknown) are no platform. A child without a platform may be any.
+    /// BuildKit's attestation manifests are no platform. A child without a platform may be any.
     fn is_wanted(&self, child: &Descriptor) -> bool {
-        let attestation =
-            child.annotations.get("vnd.docker.reference.type").is_some_and(|t| t == "attestation-manifest");
         match (&child.platform, self.wanted) {
-            (Some(platform), _) if attestation && platform.is_unknown() => false,
+            (Some(_), _) if child.is_build_attestation() => false,
             (Some(platform), Some(wanted)) if !platform.os.is_empty() => wanted.matches(platform),
             (Some(_) | None, _) => true,
         }
+    }
+
+    /// The indexes below the root, each with the platforms' manifests that it leads to.
+    fn nested(&self, root: &Digest) -> Vec<Nested> {
+        let platforms: BTreeSet<&Digest> = self.image.platforms.iter().map(|image| &image.digest).collect();
+        let below = |index: &Digest| {
+            let mut seen = BTreeSet::new();
+            let mut open: Vec<&Digest> = self.children.get(index).into_iter().flatten().collect();
+            while let Some(digest) = open.pop() {
+                if seen.insert(digest) {
+                    open.extend(self.children.get(digest).into_iter().flatten());
+                }
+            }
+            seen.intersection(&platforms).map(|digest| (*digest).clone()).collect()
+        };
+        let nested = self.children.keys().filter(|digest| *digest != root);
+        nested.map(|digest| Nested { digest: digest.clone(), manifests: below(digest) }).collect()
     }
 
     fn document(&mut self, descriptor: &Descriptor, limit: u64, at: &str) -> Result<Vec<u8>, Fault> {

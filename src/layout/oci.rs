@@ -145,7 +145,7 @@ fn choose(
     limits: &Limits,
 ) -> Result<Descriptor, Error> {
     let mut images: Vec<&Descriptor> =
-        index.manifests.iter().filter(|child| !is_attestation(child)).collect();
+        index.manifests.iter().filter(|child| !child.is_build_attestation()).collect();
     // What hangs on an image is listed beside it, and is no second image to choose from.
     if tag.is_none() && images.len() > 1 {
         images.retain(|child| !is_artifact(files, child, limits));
@@ -206,12 +206,4 @@ fn is_artifact(files: &Files, child: &Descriptor, limits: &Limits) -> bool {
         }
         Ok(Document::Index(_)) | Err(_) => false,
     }
-}
-
-fn is_attestation(child: &Descriptor) -> bool {
-    child.platform.as_ref().is_some_and(Platform::is_unknown)
-        && child
-            .annotations
-            .get("vnd.docker.reference.type")
-            .is_some_and(|kind| kind == "attestation-manifest")
 }

@@ -1,6 +1,6 @@
 //! What is signed of an image: everything that hangs on it and was verified, and everything that was refused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
@@ -16,14 +16,31 @@ use super::signer::Signer;
 pub struct Attested {
     /// The manifest or index.
     pub subject: Digest,
-    /// Its platform; none of the image as a whole.
+    /// Its platform; none of the image as a whole, and of an index within it.
     pub platform: Option<Platform>,
+    /// The platforms' manifests that it leads to, where it is an index within the image's; none of the image as a whole,
+    /// which leads to all, and of a platform's manifest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub below: Option<BTreeSet<Digest>>,
     /// What was verified. Who may sign is not asked yet.
     pub attestations: Vec<Attestation>,
     /// What is there and was not accepted.
     pub refused: Vec<Refused>,
     /// What could not be seen: there may be more.
     pub unknown: Vec<String>,
+}
+
+impl Attested {
+    /// Whether it is an index that leads to a platform's manifest: the image's own, or one between. Whoever signs an
+    /// index signs the digests that it lists. Attack: an index that leads elsewhere, signed, beside a platform that
+    /// nobody has signed.
+    #[must_use]
+    pub fn leads_to(&self, manifest: Option<&Digest>) -> bool {
+        match &self.below {
+            Some(below) => manifest.is_some_and(|manifest| below.contains(manifest)),
+            None => self.platform.is_none(),
+        }
+    }
 }
 
 /// One signature or attestation, verified.
@@ -139,7 +156,7 @@ impl Content {
 pub struct SignedManifest {
     /// The manifest or index.
     pub subject: Digest,
-    /// Its platform; none of the image as a whole.
+    /// Its platform; none of the image as a whole, and of an index within it.
     pub platform: Option<Platform>,
     /// What kind of claim was made; null of a signature.
     pub predicate_type: Option<String>,

@@ -21,6 +21,29 @@ pub struct Descriptor {
     pub annotations: BTreeMap<String, String>,
 }
 
+impl Descriptor {
+    /// The descriptor of a blob of one's own.
+    #[must_use]
+    pub fn of(media_type: &str, bytes: &[u8]) -> Self {
+        Self {
+            media_type: media_type.to_owned(),
+            digest: Digest::sha256(bytes),
+            size: bytes.len() as u64,
+            platform: None,
+            annotations: BTreeMap::new(),
+        }
+    }
+
+    /// Whether it is BuildKit's attestation manifest, which no runtime ever chooses: only with a platform of
+    /// unknown/unknown. Attack: an image that calls itself an attestation, to be neither judged nor signed.
+    #[must_use]
+    pub fn is_build_attestation(&self) -> bool {
+        let kind = self.annotations.get("vnd.docker.reference.type");
+        self.platform.as_ref().is_some_and(Platform::is_unknown)
+            && kind.is_some_and(|kind| kind == "attestation-manifest")
+    }
+}
+
 /// OCI manifest.md, or Docker schema 2: one platform's image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {

@@ -230,6 +230,7 @@ pub(crate) fn attested<const N: usize>(
     Attested {
         subject: platform.map_or(image, |platform| platform.digest.clone().unwrap()),
         platform: platform.map(|platform| platform.platform.clone()),
+        below: None,
         attestations: attestations.into_iter().map(attestation).collect(),
         refused: Vec::new(),
         unknown: Vec::new(),

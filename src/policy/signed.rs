@@ -80,7 +80,7 @@ impl By {
     }
 
     /// The same where one attestation may speak against another: `judge` gets all that the right ones signed of the
-    /// platform's manifest and of the index above it, and answers for each in turn. What could not be seen might be
+    /// platform's manifest and of the indexes above it, and answers for each in turn. What could not be seen might be
     /// the one that speaks against the others, so that it leaves the rule undecided.
     pub(crate) fn decide_together(
         &self,
@@ -111,9 +111,9 @@ impl By {
     }
 
     /// Whether what is signed of a manifest speaks for a platform: that of its own, and unless each platform must be
-    /// signed by itself, that of the index above it.
+    /// signed by itself, that of an index above it.
     fn counts(&self, attested: &Attested, platform: &PlatformEvidence) -> bool {
-        is_own(attested, platform) || (!self.per_platform && attested.platform.is_none())
+        is_own(attested, platform) || (!self.per_platform && attested.leads_to(platform.digest.as_ref()))
     }
 
     /// What the right ones signed of some manifests, and who of them.
@@ -147,7 +147,8 @@ impl By {
         let mut relevant: Vec<&Attested> = attested
             .iter()
             .filter(|attested| {
-                self.counts(attested, platform) || (asked.whole && attested.platform.is_none())
+                self.counts(attested, platform)
+                    || (asked.whole && attested.leads_to(platform.digest.as_ref()))
             })
             .collect();
         let accepted = self.accepted(&relevant, platform);

@@ -58,8 +58,11 @@ pub struct Attached {
 /// What became of a referrer that was to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Detached {
-    /// Its manifest is gone. If not, the registry has no deleting (GHCR): it is there and not listed.
+    /// Its manifest is gone. If not, the registry has no deleting (GHCR).
     pub deleted: bool,
+    /// It is still listed: by a registry that lists referrers itself and deletes none. Where a fallback tag lists them
+    /// it is taken out there.
+    pub listed: bool,
 }
 
 /// Who lists a referrer.
@@ -164,7 +167,8 @@ impl Repository {
             .unwrap_or_else(PoisonError::into_inner)
             .retain(|digest, _| !unwanted.contains(digest));
         self.settle(&tag, &BTreeMap::new(), &unwanted).await?;
-        Ok(Detached { deleted })
+        let listed = !deleted && self.lists(subject, referrer).await?;
+        Ok(Detached { deleted, listed })
     }
 
     /// Sees to it that entries are listed under a fallback tag, together with those of other tasks of this

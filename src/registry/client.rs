@@ -142,6 +142,12 @@ impl Repository {
         format!("{}/{}", self.host.registry, self.name)
     }
 
+    /// How long after a push the registry may not show it yet.
+    #[must_use]
+    pub fn lag(&self) -> std::time::Duration {
+        self.host.settings.times.lag
+    }
+
     /// How errors name something in this repository.
     pub(super) fn at(&self, target: &Target) -> String {
         match target {

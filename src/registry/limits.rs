@@ -40,6 +40,14 @@ pub(super) const TAGS: usize = 200_000;
 /// Referrers of one subject: 1,000 (design §7).
 pub const REFERRERS: usize = 1000;
 
+/// Requests for what hangs on an image, all its manifests together: 10,000. Each of 1,024 manifests takes a page of
+/// referrers, a fallback tag and cosign's tags, and each of 1,000 referrers a few.
+pub(super) const HANGING_REQUESTS: u64 = 10_000;
+
+/// Bytes of the lists, manifests and tags that hang on an image, all its manifests together: 128 MiB. A list of
+/// 1,000 referrers has one, as has a tag of 300 signatures.
+pub(super) const HANGING_BYTES: u64 = 128 << 20;
+
 /// Referrers whose manifests are opened at a time.
 pub(super) const OPENED_AT_ONCE: usize = 8;
 

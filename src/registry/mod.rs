@@ -13,6 +13,7 @@
 mod attach;
 mod blob;
 mod blocking;
+mod budget;
 mod challenge;
 mod client;
 mod credentials;
@@ -36,6 +37,7 @@ pub use crate::net::{Proxies, Retry};
 pub use attach::{Artifact, Attached, Detached, Listed};
 pub use blob::BlobStream;
 pub use blocking::{BlobReader, Registry};
+pub use budget::Budget;
 pub use client::{Client, Repository, Target};
 pub use credentials::{Secret, Source};
 pub use error::{Error, ErrorKind};

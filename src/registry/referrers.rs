@@ -15,6 +15,7 @@ use crate::model::descriptor::Descriptor;
 use crate::model::digest::Digest;
 
 use super::attach::Listed;
+use super::budget::Budget;
 use super::client::{Repository, Target};
 use super::error::{Error, ErrorKind};
 use super::http::is_redirect;
@@ -138,9 +139,19 @@ impl Repository {
     /// writers that do not know the API, or wrote before the registry had it, leave their work there.
     /// `artifact_type` keeps one type.
     pub async fn referrers(&self, subject: &Digest, artifact_type: Option<&str>) -> Referrers {
+        self.referrers_within(subject, artifact_type, &Budget::default()).await
+    }
+
+    /// The same within a budget, which several manifests may share. What it does not reach to is unknown.
+    pub async fn referrers_within(
+        &self,
+        subject: &Digest,
+        artifact_type: Option<&str>,
+        budget: &Budget,
+    ) -> Referrers {
         let mut found = Referrers::default();
         let mut entries = Vec::new();
-        match self.native(subject, artifact_type).await {
+        match self.native(subject, artifact_type, budget).await {
             Ok(Some(native)) => {
                 found.lists.native = Some(digests(&native));
                 for entry in native {
@@ -162,7 +173,7 @@ impl Repository {
             Ok(None) => {}
             Err(error) => found.unknown.push(error),
         }
-        match self.fallback(subject).await {
+        match self.fallback(subject, budget).await {
             Ok(None) => {}
             Ok(Some(Err(error))) => {
                 found.lists.no_index = Some(error.message.clone());
@@ -180,7 +191,7 @@ impl Repository {
         }
         let mut seen = BTreeSet::new();
         entries.retain(|entry| seen.insert(entry.descriptor.digest.clone()));
-        self.open_all(subject, entries, artifact_type, &mut found).await;
+        self.open_all((subject, budget), entries, artifact_type, &mut found).await;
         found
     }
 
@@ -201,11 +212,18 @@ impl Repository {
         }
     }
 
+    /// Whether the registry lists a referrer by itself.
+    pub(super) async fn lists(&self, subject: &Digest, referrer: &Digest) -> Result<bool, Error> {
+        let native = self.native(subject, None, &Budget::default()).await?;
+        Ok(native.unwrap_or_default().iter().any(|entry| entry.descriptor.digest == *referrer))
+    }
+
     /// The entries that the registry lists by itself; none where it has no such API.
     async fn native(
         &self,
         subject: &Digest,
         artifact_type: Option<&str>,
+        budget: &Budget,
     ) -> Result<Option<Vec<Entry>>, Error> {
         let mut url = self.url(&format!("referrers/{subject}"));
         if let Some(artifact_type) = artifact_type {
@@ -215,6 +233,7 @@ impl Repository {
         let mut pages = Pages::new(&url);
         let mut entries = Vec::new();
         loop {
+            budget.request(&at)?;
             let mut call = self.call(Method::GET, url.clone(), "pull", at.clone());
             // GHCR at times answers 303 to a page of github.com, which then answers 429.
             call.follow = false;
@@ -233,6 +252,7 @@ impl Repository {
             }
             let patience = self.host.settings.times.document;
             let bytes = answer.read(limits::MANIFEST, "a page of referrers", patience).await?;
+            budget.spent(bytes.len());
             let before = entries.len();
             entries.extend(parse_index(&bytes, Listed::Native, &at)?);
             // From the first page on it has the API. Attack: a later page that is answered as if it had not, after which
@@ -267,13 +287,19 @@ impl Repository {
 
     /// The entries of the fallback tag; none where there is certainly no such tag, and an error of its own
     /// where it leads to no list.
-    async fn fallback(&self, subject: &Digest) -> Result<Option<Result<Vec<Entry>, Error>>, Error> {
+    async fn fallback(
+        &self,
+        subject: &Digest,
+        budget: &Budget,
+    ) -> Result<Option<Result<Vec<Entry>, Error>>, Error> {
         let target = Target::Tag(fallback_tag(subject));
+        budget.request(&self.at(&target))?;
         let pulled = match self.manifest(&target).await {
             Ok(pulled) => pulled,
             Err(error) if error.kind == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
+        budget.spent(pulled.bytes.len());
         let at = self.at(&target);
         let entries = match parse_index(&pulled.bytes, Listed::FallbackTag, &at) {
             Ok(entries) => entries,
@@ -287,7 +313,7 @@ impl Repository {
     /// say the same artifact type for all.
     async fn open_all(
         &self,
-        subject: &Digest,
+        (subject, budget): (&Digest, &Budget),
         entries: Vec<Entry>,
         wanted: Option<&str>,
         found: &mut Referrers,
@@ -299,8 +325,8 @@ impl Repository {
             while tasks.len() < limits::OPENED_AT_ONCE
                 && let Some((place, entry)) = waiting.next()
             {
-                let (repository, subject) = (self.clone(), subject.clone());
-                tasks.spawn(async move { (place, repository.open_entry(&subject, entry).await) });
+                let (repository, subject, budget) = (self.clone(), subject.clone(), budget.clone());
+                tasks.spawn(async move { (place, repository.open_entry(&subject, entry, &budget).await) });
             }
             match tasks.join_next().await {
                 None => break,
@@ -325,12 +351,14 @@ impl Repository {
         }
     }
 
-    async fn open_entry(&self, subject: &Digest, entry: Entry) -> Result<Opened, Error> {
+    async fn open_entry(&self, subject: &Digest, entry: Entry, budget: &Budget) -> Result<Opened, Error> {
         let Entry { mut descriptor, listed, artifact_type: stated_type } = entry;
         let reject = |digest: &Digest, cause: String, why: Rejection| {
             Ok(Opened::Rejected(RejectedReferrer { digest: digest.clone(), cause, why }))
         };
-        let pulled = match self.manifest(&Target::Digest(descriptor.digest.clone())).await {
+        let target = Target::Digest(descriptor.digest.clone());
+        budget.request(&self.at(&target))?;
+        let pulled = match self.manifest(&target).await {
             Ok(pulled) => pulled,
             Err(error) if error.kind == ErrorKind::NotFound => {
                 let cause = "the manifest is not there any more".to_owned();
@@ -338,6 +366,7 @@ impl Repository {
             }
             Err(error) => return Err(error),
         };
+        budget.spent(pulled.bytes.len());
         let facts = match facts(&pulled.bytes) {
             Ok(facts) => facts,
             Err(cause) => return reject(&descriptor.digest, cause, Rejection::Unreadable),

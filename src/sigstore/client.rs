@@ -93,6 +93,12 @@ impl Run {
         Ok(Self { runtime: Some(runtime), signer, deadline })
     }
 
+    /// Whether what it signs is entered into a transparency log.
+    #[must_use]
+    pub fn is_logged(&self) -> bool {
+        !self.signer.services.logs.is_empty()
+    }
+
     /// Signs each of several contents, several at a time; the bundles (JSON) are in order. They are not verified yet.
     ///
     /// # Errors

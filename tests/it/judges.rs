@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::support::docker_registry::DockerRegistry;
 use super::support::image::{Layout, image, layer, layout};
-use super::support::judges::{Case, Form, Hung, Installed, JUDGES, Judge, statement};
+use super::support::judges::{Case, Form, HUNG, Hung, Installed, JUDGES, Judge, statement};
 use super::support::registry::{Referrers, Registry, Switches};
 use super::support::sigstore::{Claims, Files, GITHUB, Lie, Sigstore, Version};
 use super::support::skopeo::{Access, skopeo};
@@ -220,10 +220,10 @@ fn cosign_hangs_both_formats_beside_images() {
     let stage = Stage::set();
     for referrers in [Referrers::Native { page_size: 100 }, Referrers::Off] {
         let registry = Registry::start(Switches { referrers, ..Switches::default() });
-        for (place, (what, rekor)) in HUNG.iter().enumerate() {
+        for (place, (what, rekor)) in HUNG.into_iter().enumerate() {
             let repository = format!("app{place}");
             let digest = registry.push_layout(&repository, "v1", &small(&repository));
-            hang(&stage, &cosign, &registry.reference(&repository, &digest), *what, *rekor);
+            hang(&stage, &cosign, &registry.reference(&repository, &digest), what, rekor);
             let suffix = if what.0 == Form::Message { "sig" } else { "att" };
             let legacy = format!("{}.{suffix}", digest.replace(':', "-"));
             let tags = registry.tags(&repository);
@@ -237,7 +237,7 @@ fn cosign_hangs_both_formats_in_docker_registry() {
     let (Some(cosign), Some(skopeo)) = (Judge::Cosign.installed(), skopeo()) else { return };
     let Some(registry) = DockerRegistry::plain() else { return };
     let stage = Stage::set();
-    for (place, (what, rekor)) in HUNG.iter().enumerate() {
+    for (place, (what, rekor)) in HUNG.into_iter().enumerate() {
         let repository = format!("app{place}");
         let folder = tempfile::tempdir().unwrap();
         small(&repository).write(folder.path());
@@ -245,7 +245,7 @@ fn cosign_hangs_both_formats_in_docker_registry() {
         skopeo.push(folder.path(), "v1", &tagged, &Access::default());
         let manifest = skopeo.inspect_raw(&tagged, &Access::default());
         let digest = portcullis::model::digest::Digest::sha256(&manifest).to_string();
-        hang(&stage, &cosign, &registry.reference(&repository, &digest), *what, *rekor);
+        hang(&stage, &cosign, &registry.reference(&repository, &digest), what, rekor);
     }
 }
 
@@ -269,16 +269,6 @@ fn cosign_has_these_holes() {
     let verify = ["verify", "--trusted-root", root, "--certificate-identity-regexp", pattern];
     cosign.run(&[verify.as_slice(), &["--certificate-oidc-issuer", GITHUB, &reference]].concat()).unwrap();
 }
-
-/// What cosign hangs beside images, and the log that it goes to.
-const HUNG: &[((Form, Hung), Version)] = &[
-    ((Form::Message, Hung::Bundle), Version::V1),
-    ((Form::Message, Hung::Bundle), Version::V2),
-    ((Form::Dsse, Hung::Bundle), Version::V1),
-    ((Form::Dsse, Hung::Bundle), Version::V2),
-    ((Form::Message, Hung::Legacy), Version::V1),
-    ((Form::Dsse, Hung::Legacy), Version::V1),
-];
 
 /// An image unlike others, tagged `v1`.
 fn small(name: &str) -> Layout {

@@ -20,6 +20,7 @@ mod enrich;
 mod explain;
 mod fuzzing;
 mod gate;
+mod github;
 mod hanging;
 mod judge;
 mod judges;

@@ -46,6 +46,14 @@ const fn free(path: &'static str, log: Log, why: &'static str) -> Place {
 
 const ENTRY: &str = "/verificationMaterial/tlogEntries/[]";
 
+/// Kinds that fit a change of the certificate.
+const CERTIFICATE: &[RejectionKind] =
+    &[Malformed, Material, Certificate, Chain, CertificateTime, Sct, Entry, Unsupported];
+
+/// Kinds that fit a change of an entry of the log as a whole.
+const LOGGED: &[RejectionKind] =
+    &[Malformed, LogMissing, UnknownLog, Promise, Entry, Unsupported, CertificateTime, NoTime];
+
 /// Every place of a bundle. `$` stands for an entry of the log.
 const PLACES: &[Place] = &[
     // Where a whole subtree of another bundle stands, whatever comes first does not fit.
@@ -65,28 +73,12 @@ const PLACES: &[Place] = &[
             LogMissing,
         ],
     ),
-    signed(
-        "/verificationMaterial/certificate",
-        Log::Both,
-        &[Malformed, Material, Certificate, Chain, CertificateTime, Sct, Entry, Unsupported],
-    ),
-    signed(
-        "/verificationMaterial/x509CertificateChain",
-        Log::Both,
-        &[Malformed, Material, Certificate, Chain, CertificateTime, Sct, Entry, Unsupported],
-    ),
+    signed("/verificationMaterial/certificate", Log::Both, CERTIFICATE),
+    signed("/verificationMaterial/x509CertificateChain", Log::Both, CERTIFICATE),
     free("/verificationMaterial/publicKey/hint", Log::Both, "a hint which key to try; the key is given"),
     signed("/verificationMaterial/publicKey", Log::Both, &[Malformed, Material]),
-    signed(
-        "/verificationMaterial/tlogEntries",
-        Log::Both,
-        &[Malformed, LogMissing, UnknownLog, Promise, Entry, Unsupported, CertificateTime, NoTime],
-    ),
-    signed(
-        "$",
-        Log::Both,
-        &[Malformed, LogMissing, UnknownLog, Promise, Entry, Unsupported, CertificateTime, NoTime],
-    ),
+    signed("/verificationMaterial/tlogEntries", Log::Both, LOGGED),
+    signed("$", Log::Both, LOGGED),
     signed("$/logIndex", Log::V1, &[Malformed, Promise]),
     signed("$/logIndex", Log::V2, &[Malformed, InclusionProof]),
     signed("$/logId", Log::Both, &[Malformed, UnknownLog, Promise, Checkpoint]),

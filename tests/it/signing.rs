@@ -1,11 +1,15 @@
 //! Images signed and attested by the command, against the Sigstore of the tests, and judged by what hangs on them.
 
+mod crowded;
 mod cut;
 mod interop;
 mod keys;
 mod large;
 mod legacy;
+mod nested;
 mod person;
+mod prompt;
+mod stubborn;
 
 use std::fs;
 use std::path::Path;

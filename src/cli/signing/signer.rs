@@ -73,6 +73,7 @@ impl Ready {
     /// Whose what is made must be.
     pub(in crate::cli) fn whose(&self) -> Whose<'_> {
         match &self.key {
+            Some(key) if self.run.is_logged() => Whose::Key(key, LogOfKey::Demanded),
             Some(key) => Whose::Key(key, LogOfKey::NotDemanded),
             None => Whose::Certificate,
         }

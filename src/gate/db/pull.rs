@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::attestation::Trust;
 use crate::feed::{Origin, Part, Snapshot, Watch, Writer};
-use crate::gate::attestations::{Trusted, collect};
+use crate::gate::attestations::{Trusted, Wanted, collect};
 use crate::gate::source::{Source, Unopened};
 use crate::image::json as strict;
 use crate::image::limits::Limits;
@@ -122,7 +122,8 @@ fn check_signed(request: &PullRequest<'_>, digest: &Digest) -> Result<(), String
     let trusted = Trusted { reads: &|_| false, trust: request.trust, keys: &keys };
     // Any one of them is enough, so that what could not be read beside it is of no matter.
     let (mut others, mut unknown) = (BTreeSet::new(), Vec::new());
-    for attested in collect(&source, &limits, trusted, &[(digest.clone(), None)]) {
+    let wanted = Wanted { digest: digest.clone(), platform: None, below: None };
+    for attested in collect(&source, &limits, trusted, &[wanted]) {
         for one in attested.attestations.iter().filter(|one| one.content.is_signature()) {
             for signatory in request.by {
                 match signatory.check(one) {

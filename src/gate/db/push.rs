@@ -87,6 +87,13 @@ pub fn push(
     };
     let manifest = serde_json::to_vec(&manifest).map_err(json)?;
     let digest = Digest::sha256(&manifest);
+    // Whoever names a digest means this snapshot. Nothing is pushed or signed that is another one.
+    if let Some(named) = reference.digest.as_ref().filter(|named| **named != digest) {
+        return Err(DbError::Usage(format!(
+            "the installed snapshot would have the digest {digest}, and not {named}: it was neither pushed nor signed; \
+             push it to a tag"
+        )));
+    }
     registry.run(repository.push_manifest(&Target::Digest(digest.clone()), &manifest, MANIFEST))?;
     signed(&digest)?;
     registry.run(repository.push_manifest(&Target::of(reference), &manifest, MANIFEST))?;

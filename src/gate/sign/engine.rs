@@ -1,6 +1,7 @@
 //! From what is to be said of manifests to what hangs on them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -16,30 +17,29 @@ use crate::image::limits::Limits;
 use crate::model::attestation::{Attestation, Attested, Content as Signed, Place, SignedBy, SignedManifest};
 use crate::model::descriptor::Descriptor;
 use crate::model::digest::Digest;
-use crate::model::platform::Platform;
 use crate::model::signer::{Claim, Signer};
 use crate::registry::{self, Artifact, BlobSource, Listed, Registry, Repository, Store};
 use crate::sigstore::{Content, Run};
 
 use super::legacy::tag;
+use super::targets::Target;
 use super::{Format, SignError, What};
-use crate::gate::attestations::{MAX_ATTESTATION, Trusted, collect};
+use crate::gate::attestations::{MAX_ATTESTATION, Trusted, Wanted, collect};
 use crate::gate::parallel::parallel;
 use crate::gate::source::Source;
 
 /// Manifests, and tags, that are written to at a time.
 pub(super) const AT_ONCE: usize = 8;
 
+/// The pause before the registry is looked at again that does not show what was pushed, at first; it doubles up to
+/// [`LONGEST_PAUSE`].
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The longest pause between two looks.
+const LONGEST_PAUSE: Duration = Duration::from_secs(4);
+
 /// Bytes of a bundle beside its predicate: 1 MiB, of which proofs, certificate and timestamps take some thousands.
 const ENVELOPE: u64 = 1 << 20;
-
-/// A manifest to be signed.
-#[derive(Debug, Clone)]
-pub(in crate::gate) struct Target {
-    pub(in crate::gate) descriptor: Descriptor,
-    /// Its platform; none of the image as a whole.
-    pub(in crate::gate) platform: Option<Platform>,
-}
 
 /// One thing that is to be said of one manifest.
 #[derive(Debug, Clone)]
@@ -85,6 +85,8 @@ pub(in crate::gate) struct Signing<'a> {
     pub(in crate::gate) who: SignedBy,
     /// The public key, where a key signs.
     pub(in crate::gate) key: Option<&'a PublicKey>,
+    /// Whether what the key signs must be in a log.
+    pub(in crate::gate) log: LogOfKey,
     /// The roots by which what was made is verified.
     pub(in crate::gate) trust: &'a Trust,
     pub(in crate::gate) limits: &'a Limits,
@@ -117,21 +119,37 @@ impl Signing<'_> {
         self.push_layers(store, layers)?;
         let mut answers: Vec<SignedManifest> =
             jobs.iter().map(|job| answer(job, &pieces, &hung, &pushed)).collect();
-        let after = self.collect(&jobs)?;
+        let after = self.read_back(store, &jobs)?;
         for (job, answer) in jobs.iter().zip(&mut answers) {
-            let wanted = [(self.format.bundle(), Hung::Referrer), (self.format.legacy(), Hung::Tag)];
-            if wanted.iter().any(|(wanted, hung)| *wanted && !self.is_done(job, &after, *hung)) {
-                let subject = &job.target.descriptor.digest;
-                return Err(SignError::Push(format!(
-                    "what was pushed is not found beside {subject}: try again"
-                )));
-            }
             if let What::Attestation { replace: Some(alike), .. } = &job.what {
                 self.replace(store, job, answer, &before, alike);
                 self.replace_layers(store, job, answer, (&after, alike))?;
             }
         }
         Ok(answers)
+    }
+
+    /// What is signed of the manifests once all that was pushed can be seen. A registry may take a while to show it:
+    /// whoever gives up at once and is called again signs everything twice.
+    fn read_back(&self, store: &Store, jobs: &[Job]) -> Result<BTreeMap<Digest, Attested>, SignError> {
+        let (begun, lag) = (Instant::now(), store.repository().lag());
+        let mut pause = PAUSE;
+        loop {
+            let found = self.collect(jobs)?;
+            let is_missing = |job: &&Job| {
+                (self.format.bundle() && !self.is_done(job, &found, Hung::Referrer))
+                    || (self.format.legacy() && !self.is_done(job, &found, Hung::Tag))
+            };
+            let Some(missing) = jobs.iter().find(is_missing) else { return Ok(found) };
+            if begun.elapsed() >= lag {
+                let subject = &missing.target.descriptor.digest;
+                return Err(SignError::Push(format!(
+                    "what was pushed is not found beside {subject}: try again"
+                )));
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
     }
 
     /// Each job once, and none that is too large. Attack: an index that lists one manifest for two platforms, of which
@@ -191,9 +209,13 @@ impl Signing<'_> {
     /// What is signed of the manifests now, by their digests.
     pub(super) fn collect(&self, jobs: &[Job]) -> Result<BTreeMap<Digest, Attested>, SignError> {
         let mut seen = BTreeSet::new();
-        let wanted =
-            jobs.iter().map(|job| (job.target.descriptor.digest.clone(), job.target.platform.clone()));
-        let wanted: Vec<_> = wanted.filter(|(digest, _)| seen.insert(digest.clone())).collect();
+        let wanted = jobs.iter().map(|job| Wanted {
+            digest: job.target.descriptor.digest.clone(),
+            platform: job.target.platform.clone(),
+            below: None,
+        });
+        let wanted: Vec<Wanted> = wanted.filter(|wanted| seen.insert(wanted.digest.clone())).collect();
+        // Also what is in no log is looked at: it may be an older one that is to go.
         let keys: Vec<_> = self.key.iter().map(|key| (*key, LogOfKey::NotDemanded)).collect();
         let reads = |one: &Attestation| same_signer(&self.who, &one.signed_by);
         let trusted = Trusted { trust: self.trust, keys: &keys, reads: &reads };
@@ -211,9 +233,10 @@ impl Signing<'_> {
         attested.is_some_and(|attested| attested.attestations.iter().any(is_there))
     }
 
-    /// Whether something is what is about to be signed, by the same signer.
+    /// Whether something is what is about to be signed, by the same signer, and as good.
     pub(super) fn is_same(&self, job: &Job, attestation: &Attestation) -> bool {
         same_signer(&self.who, &attestation.signed_by)
+            && self.is_logged(attestation)
             && match (&job.what, &attestation.content) {
                 (What::Signature { annotations: wanted }, Signed::Signature { annotations }) => {
                     wanted == annotations
@@ -227,6 +250,15 @@ impl Signing<'_> {
             }
     }
 
+    /// Whether it is in a log, as what is made would be. Attack: the log entry taken out of a key's signature, which no
+    /// verifier accepts then, and which keeps its signer from making another one.
+    fn is_logged(&self, attestation: &Attestation) -> bool {
+        match (self.key, self.log) {
+            (Some(_), LogOfKey::Demanded) => !attestation.logs.is_empty() && !attestation.times.is_empty(),
+            (Some(_), LogOfKey::NotDemanded) | (None, _) => true,
+        }
+    }
+
     /// Verifies what the services gave. Attack, or a slip: services that answer with somebody else's certificate, or
     /// what no verifier will accept, of which the user would hear when the image is to enter.
     fn check(&self, subject: &Digest, bundle: &[u8]) -> Result<(), SignError> {
@@ -237,7 +269,7 @@ impl Signing<'_> {
 
     pub(super) fn whose(&self) -> Whose<'_> {
         match self.key {
-            Some(key) => Whose::Key(key, LogOfKey::NotDemanded),
+            Some(key) => Whose::Key(key, self.log),
             None => Whose::Certificate,
         }
     }
@@ -284,15 +316,8 @@ impl Signing<'_> {
         repository: &Repository,
     ) -> Result<Artifact, SignError> {
         for (media_type, bytes) in [(EMPTY, EMPTY_CONFIG), (BUNDLE, bundle)] {
-            let descriptor = Descriptor {
-                media_type: media_type.to_owned(),
-                digest: Digest::sha256(bytes),
-                size: bytes.len() as u64,
-                platform: None,
-                annotations: BTreeMap::new(),
-            };
             let source = BlobSource::Bytes(Bytes::copy_from_slice(bytes));
-            registry.run(repository.push_blob(&descriptor, source, None))?;
+            registry.run(repository.push_blob(&Descriptor::of(media_type, bytes), source, None))?;
         }
         let predicate_type = match &job.what {
             What::Signature { .. } => COSIGN_SIGN,
@@ -330,6 +355,10 @@ impl Signing<'_> {
                 continue;
             }
             match store.registry().run(store.repository().detach(&attested.subject, digest)) {
+                Ok(detached) if detached.listed => {
+                    let cause = "the registry deletes no manifests, and lists it still";
+                    answer.left.push(format!("{digest}: {cause}"));
+                }
                 Ok(_) => answer.replaced.push(digest.clone()),
                 Err(error) => answer.left.push(format!("{digest}: {error}")),
             }

@@ -203,14 +203,7 @@ fn digest_of(layer: &Value) -> Option<&str> {
 }
 
 fn blob(media_type: &str, bytes: &[u8]) -> (Descriptor, Bytes) {
-    let descriptor = Descriptor {
-        media_type: media_type.to_owned(),
-        digest: Digest::sha256(bytes),
-        size: bytes.len() as u64,
-        platform: None,
-        annotations: BTreeMap::new(),
-    };
-    (descriptor, Bytes::copy_from_slice(bytes))
+    (Descriptor::of(media_type, bytes), Bytes::copy_from_slice(bytes))
 }
 
 #[cfg(test)]

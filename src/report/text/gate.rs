@@ -62,6 +62,10 @@ fn published(page: &mut Page, judged: Judged<'_>) {
         Some(cause) => (Tint::Bad, format!("not attested: {}", safe(cause, IMAGE_CHARS))),
     };
     page.line(&[piece(tint, text)]);
+    let left: usize = published.attestations.iter().map(|one| one.left.len()).sum();
+    if left > 0 {
+        page.line(&[piece(Tint::Doubt, format!("{left} older ones could not be taken away"))]);
+    }
 }
 
 /// The image as the user gave it, and what it is.

@@ -58,7 +58,8 @@ impl Text {
 }
 
 fn manifest(attested: &Attested, lines: &mut Vec<String>) {
-    let platform = attested.platform.as_ref().map_or_else(|| "image".to_owned(), ToString::to_string);
+    let whole = if attested.below.is_some() { "index" } else { "image" };
+    let platform = attested.platform.as_ref().map_or_else(|| whole.to_owned(), ToString::to_string);
     lines.push(format!("  {platform} {}", attested.subject));
     if attested.attestations.is_empty() && attested.refused.is_empty() && attested.unknown.is_empty() {
         lines.push("    nothing is signed".to_owned());

@@ -104,6 +104,22 @@ fn a_snapshot_goes_through_docker_registry() {
     through(registry.address(), |target| registry.reference(NAME, target));
 }
 
+/// Whoever names a digest means that snapshot: nothing is signed under it that is another one.
+#[test]
+fn a_push_to_the_digest_of_another_snapshot_signs_nothing() {
+    let registry = Registry::start(Switches::default());
+    let (place, signing) = (filled(), Signing::start());
+    let other = registry.reference(NAME, &Digest::sha256(b"another snapshot").to_string());
+    let run = signing.push(&place, &[&other]).ended(2);
+    assert!(run.err().contains("neither pushed nor signed"), "{}", run.err());
+    assert_eq!(signing.sigstore.certificates(), 0);
+    assert_eq!(registry.count("PUT", "/manifests/"), 0);
+    // Its own digest it may be pushed to.
+    let own = db(&place, &["push", &registry.reference(NAME, "latest"), "-q"]).ended(0).out();
+    signing.push(&place, &[&registry.reference(NAME, own.trim())]).ended(0);
+    assert_eq!(signing.sigstore.certificates(), 1);
+}
+
 #[test]
 fn a_tag_is_pulled_only_by_whom_it_is_signed() {
     for referrers in [Referrers::Native { page_size: 100 }, Referrers::Off] {

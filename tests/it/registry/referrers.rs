@@ -1,6 +1,6 @@
 //! What hangs on an image, natively and by fallback tag, honest and not.
 
-use portcullis::registry::{Referrers as Found, Registry as Client, Repository, fallback_tag};
+use portcullis::registry::{Budget, Referrers as Found, Registry as Client, Repository, fallback_tag};
 use serde_json::{Value, json};
 
 use super::*;
@@ -44,6 +44,47 @@ fn native_referrers_over_many_pages_with_and_without_the_filter() {
         assert_eq!(digests(&list(&client, &repository, &subject, Some(SBOM))), sorted(&boms));
         assert_eq!(digests(&list(&client, &repository, &subject, Some(BUNDLE))), sorted(&bundles));
     }
+}
+
+/// Many manifests with long lists each: all of them together cost no more than one budget, and what it does not reach
+/// to is unknown.
+#[test]
+fn a_budget_bounds_the_lists_of_all_manifests() {
+    let registry = Registry::start(Switches::default());
+    registry.script(on("GET", "/referrers/").always(), [Fault::EmptyPages(1000)]);
+    let (client, repository) = open(&registry, settings());
+    let subjects: Vec<Digest> = (0..4).map(|n: u8| Digest::sha256(&[n])).collect();
+    let listed = |budget: &Budget| -> Vec<Found> {
+        registry.forget();
+        let list = async |subject: &Digest| repository.referrers_within(subject, None, budget).await;
+        subjects.iter().map(|subject| client.run(async { Ok(list(subject).await) }).unwrap()).collect()
+    };
+    let said = |found: &[Found], limit: &str| {
+        assert!(
+            found.iter().all(|one| one.unknown.iter().any(|error| error.to_string().contains(limit))),
+            "{found:?}"
+        );
+    };
+    let found = listed(&Budget::of(50, 1 << 20));
+    said(&found, "limit `hanging requests`");
+    assert_eq!(registry.requests().len(), 50);
+    let found = listed(&Budget::of(1 << 20, 50_000));
+    said(&found, "limit `hanging bytes`");
+    assert!(registry.requests().len() < 50, "{}", registry.requests().len());
+    // The entries of fallback tags are opened out of the same budget.
+    let registry = Registry::start(Switches { referrers: Referrers::Off, ..Switches::default() });
+    let subject = small_image(&registry);
+    let (client, repository) = open(&registry, settings());
+    let entries: Vec<Value> =
+        (0..20).map(|n| registry.add_referrer(APP, &subject, SBOM, format!("{n}").as_bytes())).collect();
+    registry.set_fallback(APP, &subject, &entries, Entries::Bare);
+    let subject = subject.parse().unwrap();
+    let within = |budget: Budget| {
+        client.run(async { Ok(repository.referrers_within(&subject, None, &budget).await) }).unwrap()
+    };
+    let found = within(Budget::of(12, 1 << 20));
+    assert_eq!((found.entries.len(), found.unknown.len()), (10, 10), "{:?}", found.unknown);
+    assert!(within(Budget::of(22, 1 << 20)).unknown.is_empty());
 }
 
 #[test]

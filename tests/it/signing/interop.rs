@@ -2,21 +2,11 @@
 
 use super::{KINDS, Stage, two_platforms};
 use crate::support::docker_registry::DockerRegistry;
-use crate::support::judges::{Form, Hung, Installed, Judge, PREDICATE, predicate};
+use crate::support::judges::{Form, HUNG, Hung, Installed, Judge, PREDICATE, predicate};
 use crate::support::sigstore::{GITHUB, Version};
 use crate::support::skopeo::{Access, Skopeo, skopeo};
 
 const WORKFLOW: &str = "https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main";
-
-/// What is hung, and the log that it goes to. Legacy signatures have no place for what Rekor v2 answers.
-const HUNG: [((Form, Hung), Version); 6] = [
-    ((Form::Message, Hung::Bundle), Version::V1),
-    ((Form::Message, Hung::Bundle), Version::V2),
-    ((Form::Dsse, Hung::Bundle), Version::V1),
-    ((Form::Dsse, Hung::Bundle), Version::V2),
-    ((Form::Message, Hung::Legacy), Version::V1),
-    ((Form::Dsse, Hung::Legacy), Version::V1),
-];
 
 /// What a docker-registry holds: the reference of an image of its own for each of [`HUNG`].
 struct Docker {

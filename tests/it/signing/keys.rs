@@ -2,7 +2,9 @@
 
 use std::process::Command;
 
-use super::Stage;
+use serde_json::{Value, json};
+
+use super::{APP, Stage, message};
 use crate::support::cli::Run;
 use crate::support::judges::{Installed, Judge, PASSWORD, PREDICATE, predicate};
 use crate::support::registry::Referrers;
@@ -87,6 +89,46 @@ fn a_key_signs_files_and_images_without_a_certificate() {
     stage.sign_with("sign", &keys, Version::V1, &[&stage.image]).ended(0);
     assert_eq!(stage.sigstore.entries(Version::V1).len(), entries);
     assert_eq!(stage.sigstore.certificates(), 0);
+}
+
+/// What the log and the authorities said taken out of a signature: no verifier accepts it, and it does not stand for
+/// the one that is to be made.
+#[test]
+fn a_signature_whose_log_entry_was_taken_away_is_made_anew() {
+    for rekor in VERSIONS {
+        let stage = Stage::set(Referrers::Native { page_size: 100 });
+        let keys = stage.generate("cosign");
+        let sign = || {
+            let signed =
+                stage.sign_with("sign", &keys, rekor, &["--no-recursive", "-o", "json", &stage.image]);
+            signed.ended(0).json()["images"][0]["manifests"][0]["referrer"].clone()
+        };
+        let referrer = sign();
+        stage.gate_by_key(&keys, SIGNED).ended(0);
+        strip(&stage, referrer.as_str().unwrap());
+        let refused = stage.gate_by_key(&keys, SIGNED).ended(1);
+        assert!(message(&refused).contains("logMissing"), "{}", message(&refused));
+        assert!(sign().is_string(), "{rekor:?}: the stripped one was taken for done");
+        stage.gate_by_key(&keys, SIGNED).ended(0);
+        assert!(sign().is_null(), "{rekor:?}: made a third time");
+    }
+}
+
+/// Puts the bundle of a referrer without log entries and timestamps in its place.
+fn strip(stage: &Stage, referrer: &str) {
+    let (_, kind, manifest) = stage.registry.manifest(APP, referrer).unwrap();
+    let mut manifest: Value = serde_json::from_slice(&manifest).unwrap();
+    let layer = &mut manifest["layers"][0];
+    let bundle = stage.registry.blob(APP, layer["digest"].as_str().unwrap()).unwrap();
+    let mut bundle: Value = serde_json::from_slice(&bundle).unwrap();
+    let material = &mut bundle["verificationMaterial"];
+    material["tlogEntries"] = json!([]);
+    material["timestampVerificationData"] = json!({});
+    let bundle = bundle.to_string();
+    layer["digest"] = stage.registry.put_blob(APP, bundle.as_bytes()).into();
+    layer["size"] = bundle.len().into();
+    stage.registry.with(APP, |holds| holds.remove_manifest(referrer));
+    stage.registry.put_manifest(APP, None, &kind, manifest.to_string().as_bytes());
 }
 
 #[test]

@@ -49,6 +49,16 @@ pub enum Hung {
     Legacy,
 }
 
+/// What is hung, and the log that it goes to. Legacy signatures have no place for what Rekor v2 answers.
+pub const HUNG: [((Form, Hung), Version); 6] = [
+    ((Form::Message, Hung::Bundle), Version::V1),
+    ((Form::Message, Hung::Bundle), Version::V2),
+    ((Form::Dsse, Hung::Bundle), Version::V1),
+    ((Form::Dsse, Hung::Bundle), Version::V2),
+    ((Form::Message, Hung::Legacy), Version::V1),
+    ((Form::Dsse, Hung::Legacy), Version::V1),
+];
+
 /// A judge that is installed, and a home for it.
 pub struct Installed {
     judge: Judge,
@@ -81,7 +91,7 @@ pub fn statement(hex: &str) -> serde_json::Value {
 
 /// A path that a variable names. Where it is not set the test says so and returns; with
 /// `PORTCULLIS_REQUIRE_TOOLS` set it fails instead.
-fn named(variable: &str, what: &str) -> Option<PathBuf> {
+pub fn named(variable: &str, what: &str) -> Option<PathBuf> {
     let path = std::env::var_os(variable).map(PathBuf::from);
     if path.is_none() {
         assert!(std::env::var_os("PORTCULLIS_REQUIRE_TOOLS").is_none(), "{variable} is to name {what}");

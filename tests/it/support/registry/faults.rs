@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::http::{Reply, Request};
-use super::store::Store;
+use super::store::{INDEX, Store};
 
 /// Which requests meet a fault.
 pub struct On {
@@ -89,6 +89,8 @@ pub enum Fault {
     Html,
     /// Too many requests.
     Throttled(Hint),
+    /// A page of a list that lists nothing, of so many bytes, and a link to the next one, for ever.
+    EmptyPages(usize),
 }
 
 /// How a throttling registry says when to come again.
@@ -134,6 +136,16 @@ impl Fault {
                     .with("content-type", "text/html; charset=utf-8")
             }
             Self::Throttled(hint) => throttled(hint),
+            Self::EmptyPages(bytes) => {
+                let page: usize = request.parameter("page").and_then(|page| page.parse().ok()).unwrap_or(0);
+                let path = request.target.split('?').next().unwrap_or_default();
+                let body = format!(
+                    "{{\"schemaVersion\":2,\"mediaType\":\"{INDEX}\",\"manifests\":[]{}}}",
+                    " ".repeat(*bytes)
+                );
+                let next = format!("<{path}?page={}>; rel=\"next\"", page + 1);
+                Reply::new(200, body.into_bytes()).with("content-type", INDEX).with("link", next)
+            }
             Self::Hang => {
                 let mut reply = Reply::empty(200);
                 reply.manner.hang = true;
@@ -172,7 +184,8 @@ impl Fault {
             | Self::Hang
             | Self::RedirectToItself
             | Self::Html
-            | Self::Throttled(_) => {}
+            | Self::Throttled(_)
+            | Self::EmptyPages(_) => {}
         }
         reply
     }

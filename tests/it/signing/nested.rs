@@ -1,0 +1,231 @@
+//! Indexes within indexes: signed on every level, and what is signed of one between counts for what it lists.
+
+use serde_json::{Value, json};
+
+use super::{APP, CYCLONEDX, KINDS, Stage, message};
+use crate::support::cli::{Run, portcullis};
+use crate::support::docker_registry::DockerRegistry;
+use crate::support::image::{Layout, image, layer, layout};
+use crate::support::registry::{Fault, Referrers, on};
+use crate::support::signatures::digest;
+use crate::support::sigstore::{GITHUB, Version};
+
+/// An image whose index lists a platform and an index, which lists another one and once more an index.
+struct Nested {
+    built: Layout,
+    root: Value,
+    middle: Value,
+    /// Of the root's own platform, of that in the middle, and of the one at the end.
+    platforms: [Value; 3],
+}
+
+fn nested() -> Nested {
+    let mut built = layout();
+    let platforms = ["linux/amd64", "linux/arm64", "linux/s390x"]
+        .map(|platform| built.add(image(platform).layer(layer("one").file("etc/os-release", platform))));
+    let [amd64, arm64, s390x] = platforms.clone();
+    let build = built.attestation(&amd64);
+    let inner = built.index(vec![s390x]);
+    // What is listed on two levels is signed once.
+    let middle = built.index(vec![arm64.clone(), inner]);
+    let root = built.index(vec![amd64, middle.clone(), arm64, build]);
+    built.tag("v1", root.clone());
+    Nested { built, root, middle, platforms }
+}
+
+/// A chain of indexes, so many, with a platform at the end.
+fn chain(indexes: usize) -> Layout {
+    let mut built = layout();
+    let mut last = built.add(image("linux/amd64").layer(layer("one").file("x", "")));
+    for _ in 0..indexes {
+        last = built.index(vec![last]);
+    }
+    built.tag("v1", last);
+    built
+}
+
+impl Stage {
+    /// A stage with another image.
+    fn with(referrers: Referrers, built: &Layout) -> Self {
+        let stage = Self::set(referrers);
+        let digest = stage.registry.push_layout(APP, "nested", built);
+        Self { image: stage.registry.reference(APP, &digest), ..stage }
+    }
+
+    /// Does something with a manifest of the image in place of the image.
+    fn on<T>(&self, manifest: &Value, what: impl FnOnce(&str) -> T) -> T {
+        what(&self.image.replace(self.image.rsplit('@').next().unwrap(), &digest(manifest)))
+    }
+
+    fn verify(&self, more: &[&str]) -> Run {
+        let root = self.files.trusted_root.to_str().unwrap();
+        let who = ["--certificate-identity-glob", "https://**", "--certificate-oidc-issuer", GITHUB];
+        let own = ["verify", &self.image, "--trusted-root", root, "-o", "json"];
+        self.run(&[own.as_slice(), &who, more].concat())
+    }
+
+    /// Signs or attests one manifest and nothing below it.
+    fn signing_on(&self, manifest: &Value, command: &str, more: &[&str]) {
+        let other = self.on(manifest, str::to_owned);
+        let config = self.files.signing_config(Version::V1).to_str().unwrap();
+        let (token, root) = (self.token(), self.files.trusted_root.to_str().unwrap());
+        let services = ["--identity-token", &token, "--signing-config", config, "--trusted-root", root];
+        self.run(&[&[command, &other], services.as_slice(), more].concat()).ended(0);
+    }
+
+    /// Nothing was pushed, and nobody was asked to sign.
+    fn is_untouched(&self) {
+        assert_eq!(self.sigstore.entries(Version::V1).len(), 0);
+        assert_eq!(self.registry.count("PUT", ""), 0);
+        assert_eq!(self.registry.count("POST", ""), 0);
+    }
+}
+
+fn subjects(run: &Value) -> Vec<String> {
+    let manifests = run["images"][0]["manifests"].as_array().unwrap().iter();
+    manifests.map(|manifest| manifest["subject"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn every_index_and_every_platform_is_signed_once_however_deep() {
+    for referrers in KINDS {
+        let nested = nested();
+        let stage = Stage::with(referrers, &nested.built);
+        let signed = stage.sign().ended(0).json();
+        let mut found = subjects(&signed);
+        assert_eq!(found[0], digest(&nested.root));
+        let all = found.len();
+        found.sort();
+        found.dedup();
+        // Three indexes and three platforms; not what BuildKit attests.
+        assert_eq!((all, found.len()), (6, 6), "{signed:#}");
+        assert!(nested.platforms.iter().all(|platform| found.contains(&digest(platform))), "{signed:#}");
+        stage.gate("signature: {by: [ci], perPlatform: true}").ended(0);
+        let verified = stage.verify(&["--platform", "linux/s390x"]).ended(0).json();
+        let of_platform = verified["images"][0]["attested"].as_array().unwrap();
+        // The image, both indexes that lead there, and the platform.
+        assert_eq!(of_platform.len(), 4, "{verified:#}");
+        assert!(of_platform.iter().all(|one| one["attestations"].as_array().unwrap().len() == 1));
+        // The same again makes nothing.
+        stage.sign().ended(0);
+        assert_eq!(stage.sigstore.entries(Version::V1).len(), 6);
+        let predicate = json!({"bomFormat": "CycloneDX"});
+        let attested = stage.attest(&predicate, Version::V1, &["--recursive"]).ended(0).json();
+        assert_eq!(subjects(&attested).len(), 6);
+        stage.gate(&format!("attestation: {{type: {CYCLONEDX}, by: [ci], perPlatform: true}}")).ended(0);
+    }
+}
+
+/// Who signs an index signs the digests that it lists, and nothing that stands beside it.
+#[test]
+fn a_signature_of_an_index_between_counts_for_what_it_leads_to_and_for_nothing_else() {
+    let nested = nested();
+    let [amd64, arm64, s390x] = &nested.platforms;
+    let stage = Stage::with(Referrers::Off, &nested.built);
+    stage.signing_on(&nested.middle, "sign", &["--no-recursive"]);
+    let judged = stage.gate("signature: {by: [ci]}").ended(1).json();
+    let rule = judged["rules"].as_array().unwrap().iter().find(|rule| rule["id"] == "rule").unwrap();
+    let unsigned: Vec<_> = rule["messages"].as_array().unwrap().iter().map(|it| &it["platform"]).collect();
+    assert_eq!(unsigned, ["linux/amd64"], "{judged:#}");
+    stage.verify(&["--platform", "linux/arm64"]).ended(0);
+    stage.verify(&["--platform", "linux/s390x"]).ended(0);
+    stage.verify(&["--platform", "linux/amd64"]).ended(1);
+    stage.verify(&[]).ended(1);
+    stage.gate("signature: {by: [ci], perPlatform: true}").ended(1);
+    // With the one that is left all are signed, by an index or by themselves.
+    stage.signing_on(amd64, "sign", &[]);
+    stage.gate("signature: {by: [ci]}").ended(0);
+    stage.gate("signature: {by: [ci], perPlatform: true}").ended(1);
+    for platform in [arm64, s390x] {
+        stage.signing_on(platform, "sign", &[]);
+    }
+    stage.gate("signature: {by: [ci], perPlatform: true}").ended(0);
+}
+
+/// A verdict on an index between that denies what it lists is not outvoted by an older one above it.
+#[test]
+fn a_failed_verdict_of_an_index_between_speaks_against_what_it_leads_to() {
+    let nested = nested();
+    let stage = Stage::with(Referrers::Off, &nested.built);
+    let name = stage.image.split('@').next().unwrap().to_owned();
+    let summary = |result: &str, at: &str, of: &Value| {
+        let levels = if result == "PASSED" { json!([]) } else { json!(["FAILED"]) };
+        let predicate = json!({
+            "verifier": {"id": "https://acme.example/gate"}, "timeVerified": at,
+            "resourceUri": format!("{name}@{}", digest(of)), "policy": {"uri": "https://acme.example/policy"},
+            "verificationResult": result, "verifiedLevels": levels, "slsaVersion": "1.1",
+        });
+        let file = stage.write("summary.json", &predicate.to_string());
+        let more = ["--type", "https://slsa.dev/verification_summary/v1", "--predicate", &file];
+        stage.signing_on(of, "attest", &more);
+    };
+    let rule = "verdict: {by: [ci], verifier: 'https://acme.example/gate'}";
+    summary("PASSED", "2026-01-01T00:00:00Z", &nested.root);
+    stage.gate(rule).ended(0);
+    summary("FAILED", "2026-01-02T00:00:00Z", &nested.middle);
+    let judged = stage.gate(rule).ended(1);
+    assert!(message(&judged).contains("linux/s390x"), "{}", message(&judged));
+    assert!(!message(&judged).contains("linux/amd64"), "{}", message(&judged));
+}
+
+#[test]
+fn what_is_too_deep_or_cannot_be_read_is_an_error_before_anything_is_signed() {
+    // Three indexes are as deep as it goes.
+    let stage = Stage::with(Referrers::Off, &chain(3));
+    stage.sign().ended(0);
+    stage.gate("signature: {by: [ci], perPlatform: true}").ended(0);
+    let stage = Stage::with(Referrers::Off, &chain(4));
+    for run in [stage.sign(), stage.attest(&json!({}), Version::V1, &["--recursive"])] {
+        let run = run.ended(3);
+        assert!(run.err().contains("limit `index depth`"), "{}", run.err());
+    }
+    stage.is_untouched();
+    // The gate does not see what is below either, and does not admit it, though the image itself is signed.
+    stage.signing("sign", &stage.token(), Version::V1, &["--no-recursive"]).ended(0);
+    stage.gate("signature: {by: [ci]}").ended(3);
+    stage.verify(&[]).ended(3);
+    let nested = nested();
+    let stage = Stage::with(Referrers::Off, &nested.built);
+    for fault in [404, 403] {
+        stage.registry.script(on("GET", &digest(&nested.platforms[2])).always(), [Fault::bare(fault)]);
+        let run = stage.sign().ended(3);
+        assert!(run.err().contains(&digest(&nested.platforms[2])), "{}", run.err());
+        stage.registry.unscript();
+        stage.is_untouched();
+    }
+    let many = (0..257).map(|n| {
+        let mut built = json!({"mediaType": "application/vnd.oci.image.manifest.v1+json", "size": n});
+        built["digest"] =
+            portcullis::model::digest::Digest::sha256(format!("{n}").as_bytes()).to_string().into();
+        built
+    });
+    let mut built = layout();
+    let wide = built.index(many.collect());
+    let root = built.index(vec![wide]);
+    built.tag("v1", root);
+    let stage = Stage::with(Referrers::Off, &built);
+    let run = stage.sign().ended(3);
+    assert!(run.err().contains("limit `index children`"), "{}", run.err());
+    stage.is_untouched();
+}
+
+/// The same beside a registry of others, which has no list of referrers.
+#[test]
+fn docker_registry_holds_signatures_of_every_level() {
+    let Some(registry) = DockerRegistry::plain() else { return };
+    let nested = nested();
+    let mut stage = Stage::set(Referrers::Off);
+    let folder = tempfile::tempdir().unwrap();
+    nested.built.write(folder.path());
+    stage.address = registry.address().to_owned();
+    stage.image = registry.reference(APP, &digest(&nested.root));
+    let (from, to) = (format!("oci:{}", folder.path().display()), registry.reference(APP, "v1"));
+    let plain = ["--insecure-registry", registry.address()];
+    portcullis(stage.folder.path(), &[["copy", &from, &to].as_slice(), &plain].concat()).ended(0);
+    stage.signing_on(&nested.middle, "sign", &["--no-recursive"]);
+    stage.verify(&["--platform", "linux/s390x"]).ended(0);
+    stage.gate("signature: {by: [ci]}").ended(1);
+    let signed = stage.sign().ended(0).json();
+    assert_eq!(subjects(&signed).len(), 6, "{signed:#}");
+    stage.gate("signature: {by: [ci], perPlatform: true}").ended(0);
+}
