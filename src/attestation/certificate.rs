@@ -31,6 +31,8 @@ const FULCIO: [u32; 8] = [1, 3, 6, 1, 4, 1, 57_264, 1];
 /// Fulcio's user name, an `otherName`.
 const USER_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.57264.1.7");
 
+const UNREADABLE_ISSUER: &str = "a certificate whose issuer cannot be read";
+
 /// What a certificate claims.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Claimed {
@@ -56,10 +58,11 @@ pub fn read(der: &[u8]) -> Result<Claimed, String> {
         } else if extension.extn_id == ISSUER {
             claimed.issuer = Some(issuer(extension)?);
         } else if extension.extn_id == OLD_ISSUER {
-            old_issuer = std::str::from_utf8(extension.extn_value.as_bytes()).ok().map(str::to_owned);
+            // Attack: an issuer that is no text, shown as if nobody had vouched.
+            old_issuer = Some(bare(extension.extn_value.as_bytes()).ok_or(UNREADABLE_ISSUER)?);
         }
     }
-    claimed.issuer = claimed.issuer.or(old_issuer);
+    claimed.issuer = one_issuer(claimed.issuer, old_issuer)?;
     Ok(claimed)
 }
 
@@ -88,7 +91,7 @@ pub fn holder(der: &[u8]) -> Result<Signer, String> {
         } else if extension.extn_id == ISSUER {
             new_issuer = Some(issuer(extension)?);
         } else if extension.extn_id == OLD_ISSUER {
-            old_issuer = Some(bare(bytes).ok_or("a certificate whose issuer cannot be read")?);
+            old_issuer = Some(bare(bytes).ok_or(UNREADABLE_ISSUER)?);
         } else if let Some(claim) = claim_of(&extension.extn_id) {
             let bare_string = claim.number() < 8;
             let text = if bare_string { bare(bytes) } else { utf8(bytes) };
@@ -97,13 +100,17 @@ pub fn holder(der: &[u8]) -> Result<Signer, String> {
         }
     }
     let name = name.ok_or("a certificate that names nobody")?;
-    // Attack: one issuer for readers of the old extension, another for those of the new.
-    if let (Some(new), Some(old)) = (&new_issuer, &old_issuer)
-        && new != old
-    {
-        return Err("a certificate with two issuers".to_owned());
+    Ok(Signer { name, issuer: one_issuer(new_issuer, old_issuer)?, claims })
+}
+
+/// The issuer of both extensions, which must not differ.
+///
+/// Attack: one issuer for readers of the old extension, another for those of the new.
+fn one_issuer(new: Option<String>, old: Option<String>) -> Result<Option<String>, String> {
+    match (&new, &old) {
+        (Some(new), Some(old)) if new != old => Err("a certificate with two issuers".to_owned()),
+        _ => Ok(new.or(old)),
     }
-    Ok(Signer { name, issuer: new_issuer.or(old_issuer), claims })
 }
 
 fn parse(der: &[u8]) -> Result<Certificate, String> {
@@ -119,8 +126,7 @@ fn names(extension: &Extension) -> Result<SubjectAltName, String> {
 }
 
 fn issuer(extension: &Extension) -> Result<String, String> {
-    utf8(extension.extn_value.as_bytes())
-        .ok_or_else(|| "a certificate whose issuer cannot be read".to_owned())
+    utf8(extension.extn_value.as_bytes()).ok_or_else(|| UNREADABLE_ISSUER.to_owned())
 }
 
 fn claim_of(id: &ObjectIdentifier) -> Option<Claim> {
@@ -221,6 +227,22 @@ mod tests {
             (&[uri("u:a")], &[(1, b"i"), (8, b"\x0c\x01j")]),
         ] {
             assert!(holder(&issued(names, extensions)).is_err(), "{names:?} {extensions:?}");
+        }
+    }
+
+    #[test]
+    fn an_issuer_that_is_no_text_or_two_makes_a_certificate_malformed() {
+        let issuer = |extensions: &[(u64, &[u8])]| read(&issued(&[uri("u:a")], extensions));
+        assert_eq!(issuer(&[(1, b"i")]).unwrap().issuer.as_deref(), Some("i"));
+        assert_eq!(issuer(&[]).unwrap().issuer, None);
+        for extensions in [
+            &[(1, &b"\xff"[..])][..],
+            &[(1, b"\xff"), (8, b"\x0c\x01i")],
+            &[(8, b"\x0c\x01\xff")],
+            &[(1, b"i"), (8, b"\x0c\x01j")],
+        ] {
+            assert!(issuer(extensions).is_err(), "{extensions:?}");
+            assert!(holder(&issued(&[uri("u:a")], extensions)).is_err(), "{extensions:?}");
         }
     }
 

@@ -3,9 +3,14 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
 use serde_json::Value;
 
+use crate::strict;
+
 use super::certificate::{self, Claimed};
+use super::statement::PAYLOAD_TYPE;
+use super::{bundle, statement};
 
 /// Bytes of a bundle: 32 MiB (design §7).
 pub const BUNDLE: u64 = 32 << 20;
@@ -50,6 +55,8 @@ pub fn is_bundle(media_type: &str) -> bool {
 /// # Errors
 /// A lowercase fragment where the bytes are no JSON object.
 pub fn read(bytes: &[u8]) -> Result<Bundle, String> {
+    // Attack: a certificate or a payload twice, of which whoever looks is shown the one that is not verified.
+    strict::check(bytes, &bundle::BOUNDS).map_err(|cause| format!("no sigstore bundle: {cause}"))?;
     let value: Value = serde_json::from_slice(bytes).map_err(|_| "no sigstore bundle: no JSON")?;
     let material =
         value.get("verificationMaterial").ok_or("no sigstore bundle: it has no `verificationMaterial`")?;
@@ -68,16 +75,27 @@ pub fn read(bytes: &[u8]) -> Result<Bundle, String> {
         (None, Some(key)) => Ok(SignedBy::Key(text(key.get("hint")).filter(|hint| !hint.is_empty()))),
         (None, None) => Err("it has neither a certificate nor a key".to_owned()),
     };
-    let payload = value
-        .pointer("/dsseEnvelope/payload")
-        .and_then(Value::as_str)
-        .and_then(|text| STANDARD.decode(text).ok());
-    let statement: Option<Value> = payload.and_then(|payload| serde_json::from_slice(&payload).ok());
-    Ok(Bundle {
-        signer,
-        predicate_type: statement.and_then(|statement| text(statement.get("predicateType"))),
-        is_message: value.get("messageSignature").is_some(),
-    })
+    let envelope = value.get("dsseEnvelope");
+    let is_statement = |envelope: &&Value| {
+        envelope.get("payloadType").and_then(Value::as_str).is_none_or(|kind| kind == PAYLOAD_TYPE)
+    };
+    let predicate_type = envelope.filter(is_statement).map(stated).transpose()?.flatten();
+    Ok(Bundle { signer, predicate_type, is_message: value.get("messageSignature").is_some() })
+}
+
+/// The predicate type of the statement in an envelope.
+fn stated(envelope: &Value) -> Result<Option<String>, String> {
+    #[derive(Deserialize)]
+    struct Typed {
+        #[serde(rename = "predicateType")]
+        predicate_type: Option<String>,
+    }
+    let odd = |cause: String| format!("its statement cannot be read: {cause}");
+    let payload = envelope.get("payload").and_then(Value::as_str).unwrap_or_default();
+    let payload = STANDARD.decode(payload).map_err(|_| odd("no base64".to_owned()))?;
+    strict::check(&payload, &statement::BOUNDS).map_err(odd)?;
+    let typed: Typed = serde_json::from_slice(&payload).map_err(|error| odd(error.to_string()))?;
+    Ok(typed.predicate_type)
 }
 
 #[cfg(test)]
@@ -92,6 +110,31 @@ mod tests {
         let bundle = read(text.as_bytes()).unwrap();
         assert_eq!(bundle.signer, Ok(SignedBy::Key(Some("k".into()))));
         assert_eq!((bundle.predicate_type.as_deref(), bundle.is_message), (Some("a"), false));
+    }
+
+    /// Attack: what one reader takes for an SBOM's attestation and another for a signature.
+    #[test]
+    fn what_two_readers_read_differently_is_shown_as_neither() {
+        let bundle = |material: &str, envelope: &str| {
+            read(format!(r#"{{"verificationMaterial":{material},"dsseEnvelope":{envelope}}}"#).as_bytes())
+        };
+        let payload = |text: &str| format!(r#"{{"payload":"{}"}}"#, STANDARD.encode(text));
+        let (key, good) = (r#"{"publicKey":{"hint":"k"}}"#, payload(r#"{"predicateType":"a"}"#));
+        assert_eq!(bundle(key, &good).unwrap().predicate_type.as_deref(), Some("a"));
+        for (material, envelope) in [
+            (r#"{"publicKey":{"hint":"k"},"publicKey":{"hint":"l"}}"#, good.clone()),
+            (r#"{"publicKey":{"hint":"k","Hint":"l"}}"#, good.clone()),
+            (key, payload(r#"{"predicateType":"a","predicateType":"b"}"#)),
+            (key, payload(r#"{"predicateType":7}"#)),
+            (key, payload("{")),
+            (key, r#"{"payload":"!"}"#.to_owned()),
+            (key, format!(r#"{{"payload":"","payload":{:?}}}"#, STANDARD.encode("{}"))),
+        ] {
+            assert!(bundle(material, &envelope).is_err(), "{material} {envelope}");
+        }
+        // What is no statement has no type to be shown.
+        let other = bundle(key, r#"{"payload":"AAAA","payloadType":"text/plain"}"#).unwrap();
+        assert_eq!(other.predicate_type, None);
     }
 
     #[test]

@@ -210,7 +210,8 @@ fn signature(layer: Layer<'_>) -> Result<(&'static str, Value), Rejection> {
     let signature = annotation(layer, SIGNATURE)?.filter(|signature| !signature.is_empty());
     let signature = signature.ok_or_else(|| malformed("it has no signature"))?;
     // cosign hashes with SHA-256, whatever the key.
-    let digest = unhex(Digest::sha256(layer.payload).hex()).unwrap_or_default();
+    let digest = unhex(Digest::sha256(layer.payload).hex());
+    let digest = digest.ok_or_else(|| malformed("the digest of its payload has no bytes"))?;
     let digest = json!({"algorithm": "SHA2_256", "digest": STANDARD.encode(digest)});
     Ok(("messageSignature", json!({"messageDigest": digest, "signature": signature.trim()})))
 }

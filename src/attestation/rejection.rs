@@ -50,6 +50,7 @@ kinds! {
     Timestamp "timestamp" "A timestamp is not by a trusted authority, or not about this signature.";
     NoTime "noTime" "Nobody who is trusted says when it was signed.";
     Identity "identity" "It is verified, and signed by somebody else than who may sign.";
+    Type "type" "It is verified, and something else than what is asked for.";
 }
 
 impl fmt::Display for RejectionKind {
@@ -86,7 +87,8 @@ impl RejectionKind {
             | Self::Promise
             | Self::Entry
             | Self::IntegratedTime
-            | Self::Identity => 2,
+            | Self::Identity
+            | Self::Type => 2,
         }
     }
 }

@@ -23,7 +23,7 @@ const V01: &str = "https://in-toto.io/Statement/v0.1";
 /// Subjects of a statement: 10,000.
 const SUBJECTS: usize = 10_000;
 
-const BOUNDS: Bounds = Bounds {
+pub(super) const BOUNDS: Bounds = Bounds {
     document: "a statement",
     // As many as an SBOM may have, and the statement around it.
     values: 3_100_000,

@@ -368,7 +368,8 @@ fn by_key_alone(key: &PublicKey, bundle: &Bundle, subject: Subject<'_>) -> Resul
             match subject {
                 Subject::Bytes(bytes) => verify_signature(&key.der, bytes, &message.signature, scheme),
                 Subject::Digest(digest) if digest_of(digest) == scheme.hash_algorithm() => {
-                    let bytes = unhex(digest.hex()).unwrap_or_default();
+                    let bytes =
+                        unhex(digest.hex()).ok_or_else(|| unsupported(format!("no digest: {digest}")))?;
                     verify_signature_prehashed(&key.der, &bytes, &message.signature, scheme)
                 }
                 Subject::Digest(digest) => {

@@ -14,7 +14,7 @@ use crate::feed::{
 };
 use crate::gate::{
     DbError, EcosystemStatus, ExploitFile, Format, PUBLIC_EPSS, PUBLIC_KEV, Progress as _, PullRequest,
-    SignRequest, What, fetch_exploits, open_snapshot, pull, push, sign, status, verify,
+    SignError, SignRequest, What, fetch_exploits, open_snapshot, pull, push, sign, status, verify,
 };
 use crate::image::limits::Limits;
 use crate::model::digest::Digest;
@@ -236,6 +236,7 @@ fn client<'a>(reference: &Reference, context: &'a Context) -> Result<&'a Registr
 fn failed(error: DbError) -> Failure {
     match error {
         DbError::Usage(message) => Failure::usage(message),
+        DbError::Unsigned(message) => Failure { exit: Exit::Deny, message },
         DbError::Failed(message) => Failure::undecided(message),
     }
 }
@@ -267,7 +268,15 @@ fn pushed(args: &PushArgs, context: &Context) -> Result<(String, Exit), Failure>
             now: clock::now(),
         };
         let unsigned = |error| {
-            DbError::Failed(format!("pushed as {digest}, and not signed; no tag was written\n{error}"))
+            let message = format!("pushed as {digest}, and not signed; no tag was written\n{error}");
+            match error {
+                SignError::Usage(_) => DbError::Usage(message),
+                SignError::Unread(_)
+                | SignError::Unknown(_)
+                | SignError::Services(_)
+                | SignError::Unverified(_)
+                | SignError::Push(_) => DbError::Failed(message),
+            }
         };
         sign(&request, &signer.run).map(drop).map_err(unsigned)
     };
@@ -286,10 +295,11 @@ fn pushed(args: &PushArgs, context: &Context) -> Result<(String, Exit), Failure>
 
 fn pulled(args: &PullArgs, context: &Context) -> Result<(String, Exit), Failure> {
     let directory = directory(&args.installed)?;
+    let by = args.signatory.named()?;
     let request = PullRequest {
         reference: &args.reference,
         registry: client(&args.reference, context)?,
-        by: &args.signatory.named()?,
+        by: by.as_ref(),
         trust: &trust(&args.trust)?,
         directory: &directory,
         allow_older: args.allow_older,

@@ -5,6 +5,7 @@ mod clock;
 pub mod compare_versions;
 mod copy;
 mod db;
+mod environment;
 pub mod exit;
 mod explain;
 mod gate;
@@ -29,15 +30,13 @@ use std::io::{self, IsTerminal as _, Write};
 use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
-use clap::Parser as _;
-
 use crate::cache::LayerCache;
 use crate::model::location::Location;
 use crate::model::path::escape;
 use crate::registry::Registry;
 use crate::report::{Detail, Style};
 
-use args::{Cli, Color, Command, Global};
+use args::{Color, Command, Global};
 use exit::Exit;
 use registries::Registries;
 
@@ -47,8 +46,8 @@ const WIDTH: usize = 110;
 /// Runs the command that was typed.
 #[must_use]
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
-    let cli = match Cli::try_parse_from(arguments) {
-        Ok(cli) => cli,
+    let (cli, passed_over) = match environment::parse(arguments) {
+        Ok(parsed) => parsed,
         Err(error) => {
             // Help and version are asked for, and end with 0. A closed pipe is no reason to fail.
             let _ = error.print();
@@ -56,6 +55,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         }
     };
     let context = Context { global: cli.global, registries: Registries::default() };
+    // Attack, or a mistake: a policy that was meant to judge, and another one does without anybody being told.
+    if !passed_over.is_empty() {
+        let names = passed_over.join(", ");
+        context.complain(&format!("empty in the environment, and as if it were not set: {names}"));
+    }
     let mut out = io::stdout().lock();
     let ended = match &cli.command {
         Command::Gate(args) => gate::run(args, &context, &mut out),

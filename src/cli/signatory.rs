@@ -1,4 +1,4 @@
-//! Who may have signed, as it is typed: an identity, or keys.
+//! Who may have signed, as it is typed: an identity, or keys, or identities of a file, and how many of them must.
 
 use std::path::{Path, PathBuf};
 
@@ -7,10 +7,13 @@ use clap::{ArgAction, Args};
 use crate::attestation::identity::{Field, Identity, InvalidPattern, Pattern};
 use crate::attestation::trust::KEY;
 use crate::attestation::{LogOfKey, PublicKey};
-use crate::policy::Signatory;
+use crate::policy::{NamedIdentities, Require, Signatories, Signatory};
 
 use super::Failure;
 use super::input::read;
+
+/// Bytes of a file with identities: 1 MiB, as many as a policy may have.
+const IDENTITIES: u64 = 1 << 20;
 
 /// Who may sign. Patterns must match the whole text.
 #[derive(Debug, Args)]
@@ -42,6 +45,22 @@ pub(super) struct SignatoryArgs {
     /// The same as a regular expression; repeatable
     #[arg(long, value_name = "CLAIM=REGEXP", action = ArgAction::Append)]
     certificate_claim_regexp: Vec<String>,
+    /// A YAML file with who may sign, by name, as `identities` of a policy has them: in place of an identity or a key
+    #[arg(long, env = "PORTCULLIS_IDENTITIES", value_name = "FILE")]
+    identities: Option<PathBuf>,
+    /// One of --identities, by its name; repeatable [default: all of them]
+    #[arg(
+        long,
+        env = "PORTCULLIS_IDENTITY",
+        value_name = "NAME",
+        value_delimiter = ',',
+        requires = "identities"
+    )]
+    identity: Vec<String>,
+    /// How many of those who are named must have signed, each by himself: any (one of them), all, or a number
+    /// [default: any]
+    #[arg(long, env = "PORTCULLIS_REQUIRE", value_name = "any|all|N")]
+    require: Option<Require>,
     /// A public key in PEM that signs, in place of an identity; repeatable
     #[arg(long, env = "PORTCULLIS_KEY", value_name = "FILE", value_delimiter = ',')]
     key: Vec<PathBuf>,
@@ -50,32 +69,60 @@ pub(super) struct SignatoryArgs {
     key_without_log: bool,
 }
 
+/// The identities of a file. One that is wrong is wrong usage, as a policy is.
+fn from_file(file: &Path) -> Result<NamedIdentities, Failure> {
+    let bytes = read(file, IDENTITIES)?;
+    NamedIdentities::parse(&bytes).map_err(|errors| {
+        let name = file.display().to_string();
+        let shown: String = errors.iter().map(|error| error.render(&bytes, &name)).collect();
+        Failure::usage(format!("the identities are invalid\n{shown}"))
+    })
+}
+
 /// How a pattern is made of what was typed.
 type Make = fn(&str) -> Result<Pattern, InvalidPattern>;
 
 impl SignatoryArgs {
-    /// The same, and nobody where nobody is named.
+    /// The same, and none where nobody is named.
     ///
     /// # Errors
-    /// A failure where both kinds are named, or a key cannot be read.
-    pub(super) fn named(&self) -> Result<Vec<Signatory>, Failure> {
-        if self.key.is_empty() && !self.any() { Ok(Vec::new()) } else { self.signatories() }
+    /// As [`Self::signatories`].
+    pub(super) fn named(&self) -> Result<Option<Signatories>, Failure> {
+        let is_anybody = self.identities.is_some() || !self.key.is_empty() || self.any();
+        // Attack: nobody is asked for, where so many were required.
+        if is_anybody || self.require.is_some() { self.signatories().map(Some) } else { Ok(None) }
     }
 
-    /// Who may sign: the identity, or any of the keys.
+    /// Who may sign, and how many of them must: the identity, or the keys, or those of the file.
     ///
     /// # Errors
-    /// A failure where nobody is named, or both, or a key cannot be read.
-    pub(super) fn signatories(&self) -> Result<Vec<Signatory>, Failure> {
-        match (self.key.as_slice(), self.any()) {
-            ([], true) => Ok(vec![Signatory::Identity(self.identity()?)]),
+    /// A failure where nobody is named, or in two ways, or too many are required, or a file cannot be read.
+    pub(super) fn signatories(&self) -> Result<Signatories, Failure> {
+        let require = self.require.unwrap_or(Require::Any);
+        let wrong = |cause: String| Failure::usage(format!("who is to have signed: {cause}"));
+        let named = match (self.key.as_slice(), self.any(), &self.identities) {
+            ([], true, None) => vec![Signatory::Identity(self.typed()?)],
+            (keys @ [_, ..], false, None) => {
+                keys.iter().map(|file| self.key(file)).collect::<Result<_, _>>()?
+            }
+            ([], false, Some(file)) => {
+                return from_file(file)?.choose(&self.identity, require).map_err(wrong);
+            }
             // Attack: what anybody signed, taken for what somebody in particular did.
-            ([], false) => Err(Failure::usage(
-                "say who is to have signed: --certificate-identity and --certificate-oidc-issuer, or --key",
-            )),
-            (_, true) => Err(Failure::usage("a key and an identity: say one of them")),
-            (keys, false) => keys.iter().map(|file| self.key(file)).collect(),
-        }
+            ([], false, None) => {
+                return Err(Failure::usage(
+                    "say who is to have signed: --certificate-identity and --certificate-oidc-issuer, or --key, \
+                     or --identities",
+                ));
+            }
+            // A variable that was forgotten in the environment must not let a second party in.
+            (_, _, _) => {
+                return Err(Failure::usage(
+                    "a key, an identity, a file with identities: say one of them (a file may have keys and identities)",
+                ));
+            }
+        };
+        Signatories::new(named, require).map_err(wrong)
     }
 
     fn key(&self, file: &Path) -> Result<Signatory, Failure> {
@@ -117,7 +164,7 @@ impl SignatoryArgs {
     }
 
     /// The identity that was typed. All of it must hold.
-    fn identity(&self) -> Result<Identity, Failure> {
+    fn typed(&self) -> Result<Identity, Failure> {
         let make = |what: &str, text: &str, make: Make| {
             make(text).map_err(|error| Failure::usage(format!("the {what} `{text}`: {error}")))
         };

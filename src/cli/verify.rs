@@ -10,7 +10,7 @@ use crate::image::limits::Limits;
 use crate::model::location::Location;
 use crate::model::predicate::predicate_type;
 use crate::model::verdict::Outcome;
-use crate::policy::{Demand, Signatory};
+use crate::policy::Demand;
 use crate::report::{VERIFY_FORMATS, VerifiedImage};
 
 use super::args::PlatformChoice;
@@ -51,7 +51,7 @@ pub(super) struct VerifyArgs {
     output: Vec<Output>,
 }
 
-/// Ends with 0 where each image is signed, by its index or on each of its platforms, by whom was named; with 1 where
+/// Ends with 0 where each image is signed, by its index or on each of its platforms, by as many as must of those who were named; with 1 where
 /// one is not, and with 3 where that cannot be told.
 pub(super) fn run(args: &VerifyArgs, context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
     let plan = Plan::new(&args.output, VERIFY_FORMATS, |format| format.id()).map_err(Failure::usage)?;
@@ -61,10 +61,10 @@ pub(super) fn run(args: &VerifyArgs, context: &Context, out: &mut dyn Write) -> 
     if annotations.len() < args.annotations.len() {
         return Err(Failure::usage("an annotation stands twice"));
     }
-    let keys: Vec<_> = signatories.iter().filter_map(Signatory::key).collect();
+    let keys: Vec<_> = signatories.keys().collect();
     let demand = match &args.predicate_type {
-        Some(wanted) => Demand::attestation(signatories.clone(), wanted.clone()),
-        None => Demand::signature(signatories.clone(), &annotations),
+        Some(wanted) => Demand::attestation(&signatories, wanted.clone()),
+        None => Demand::signature(&signatories, &annotations),
     };
     let (limits, now) = (Limits::default(), clock::now());
     let registry = context.registry(&args.images)?;

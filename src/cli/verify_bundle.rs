@@ -4,12 +4,14 @@
 use std::fs::File;
 use std::io::{Read as _, Write};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use clap::{ArgAction, Args};
 
-use crate::attestation::{Rejection, RejectionKind, SignedBy, Subject, Verified, Whose, claims, verify};
+use crate::attestation::{Rejection, RejectionKind, Subject, Trust, Verified, Whose, claims, verify};
 use crate::model::digest::{Algorithm, Digest, Hasher};
-use crate::policy::Signatory;
+use crate::model::predicate::predicate_type;
+use crate::policy::Signatories;
 use crate::report::{BUNDLE_FORMATS, BundleOutcome, JudgedBundle};
 
 use super::exit::Exit;
@@ -31,6 +33,10 @@ pub(super) struct VerifyBundleArgs {
     bundle: PathBuf,
     #[command(flatten)]
     signatory: SignatoryArgs,
+    /// What it must be: `signature`, over the artifact or of cosign's type sign/v1, or an attestation of a type such as
+    /// cyclonedx, slsaprovenance1 or a URI [default: either, and the report says which]
+    #[arg(long = "type", value_name = "TYPE")]
+    wanted: Option<Wanted>,
     #[command(flatten)]
     trust: TrustArgs,
     /// A report: text, json; repeatable, =FILE writes it there [default: text]
@@ -41,23 +47,41 @@ pub(super) struct VerifyBundleArgs {
     subject: String,
 }
 
-/// Verifies the bundle. It ends with 0 where it is true and by who may sign, with 1 where it is not, and with 3 where
+/// What a bundle must be.
+#[derive(Debug, Clone)]
+enum Wanted {
+    /// A signature, and nothing more.
+    Signature,
+    /// A statement of this predicate type.
+    Predicate(String),
+}
+
+impl FromStr for Wanted {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "signature" => Ok(Self::Signature),
+            other => predicate_type(other)
+                .map(Self::Predicate)
+                .map_err(|cause| format!("{cause}; `signature` is what is none of them")),
+        }
+    }
+}
+
+/// Verifies the bundle. It ends with 0 where it is true, by who may sign and what is asked for, with 1 where it is not, and with 3 where
 /// that cannot be told.
 pub(super) fn run(args: &VerifyBundleArgs, context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
     let plan = Plan::new(&args.output, BUNDLE_FORMATS, |format| format.id()).map_err(Failure::usage)?;
-    let [expected] = args
-        .signatory
-        .signatories()?
-        .try_into()
-        .map_err(|_| Failure::usage("a bundle has one signature: name one key"))?;
+    let by = args.signatory.signatories()?;
+    if by.needed() > 1 {
+        let message = format!("a bundle has one signature, and `--require` asks for {}", by.needed());
+        return Err(Failure::usage(message));
+    }
     let trust = trust(&args.trust)?;
     let bundle = read(&args.bundle, claims::BUNDLE)?;
     let artifact = Artifact::open(&args.subject)?;
-    let whose = match &expected {
-        Signatory::Identity(_) => Whose::Certificate,
-        Signatory::Key(key, log) => Whose::Key(key, *log),
-    };
-    let judged = verify(&trust, whose, &bundle, artifact.subject());
+    let judged = judge(&by, &trust, &bundle, artifact.subject());
     // What no strict reader takes is not looked into further. Attack: a bundle of millions of values.
     let is_sound = judged
         .as_ref()
@@ -68,7 +92,7 @@ pub(super) fn run(args: &VerifyBundleArgs, context: &Context, out: &mut dyn Writ
     let name = args.bundle.display().to_string();
     let (exit, other);
     let outcome = match &judged {
-        Ok(verified) => match may_sign(&expected, verified) {
+        Ok(verified) => match wanted(&by, args.wanted.as_ref(), verified) {
             Ok(()) => {
                 exit = Exit::Admit;
                 BundleOutcome::Accepted(verified)
@@ -76,7 +100,7 @@ pub(super) fn run(args: &VerifyBundleArgs, context: &Context, out: &mut dyn Writ
             Err(rejection) => {
                 exit = Exit::Deny;
                 other = rejection;
-                BundleOutcome::OtherSigner(verified, &other)
+                BundleOutcome::Other(verified, &other)
             }
         },
         Err(rejection) => {
@@ -89,20 +113,53 @@ pub(super) fn run(args: &VerifyBundleArgs, context: &Context, out: &mut dyn Writ
     Ok(plan.deliver(exit, context, out, |format, style| format.bundle(&judged, style)))
 }
 
-fn may_sign(expected: &Signatory, verified: &Verified) -> Result<(), Rejection> {
-    let refused = |detail: String| Rejection::new(RejectionKind::Identity, detail);
-    match (expected, &verified.signed_by) {
-        (Signatory::Key(..), SignedBy::Key(_)) => Ok(()),
-        (Signatory::Identity(identity), SignedBy::Certificate(signer)) => {
-            identity.check(signer).map_err(|mismatches| {
-                let told: Vec<String> = mismatches.iter().map(ToString::to_string).collect();
-                refused(told.join("; "))
-            })
-        }
-        (Signatory::Key(..), SignedBy::Certificate(_)) | (Signatory::Identity(_), SignedBy::Key(_)) => {
-            Err(refused("it was not signed with what is expected".to_owned()))
+/// Verifies the bundle by a certificate, where one of those who are named has one, else by each of the keys.
+fn judge(
+    by: &Signatories,
+    trust: &Trust,
+    bundle: &[u8],
+    subject: Subject<'_>,
+) -> Result<Verified, Rejection> {
+    let certificate = by.have_certificates().then_some(Whose::Certificate);
+    let keys = by.keys().map(|(key, log)| Whose::Key(key, log));
+    let nobody = Rejection::new(RejectionKind::Material, "nobody is named who could have signed it");
+    let mut answer = nobody;
+    for (number, whose) in certificate.into_iter().chain(keys).enumerate() {
+        match verify(trust, whose, bundle, subject) {
+            Ok(verified) => return Ok(verified),
+            // Of a certificate where a key is expected, or the other way round, the other answer says more; what could not
+            // be judged by one key is not refused because it is not by another.
+            Err(now)
+                if number == 0 || (now.kind != RejectionKind::Material && !answer.kind.is_undecided()) =>
+            {
+                answer = now;
+            }
+            Err(_) => {}
         }
     }
+    Err(answer)
+}
+
+/// Whether what was verified is by one of those who may sign, and of the type that is asked for.
+fn wanted(by: &Signatories, wanted: Option<&Wanted>, verified: &Verified) -> Result<(), Rejection> {
+    by.check(verified).map_err(|cause| Rejection::new(RejectionKind::Identity, cause))?;
+    let found = verified.statement().map(|statement| statement.predicate_type.as_str());
+    let detail = match (wanted, found) {
+        (None, _) => return Ok(()),
+        // Attack: an SBOM or a failed test of the file, offered as its signature.
+        (Some(Wanted::Signature), _) if verified.is_signature() => return Ok(()),
+        (Some(Wanted::Predicate(wanted)), Some(found)) if wanted == found => return Ok(()),
+        (Some(Wanted::Signature), found) => {
+            format!("it is no signature, but an attestation of type `{}`", found.unwrap_or_default())
+        }
+        (Some(Wanted::Predicate(wanted)), Some(found)) => {
+            format!("it is an attestation of type `{found}`, expected `{wanted}`")
+        }
+        (Some(Wanted::Predicate(wanted)), None) => {
+            format!("it is a signature, and no attestation of type `{wanted}`")
+        }
+    };
+    Err(Rejection::new(RejectionKind::Type, detail))
 }
 
 /// What to do about a bundle that could not be judged.

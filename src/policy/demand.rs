@@ -6,18 +6,19 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::attestation::identity::Identity;
-use crate::attestation::{LogOfKey, PublicKey};
-use crate::model::attestation::Attestation;
+use crate::attestation::{self, LogOfKey, PublicKey, Verified};
+use crate::model::attestation::{Attestation, SignedBy};
 use crate::model::evidence::Evidence;
 use crate::model::verdict::{Message, Outcome};
 
-use super::identity::NamedIdentity;
+use super::error::PolicyError;
+use super::identity::{Identities, NamedIdentity, distinct};
 use super::implicit;
 use super::pattern::Pattern;
 use super::rule::{Settings, Subject};
 use super::rules::attestation::AttestationSettings;
 use super::rules::signature::Signature;
-use super::signed::By;
+use super::signed::{By, Missing, Require};
 
 /// Who may have signed.
 #[derive(Debug, Clone)]
@@ -28,22 +29,106 @@ pub enum Signatory {
     Key(PublicKey, LogOfKey),
 }
 
-impl Signatory {
-    /// Its key, and whether what it signs must be in a log.
-    #[must_use]
-    pub fn key(&self) -> Option<(&PublicKey, LogOfKey)> {
-        match self {
-            Self::Key(key, log) => Some((key, *log)),
-            Self::Identity(_) => None,
-        }
-    }
+/// Those who may sign, by name, and how many of them must, each by himself.
+#[derive(Debug, Clone)]
+pub struct Signatories(By);
 
-    /// Whether it is who made an attestation.
+/// Identities that a file has, by name.
+#[derive(Debug)]
+pub struct NamedIdentities(Identities);
+
+impl NamedIdentities {
+    /// Reads a file: YAML of at most 1 MiB, and in it what stands under `identities` in a policy.
     ///
     /// # Errors
-    /// In what they differ: a lowercase fragment.
-    pub fn check(&self, attestation: &Attestation) -> Result<(), String> {
-        NamedIdentity::new(String::new(), self.clone()).check(attestation)
+    /// Everything that is wrong with it, in the order of the document.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Vec<PolicyError>> {
+        Identities::parse(bytes).map(Self)
+    }
+
+    /// Those with these names, or all of them where none is named.
+    ///
+    /// # Errors
+    /// A name is not there, two are one, or more are required than are named: a lowercase fragment.
+    pub fn choose(&self, names: &[String], require: Require) -> Result<Signatories, String> {
+        Signatories::of(self.0.choose(names)?, require)
+    }
+}
+
+impl Signatories {
+    /// Those whom the command line names. What a report calls them: there are no names on a command line.
+    ///
+    /// # Errors
+    /// Two are one, nobody is named, or more are required than are named: a lowercase fragment.
+    pub fn new(signatories: Vec<Signatory>, require: Require) -> Result<Self, String> {
+        let named = |(number, signatory): (usize, Signatory)| {
+            let name = match &signatory {
+                Signatory::Identity(identity) => identity.to_string(),
+                Signatory::Key(key, _) => format!("key {} ({})", number + 1, key.fingerprint()),
+            };
+            Arc::new(NamedIdentity::new(name, signatory))
+        };
+        Self::of(signatories.into_iter().enumerate().map(named).collect(), require)
+    }
+
+    fn of(identities: Vec<Arc<NamedIdentity>>, require: Require) -> Result<Self, String> {
+        if identities.is_empty() {
+            return Err("nobody is named".to_owned());
+        }
+        for number in 1..=identities.len() {
+            distinct(identities.get(..number).unwrap_or_default())?;
+        }
+        By::of(identities, require).map(Self)
+    }
+
+    /// How many of them must have signed, at least one.
+    #[must_use]
+    pub fn needed(&self) -> usize {
+        self.0.needed()
+    }
+
+    /// Whether any of them is told by a certificate.
+    #[must_use]
+    pub fn have_certificates(&self) -> bool {
+        self.0.identities.iter().any(|identity| identity.has_certificate())
+    }
+
+    /// Their keys, and whether what each signs must be in a log.
+    pub fn keys(&self) -> impl Iterator<Item = (&PublicKey, LogOfKey)> {
+        self.0.identities.iter().filter_map(|identity| identity.key())
+    }
+
+    /// Whether one of them is who signed something that was verified.
+    ///
+    /// # Errors
+    /// In what each differs: a lowercase fragment.
+    pub fn check(&self, verified: &Verified) -> Result<(), String> {
+        let signed_by = match &verified.signed_by {
+            attestation::SignedBy::Certificate(signer) => SignedBy::Certificate(signer.clone()),
+            attestation::SignedBy::Key(fingerprint) => SignedBy::Key(fingerprint.clone()),
+        };
+        let mut causes = Vec::new();
+        for identity in &self.0.identities {
+            match identity.check_signer(&signed_by, !verified.log_entries.is_empty()) {
+                Ok(()) => return Ok(()),
+                Err(cause) => causes.push((identity.name.as_str(), cause)),
+            }
+        }
+        Err(match causes.as_slice() {
+            [(_, cause)] => cause.clone(),
+            several => {
+                let several = several.iter().map(|(name, cause)| format!("not `{name}`: {cause}"));
+                several.collect::<Vec<_>>().join("; ")
+            }
+        })
+    }
+
+    /// Whether as many of them as must have made some of these signatures, each by himself.
+    ///
+    /// # Errors
+    /// Who is missing, and who else signed.
+    pub fn signed(&self, signatures: &[&Attestation]) -> Result<(), Missing> {
+        self.0.made(signatures, "signature")
     }
 }
 
@@ -52,17 +137,17 @@ impl Signatory {
 pub struct Demand(Box<dyn Settings>);
 
 impl Demand {
-    /// A signature by one of these, with these annotations. Without a signatory it is never met.
+    /// A signature by those who must, with these annotations.
     #[must_use]
-    pub fn signature(by: Vec<Signatory>, annotations: &BTreeMap<String, String>) -> Self {
+    pub fn signature(by: &Signatories, annotations: &BTreeMap<String, String>) -> Self {
         let annotations = annotations.iter().map(|(key, value)| (key.clone(), Pattern::exact(value)));
-        Self(Box::new(Signature { by: named(by), annotations: annotations.collect() }))
+        Self(Box::new(Signature { by: by.0.clone(), annotations: annotations.collect() }))
     }
 
-    /// An attestation of a predicate type by one of these. Without a signatory it is never met.
+    /// An attestation of a predicate type by those who must.
     #[must_use]
-    pub fn attestation(by: Vec<Signatory>, predicate_type: String) -> Self {
-        let by = named(by);
+    pub fn attestation(by: &Signatories, predicate_type: String) -> Self {
+        let by = by.0.clone();
         Self(Box::new(AttestationSettings { by, predicate_type, fields: Vec::new(), max_age: None }))
     }
 
@@ -77,14 +162,5 @@ impl Demand {
     }
 }
 
-fn named(by: Vec<Signatory>) -> By {
-    let named = |(number, signatory): (usize, Signatory)| {
-        // What a report calls them: there are no names on a command line.
-        let name = match &signatory {
-            Signatory::Identity(identity) => identity.to_string(),
-            Signatory::Key(key, _) => format!("key {} ({})", number + 1, key.fingerprint()),
-        };
-        Arc::new(NamedIdentity::new(name, signatory))
-    };
-    By::any(by.into_iter().enumerate().map(named).collect())
-}
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use crate::model::signer::Claim;
 use super::demand::Signatory;
 use super::error::{Errors, PolicyError};
 use super::fields::Fields;
-use super::yaml::{Node, Value};
+use super::yaml::{self, Node, Value};
 
 /// The issuer of GitHub's identity tokens.
 pub(crate) const GITHUB: &str = "https://token.actions.githubusercontent.com";
@@ -44,7 +44,15 @@ impl NamedIdentity {
     /// # Errors
     /// In what they differ: a lowercase fragment.
     pub(crate) fn check(&self, attestation: &Attestation) -> Result<(), String> {
-        match (&self.who, &attestation.signed_by) {
+        self.check_signer(&attestation.signed_by, !attestation.logs.is_empty())
+    }
+
+    /// The same of who signed something, and whether it is in a log.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub(crate) fn check_signer(&self, signed_by: &SignedBy, in_log: bool) -> Result<(), String> {
+        match (&self.who, signed_by) {
             (Who::Certificate(identities), SignedBy::Certificate(signer)) => {
                 let mut first = None;
                 for identity in identities {
@@ -61,13 +69,18 @@ impl NamedIdentity {
             (Who::Key(key, log), SignedBy::Key(fingerprint)) if key.fingerprint() == *fingerprint => {
                 // The same key may stand under another name, of which no log is demanded.
                 match log {
-                    LogOfKey::Demanded if attestation.logs.is_empty() => Err("it is in no log".to_owned()),
+                    LogOfKey::Demanded if !in_log => Err("it is in no log".to_owned()),
                     LogOfKey::Demanded | LogOfKey::NotDemanded => Ok(()),
                 }
             }
             (Who::Key(key, _), _) => Err(format!("expected the key {}", key.fingerprint())),
             (Who::Certificate(_), SignedBy::Key(_)) => Err("a certificate is expected".to_owned()),
         }
+    }
+
+    /// Whether it is told by a certificate, and not by a key.
+    pub(crate) fn has_certificate(&self) -> bool {
+        matches!(self.who, Who::Certificate(_))
     }
 
     /// The key, where it is one, and whether what it signed must be in a log.
@@ -95,6 +108,33 @@ impl Identities {
         Self(found)
     }
 
+    /// Reads a file that has nothing but identities, in YAML of at most 1 MiB.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, in the order of the document.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Vec<PolicyError>> {
+        let root = yaml::parse(bytes)?;
+        let mut errors = Errors::default();
+        let identities = Self::read(&root, &mut errors);
+        errors.finish(Some(identities))
+    }
+
+    /// Those with these names, or all where none is named.
+    ///
+    /// # Errors
+    /// A name that is not there, or stands twice: a lowercase fragment.
+    pub(crate) fn choose(&self, names: &[String]) -> Result<Vec<Arc<NamedIdentity>>, String> {
+        if names.is_empty() {
+            return Ok(self.0.clone());
+        }
+        let known = || self.0.iter().map(|identity| identity.name.as_str()).collect::<Vec<_>>().join(", ");
+        let one = |name: &String| {
+            let found = self.0.iter().find(|identity| identity.name == *name).cloned();
+            found.ok_or_else(|| format!("there is no `{name}`, only {}", known()))
+        };
+        names.iter().map(one).collect()
+    }
+
     /// A list of names of identities, at least one.
     pub(crate) fn read_names(
         &self,
@@ -110,16 +150,26 @@ impl Identities {
                 known.ok_or_else(|| error().suggest(name, &names))
             });
             if let Some(identity) = errors.keep(identity) {
-                // Two that are one would count twice towards a threshold.
-                if found.iter().any(|other| other.who == identity.who) {
-                    errors.push(
-                        node.span.error(format!("`{}` is the same identity as another", identity.name)),
-                    );
-                }
                 found.push(identity);
+                if let Err(cause) = distinct(&found) {
+                    errors.push(node.span.error(cause));
+                }
             }
         }
         Ok(found)
+    }
+}
+
+/// Whether the last of these is another than the ones before it. Two that are one would count twice towards a threshold.
+///
+/// # Errors
+/// It is not: a lowercase fragment.
+pub(crate) fn distinct(identities: &[Arc<NamedIdentity>]) -> Result<(), String> {
+    match identities.split_last() {
+        Some((last, others)) if others.iter().any(|other| other.who == last.who) => {
+            Err(format!("`{}` is the same identity as another", last.name))
+        }
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -23,7 +23,7 @@ mod yaml;
 #[cfg(test)]
 mod fixture;
 
-pub use demand::{Demand, Signatory};
+pub use demand::{Demand, NamedIdentities, Signatories, Signatory};
 pub use document::{OnUnknown, Policy};
 pub use error::PolicyError;
 pub use evaluate::evaluate;
@@ -31,6 +31,7 @@ pub use implicit::IMPLICIT;
 pub use rule::{RULES, Rule};
 pub(crate) use rules::age::CLOCK_SKEW;
 pub use scope::{SelectedPolicy, Selection, UnknownScope};
+pub use signed::{Missing, Require};
 
 /// The built-in policy, used where no other is given.
 pub const BASELINE: &str = include_str!("../../policies/baseline.yaml");

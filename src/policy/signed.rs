@@ -1,6 +1,7 @@
 //! What rules about signatures and attestations have in common: whose count, and of which manifests.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
 use std::sync::Arc;
 
 use crate::model::attestation::{Attestation, Attested, SignedBy};
@@ -13,8 +14,50 @@ use super::fields::Fields;
 use super::identity::{Identities, NamedIdentity};
 use super::rule::{Decided, Subject, count, list};
 
+/// How many of several must have signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Require {
+    /// One of them.
+    Any,
+    /// Each of them.
+    All,
+    /// At least so many of them.
+    AtLeast(usize),
+}
+
+impl Require {
+    /// The number, of so many who are named.
+    ///
+    /// # Errors
+    /// There are not so many, or none is asked for: a lowercase fragment.
+    pub(crate) fn of(self, named: usize) -> Result<usize, String> {
+        match self {
+            Self::Any => Ok(1),
+            Self::All => Ok(named),
+            Self::AtLeast(number) if (1..=named).contains(&number) => Ok(number),
+            Self::AtLeast(number) => {
+                let noun = if named == 1 { "identity" } else { "identities" };
+                Err(format!("{number} of {named} {noun}"))
+            }
+        }
+    }
+}
+
+impl FromStr for Require {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.parse()) {
+            ("any", _) => Ok(Self::Any),
+            ("all", _) => Ok(Self::All),
+            (_, Ok(number)) => Ok(Self::AtLeast(number)),
+            (_, Err(_)) => Err(format!("expected `any`, `all` or a number, found `{text}`")),
+        }
+    }
+}
+
 /// Whose signatures count, and how many of them are needed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct By {
     pub(crate) identities: Vec<Arc<NamedIdentity>>,
     needed: usize,
@@ -23,9 +66,42 @@ pub struct By {
 }
 
 impl By {
-    /// One of these is enough.
-    pub(crate) fn any(identities: Vec<Arc<NamedIdentity>>) -> Self {
-        Self { identities, needed: 1, per_platform: false }
+    /// So many of these.
+    ///
+    /// # Errors
+    /// There are not so many: a lowercase fragment.
+    pub(crate) fn of(identities: Vec<Arc<NamedIdentity>>, require: Require) -> Result<Self, String> {
+        let needed = require.of(identities.len())?.max(1);
+        Ok(Self { identities, needed, per_platform: false })
+    }
+
+    /// How many of them are needed, at least one.
+    pub(crate) fn needed(&self) -> usize {
+        self.needed
+    }
+
+    /// Whether as many as are needed made some of these, each by himself.
+    ///
+    /// # Errors
+    /// Who is missing, and who made them.
+    pub(crate) fn made(&self, attestations: &[&Attestation], what: &str) -> Result<(), Missing> {
+        let mut fitting: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+        for attestation in attestations {
+            let signers = self.signers(attestation);
+            fitting.entry(holder(&attestation.signed_by)).or_default().extend(signers);
+        }
+        let there = assigned(&fitting);
+        if there.len() >= self.needed {
+            return Ok(());
+        }
+        let others = self.strangers(attestations.iter().copied()).into_iter().collect();
+        Err(Missing { headline: self.headline(&there, what), others })
+    }
+
+    /// The names of those who made it.
+    fn signers(&self, attestation: &Attestation) -> Vec<&str> {
+        let signers = self.identities.iter().filter(|identity| identity.check(attestation).is_ok());
+        signers.map(|identity| identity.name.as_str()).collect()
     }
 
     /// Reads `by`, `require` and `perPlatform`, which is false where it does not stand.
@@ -51,13 +127,7 @@ impl By {
         });
         let all = by.as_ref().map_or(0, Vec::len);
         let needed = fields.read("require", errors, |node| {
-            node.read("`any`, `all` or a number", |text| match (text, text.parse::<usize>()) {
-                ("any", _) => Ok(1),
-                ("all", _) => Ok(all),
-                (_, Ok(number)) if (1..=all).contains(&number) => Ok(number),
-                (_, Ok(number)) => Err(format!("{number} of {}", count(all, "identity"))),
-                (_, Err(_)) => Err(format!("expected `any`, `all` or a number, found `{text}`")),
-            })
+            node.read("`any`, `all` or a number", |text| text.parse::<Require>()?.of(all))
         });
         let stated = fields.read("perPlatform", errors, |node| node.boolean());
         let per_platform = stated.unwrap_or(per_platform);
@@ -122,12 +192,7 @@ impl By {
         for attested in relevant {
             let counts = self.counts(attested, platform);
             for attestation in &attested.attestations {
-                let signers: Vec<&str> = self
-                    .identities
-                    .iter()
-                    .filter(|identity| identity.check(attestation).is_ok())
-                    .map(|identity| identity.name.as_str())
-                    .collect();
+                let signers = self.signers(attestation);
                 if !signers.is_empty() {
                     accepted.push(Accepted { attestation, signers, counts });
                 }
@@ -234,6 +299,15 @@ impl By {
         };
         attestations.filter_map(stranger).collect()
     }
+}
+
+/// Why not as many have signed as are needed.
+#[derive(Debug)]
+pub struct Missing {
+    /// Who is missing: a lowercase fragment.
+    pub headline: String,
+    /// Who else signed, and in what they differ from the one who may.
+    pub others: BTreeSet<String>,
 }
 
 /// What a rule looks for.

@@ -122,9 +122,11 @@ impl Run {
         runtime.block_on(async {
             match self.deadline {
                 None => task.await,
-                Some(deadline) => tokio::time::timeout_at(deadline.into(), task)
-                    .await
-                    .unwrap_or_else(|_| Err(ended("the time for signing is over; see `--timeout`"))),
+                Some(deadline) => tokio::time::timeout_at(deadline.into(), task).await.unwrap_or_else(|_| {
+                    let waiting = self.signer.http.waiting().join("; ");
+                    let waiting = if waiting.is_empty() { waiting } else { format!(": {waiting}") };
+                    Err(ended(&format!("the time for signing is over (see `--timeout`){waiting}")))
+                }),
             }
         })
     }

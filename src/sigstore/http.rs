@@ -1,5 +1,7 @@
 //! One question to a service, asked again for as long as that may help.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -21,6 +23,8 @@ const REVEALING: usize = 8;
 pub(super) struct Http {
     client: Client,
     retry: Retry,
+    /// What is waited for, and what went wrong with it last: where the time is up nobody else says so.
+    waiting: Arc<Mutex<BTreeMap<String, String>>>,
 }
 
 /// A question.
@@ -83,7 +87,27 @@ impl Question {
 
 impl Http {
     pub(super) fn new(client: Client, retry: Retry) -> Self {
-        Self { client, retry }
+        Self { client, retry, waiting: Arc::default() }
+    }
+
+    /// The services whose answer is waited for, each with why its last attempt failed.
+    pub(super) fn waiting(&self) -> Vec<String> {
+        let waiting = self.waiting.lock().map(|waiting| waiting.clone()).unwrap_or_default();
+        waiting.into_iter().map(|(at, failed)| format!("{at} {failed}")).collect()
+    }
+
+    fn waits(&self, question: &Question, failed: Option<&str>) {
+        let Ok(mut waiting) = self.waiting.lock() else { return };
+        match failed {
+            Some(failed) => drop(waiting.insert(question.at(), failed.to_owned())),
+            None => drop(waiting.entry(question.at()).or_insert_with(|| "has not answered".to_owned())),
+        }
+    }
+
+    fn has(&self, question: &Question) {
+        if let Ok(mut waiting) = self.waiting.lock() {
+            waiting.remove(&question.at());
+        }
     }
 
     /// Asks until there is an answer after which asking again would not help.
@@ -93,14 +117,19 @@ impl Http {
     pub(super) async fn ask(&self, question: &Question) -> Result<Answer, Error> {
         let (mut budget, began) = (Budget::new(self.retry), Instant::now());
         loop {
+            self.waits(question, None);
             let (failed, hint) = match self.attempt(question).await {
-                Ok(answer) if !is_temporary(answer.status) => return Ok(answer),
+                Ok(answer) if !is_temporary(answer.status) => {
+                    self.has(question);
+                    return Ok(answer);
+                }
                 Ok(answer) => {
                     let message = format!("answers {}{}", answer.status.as_u16(), answer.words());
                     (net::Failed::temporary(message), net::hint(&answer.headers, ""))
                 }
                 Err(failed) => (failed, None),
             };
+            self.waits(question, Some(&failed.message));
             // A service that hangs takes time as well, and not in pauses alone.
             let is_over = began.elapsed() > self.retry.longest;
             match budget.next(failed.temporary && !is_over, hint) {

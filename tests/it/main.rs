@@ -17,6 +17,7 @@ mod db;
 mod demo;
 mod documents;
 mod enrich;
+mod environment;
 mod explain;
 mod fuzzing;
 mod gate;

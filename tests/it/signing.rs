@@ -9,6 +9,7 @@ mod legacy;
 mod nested;
 mod person;
 mod prompt;
+mod several;
 mod stubborn;
 
 use std::fs;
@@ -401,6 +402,11 @@ fn no_answer_shows_the_token() {
             .ended(3);
         let body = token.split('.').nth(1).unwrap();
         assert!(!run.err().contains(&body[..20]), "{}", run.err());
+        if status == 503 {
+            // The time is up: what it was spent on is told.
+            let told = ["--timeout", "Fulcio at ", "answers 503"];
+            assert!(told.iter().all(|words| run.err().contains(words)), "{}", run.err());
+        }
         stage.sigstore.mend();
     }
 }

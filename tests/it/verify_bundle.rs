@@ -140,6 +140,65 @@ fn nobody_in_particular_is_wrong_usage() {
     }
 }
 
+/// Attack: an SBOM or a scan of a file, offered as its signature.
+#[test]
+fn what_was_verified_is_said_and_may_be_demanded() {
+    let Some(vectors) = vectors() else { return };
+    let judge = |name: &str, more: &[&str]| {
+        let vector = vectors.iter().find(|vector| vector.name == name).unwrap();
+        let bundle = text(&folder(name).unwrap().join("bundle.sigstore.json"));
+        let digest = portcullis::model::digest::Digest::sha256(&vector.artifact).to_string();
+        let who = ["--certificate-identity", &vector.subject, "--certificate-oidc-issuer", &vector.issuer];
+        run(&[&["--bundle", &bundle], &who[..], more, &[&digest]].concat())
+    };
+    let (message, statement) = ("happy-path-v0.3", "happy-path-intoto-in-dsse-v3");
+    let provenance = "https://slsa.dev/provenance/v1";
+    let told = judge(message, &[]).ended(0).out();
+    assert!(
+        told.starts_with("verified (signature): ") && told.contains("a signature over sha256:"),
+        "{told}"
+    );
+    let told = judge(statement, &[]).ended(0).out();
+    assert!(told.starts_with("verified (attestation, and no signature): "), "{told}");
+    let document = judge(statement, &["-o", "json"]).ended(0).json();
+    let found = &document["attestation"];
+    assert_eq!((&found["isSignature"], &found["content"]["kind"]), (&json!(false), &json!("statement")));
+    let own = found["content"]["predicateType"].as_str().unwrap();
+    assert!(told.contains(&format!("an attestation of type {own}")), "{told}");
+    assert_eq!(judge(message, &["-o", "json"]).json()["attestation"]["isSignature"], true);
+    for (name, wanted, exit) in [
+        (message, "signature", 0),
+        (message, provenance, 1),
+        (message, "slsaprovenance1", 1),
+        (statement, "signature", 1),
+        (statement, own, 0),
+        (statement, "https://sigstore.dev/cosign/sign/v1", 1),
+        (statement, "no type", 2),
+    ] {
+        let run = judge(name, &["--type", wanted]).ended(exit);
+        assert!(exit != 1 || run.out().starts_with("refused (type)"), "{wanted}: {}", run.out());
+    }
+    let document = judge(statement, &["--type", "signature", "-o", "json"]).ended(1).json();
+    assert_eq!((&document["result"], &document["rejection"]["kind"]), (&json!("refused"), &json!("type")));
+}
+
+/// A log entry that has the hash of an envelope's bytes and no signature: neither believed nor refused.
+#[test]
+fn an_entry_of_the_oldest_kind_is_undecided_and_says_so() {
+    let Some(folder) = folder("happy-path-intoto-in-dsse-v3") else { return };
+    let home = tempfile::tempdir().unwrap();
+    let mut bundle: Value =
+        serde_json::from_slice(&fs::read(folder.join("bundle.sigstore.json")).unwrap()).unwrap();
+    let entry = &mut bundle["verificationMaterial"]["tlogEntries"][0];
+    entry["kindVersion"] = json!({"kind": "intoto", "version": "0.0.1"});
+    let old = home.path().join("old.json");
+    fs::write(&old, bundle.to_string()).unwrap();
+    let who = ["--certificate-identity", SUBJECT, "--certificate-oidc-issuer", ISSUER];
+    let artifact = text(&folder.join("../../a.txt"));
+    let told = run(&[&["--bundle", &text(&old)], &who[..], &[&artifact]].concat()).ended(3).out();
+    assert!(told.starts_with("undecided (unsupported)") && told.contains("`intoto` 0.0.1"), "{told}");
+}
+
 #[test]
 fn what_could_not_be_looked_at_ends_with_three() {
     let Some(folder) = folder("happy-path-v0.3") else { return };

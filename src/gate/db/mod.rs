@@ -36,6 +36,9 @@ pub enum DbError {
     /// The user must say something else.
     #[error("{0}")]
     Usage(String),
+    /// It is certain that it is not signed by those who must have.
+    #[error("{0}")]
+    Unsigned(String),
     /// Something could not be read or written, or is not what it should be.
     #[error("{0}")]
     Failed(String),

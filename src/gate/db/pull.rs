@@ -1,6 +1,6 @@
 //! A snapshot pulled from a registry, and installed by one rename.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::Path;
 use std::time::Duration;
@@ -13,11 +13,12 @@ use crate::gate::attestations::{Trusted, Wanted, collect};
 use crate::gate::source::{Source, Unopened};
 use crate::image::json as strict;
 use crate::image::limits::Limits;
+use crate::model::attestation::Attestation;
 use crate::model::digest::{Algorithm, Digest, Hasher};
 use crate::model::location::Location;
 use crate::model::path::escape;
 use crate::model::reference::Reference;
-use crate::policy::Signatory;
+use crate::policy::{Missing, Signatories};
 use crate::registry::{Registry, Repository, Target};
 
 use super::{ARTIFACT, Blob, CONFIG, DbError, LAYER, Manifest, TITLE};
@@ -35,8 +36,8 @@ pub struct PullRequest<'a> {
     pub reference: &'a Reference,
     /// The client.
     pub registry: &'a Registry,
-    /// Who may have signed it: any one of them. Of what is pinned by a digest nobody need be named.
-    pub by: &'a [Signatory],
+    /// Who must have signed it. Of what is pinned by a digest nobody need be named.
+    pub by: Option<&'a Signatories>,
     /// The roots that signatures are verified by.
     pub trust: &'a Trust,
     /// The directory of the installed snapshot.
@@ -68,17 +69,20 @@ pub struct Pulled {
 /// [`DbError`]: what was installed is as it was.
 pub fn pull(request: &PullRequest<'_>, watch: &dyn Watch) -> Result<Pulled, DbError> {
     let PullRequest { reference, registry, .. } = *request;
-    if request.by.is_empty() && reference.digest.is_none() {
+    if request.by.is_none() && reference.digest.is_none() {
         return Err(DbError::Usage(format!(
             "{reference}: pull it by its digest, or say who is to have signed what the tag leads to: \
-             --certificate-identity and --certificate-oidc-issuer, or --key"
+             --certificate-identity and --certificate-oidc-issuer, or --key, or --identities"
         )));
     }
     let repository = registry.repository(reference)?;
     let pulled = registry.run(repository.manifest(&Target::of(reference)))?;
     let at = format!("{}@{}", repository.name(), pulled.digest);
     let wrong = |cause: String| DbError::Failed(format!("{at}: {cause}"));
-    check_signed(request, &pulled.digest).map_err(&wrong)?;
+    check_signed(request, &pulled.digest).map_err(|unsigned| match unsigned {
+        Unsigned::Certainly(cause) => DbError::Unsigned(format!("{at}: {cause}")),
+        Unsigned::Maybe(cause) => wrong(cause),
+    })?;
     let manifest = read_manifest(&pulled.bytes).map_err(&wrong)?;
     let bytes = registry.run(repository.blob_bytes(&manifest.config.descriptor(), MAX_CONFIG))?;
     let snapshot = Snapshot::parse(&bytes).map_err(|error| wrong(format!("its document {error}")))?;
@@ -104,50 +108,52 @@ pub fn pull(request: &PullRequest<'_>, watch: &dyn Watch) -> Result<Pulled, DbEr
     Ok(Pulled { digest: pulled.digest, snapshot, ecosystems, kept })
 }
 
-/// Refuses what none of those signed who were named.
+/// Why a snapshot is not taken for its signatures.
+enum Unsigned {
+    /// It is certain that not enough of those who were named have signed it.
+    Certainly(String),
+    /// Not all could be looked at.
+    Maybe(String),
+}
+
+/// Refuses what those who were named have not signed.
 ///
 /// Attack: whoever may move the tag leaves out the advisories for what he is about to push.
-fn check_signed(request: &PullRequest<'_>, digest: &Digest) -> Result<(), String> {
-    if request.by.is_empty() {
-        return Ok(());
-    }
+fn check_signed(request: &PullRequest<'_>, digest: &Digest) -> Result<(), Unsigned> {
+    let Some(by) = request.by else { return Ok(()) };
     let reference = Reference { tag: None, digest: Some(digest.clone()), ..request.reference.clone() };
     let (limits, location) = (Limits::default(), Location::Registry(reference));
     let opened = Source::root(&location, Some(request.registry), &limits);
     let (source, _, _) = opened.map_err(|error| match error {
-        Unopened::Choice(error) => error.to_string(),
-        Unopened::Fault(fault) => format!("who signed it could not be looked for: {fault}"),
+        Unopened::Choice(error) => Unsigned::Maybe(error.to_string()),
+        Unopened::Fault(fault) => Unsigned::Maybe(format!("who signed it could not be looked for: {fault}")),
     })?;
-    let keys: Vec<_> = request.by.iter().filter_map(Signatory::key).collect();
+    let keys: Vec<_> = by.keys().collect();
     let trusted = Trusted { reads: &|_| false, trust: request.trust, keys: &keys };
-    // Any one of them is enough, so that what could not be read beside it is of no matter.
-    let (mut others, mut unknown) = (BTreeSet::new(), Vec::new());
     let wanted = Wanted { digest: digest.clone(), platform: None, below: None };
-    for attested in collect(&source, &limits, trusted, &[wanted]) {
-        for one in attested.attestations.iter().filter(|one| one.content.is_signature()) {
-            for signatory in request.by {
-                match signatory.check(one) {
-                    Ok(()) => return Ok(()),
-                    Err(cause) => others.insert(cause),
-                };
-            }
-        }
-        unknown.extend(attested.unknown);
-        for refused in attested.refused {
-            match refused.unjudged {
-                true => unknown.push(refused.cause),
-                false => drop(others.insert(refused.cause)),
-            }
+    let found = collect(&source, &limits, trusted, &[wanted]);
+    let attestations = found.iter().flat_map(|attested| &attested.attestations);
+    let signatures: Vec<&Attestation> = attestations.filter(|one| one.content.is_signature()).collect();
+    // Where enough have signed, what could not be read beside that is of no matter.
+    let Err(Missing { headline, mut others }) = by.signed(&signatures) else { return Ok(()) };
+    let mut unknown: Vec<String> = found.iter().flat_map(|attested| attested.unknown.clone()).collect();
+    for refused in found.iter().flat_map(|attested| &attested.refused) {
+        match refused.unjudged {
+            true => unknown.push(refused.cause.clone()),
+            false => drop(others.insert(refused.cause.clone())),
         }
     }
     // What was not seen is told before what was: a heap of others' signatures must not hide it.
-    Err(match (unknown.is_empty(), others.is_empty()) {
-        (false, _) => format!("who signed it cannot all be told: {}", listed(unknown.into_iter())),
-        (true, false) => {
-            format!("none of those who were named has signed it: {}", listed(others.into_iter()))
-        }
-        (true, true) => "nobody has signed it".into(),
-    })
+    if !unknown.is_empty() {
+        let unknown = listed(unknown.into_iter());
+        return Err(Unsigned::Maybe(format!("who signed it cannot all be told: {unknown}")));
+    }
+    Err(Unsigned::Certainly(match (others.is_empty() && signatures.is_empty(), by.needed()) {
+        (true, _) => "nobody has signed it".into(),
+        (false, 1) => format!("none of those who were named has signed it: {}", listed(others.into_iter())),
+        (false, _) if others.is_empty() => headline,
+        (false, _) => format!("{headline}; {}", listed(others.into_iter())),
+    }))
 }
 
 /// The first causes, and how many more there are.

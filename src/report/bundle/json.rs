@@ -27,9 +27,7 @@ impl BundleFormat for Json {
     fn bundle(&self, judged: &JudgedBundle<'_>, _: &Style) -> String {
         let (result, attestation, rejection, claimed) = match judged.outcome {
             BundleOutcome::Accepted(verified) => ("verified", Some(verified), None, None),
-            BundleOutcome::OtherSigner(verified, rejection) => {
-                ("refused", Some(verified), Some(rejection), None)
-            }
+            BundleOutcome::Other(verified, rejection) => ("refused", Some(verified), Some(rejection), None),
             BundleOutcome::Refused(rejection, claimed) => {
                 let word = if rejection.kind.is_undecided() { "undecided" } else { "refused" };
                 (word, None, Some(rejection), claimed)

@@ -23,8 +23,8 @@ pub struct JudgedBundle<'a> {
 pub enum BundleOutcome<'a> {
     /// It is true, and by who may sign.
     Accepted(&'a Verified),
-    /// It is true, and by somebody else.
-    OtherSigner(&'a Verified, &'a Rejection),
+    /// It is true, and by somebody else, or not what is asked for.
+    Other(&'a Verified, &'a Rejection),
     /// It is not true, or that cannot be told. What it claims of its signer, where that can be read, is a claim.
     Refused(&'a Rejection, Option<&'a claims::SignedBy>),
 }

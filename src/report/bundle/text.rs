@@ -26,10 +26,12 @@ impl BundleFormat for Text {
         let mut lines = Vec::new();
         match judged.outcome {
             BundleOutcome::Accepted(verified) => {
-                lines.push(format!("verified: {bundle} for {subject}"));
+                let kind =
+                    if verified.is_signature() { "signature" } else { "attestation, and no signature" };
+                lines.push(format!("verified ({kind}): {bundle} for {subject}"));
                 told(verified, &mut lines);
             }
-            BundleOutcome::OtherSigner(verified, rejection) => {
+            BundleOutcome::Other(verified, rejection) => {
                 lines.push(format!("refused ({}): {bundle} for {subject}", rejection.kind));
                 lines.push(format!("  {}", foreign(&rejection.detail)));
                 told(verified, &mut lines);
@@ -64,7 +66,7 @@ fn told(verified: &Verified, lines: &mut Vec<String>) {
     lines.push(match &verified.content {
         Content::Message(digest) => format!("  a signature over {digest}"),
         Content::Statement { statement, .. } => {
-            format!("  a statement of type {}", foreign(&statement.predicate_type))
+            format!("  an attestation of type {}", foreign(&statement.predicate_type))
         }
         Content::SimpleSigning(payload) => format!("  a signature for {}", payload.digest),
     });

@@ -136,7 +136,7 @@ fn a_tag_is_pulled_only_by_whom_it_is_signed() {
         signing.pull(&place(), &tag, &SIGNER).ended(0);
         refused(&[], 2, "by its digest");
         let other = ["--certificate-identity", "https://github.com/acme/other", SIGNER[2], SIGNER[3]];
-        refused(&other, 3, "none of those who were named");
+        refused(&other, 1, "none of those who were named");
         // By a root that does not know these services.
         let run = db(&place(), &[&["pull", &tag][..], &SIGNER].concat()).ended(3);
         assert!(run.err().contains("cannot all be told"), "{}", run.err());
@@ -145,15 +145,47 @@ fn a_tag_is_pulled_only_by_whom_it_is_signed() {
         less.bucket.fill("PyPI", 100);
         less.update(&["--all"]).ended(0);
         db(&less, &["push", &tag]).ended(0);
-        refused(&SIGNER, 3, "nobody has signed it");
+        refused(&SIGNER, 1, "nobody has signed it");
         // It moves back.
         signing.push(&from, &[&tag]).ended(0);
         signing.pull(&place(), &tag, &SIGNER).ended(0);
         // The digest is pinned and is asked for its signer all the same.
         let pinned = push(&less, &registry);
         db(&place(), &["pull", &pinned]).ended(0);
-        signing.pull(&place(), &pinned, &SIGNER).ended(3);
+        signing.pull(&place(), &pinned, &SIGNER).ended(1);
     }
+}
+
+#[test]
+fn a_tag_is_pulled_only_where_as_many_have_signed_as_are_required() {
+    let registry = Registry::start(Switches::default());
+    let (from, signing, tag) = (filled(), Signing::start(), registry.reference(NAME, "latest"));
+    let file = from.home.path().join("identities.yaml");
+    let text = "daily: {github: acme/advisories, workflow: .github/workflows/daily.yml}\n\
+                review: {github: acme/review}\nanybody: {github: 'acme/*'}\n";
+    std::fs::write(&file, text).unwrap();
+    let pull = |more: &[&str]| {
+        let by = ["--identities", file.to_str().unwrap()];
+        signing.pull(&place(), &tag, &[&by[..], more].concat())
+    };
+    let both = ["--identity", "daily", "--identity", "review", "--require", "all"];
+    signing.push(&from, &[&tag]).ended(0);
+    pull(&[]).ended(0);
+    let told = pull(&both).ended(1).err();
+    assert!(told.contains("1 of 2") && told.contains("`review`"), "{told}");
+    // Attack: one signer who is two of those that are named.
+    pull(&["--identity", "daily", "--identity", "anybody", "--require", "2"]).ended(1);
+    // The other one signs the same artifact.
+    let token = signing.sigstore.token(&Claims::github("acme/review", "x.yml", "refs/heads/main"));
+    let config = signing.files.signing_config(Version::V1).to_str().unwrap();
+    let services = ["push", "--sign", "--identity-token", &token, "--signing-config", config, &tag];
+    db(&from, &[&services[..], &signing.trusted()].concat()).ended(0);
+    pull(&both).ended(0);
+    // Somebody is required, and nobody named.
+    let pinned = push(&from, &registry);
+    signing.pull(&place(), &pinned, &["--require", "2"]).ended(2);
+    registry.script(on("GET", "/referrers/").always(), [Fault::Status(403)]);
+    pull(&both).ended(3);
 }
 
 #[test]
@@ -176,7 +208,7 @@ fn a_key_signs_a_snapshot() {
     let public = from.home.path().join("cosign.pub");
     let public = public.to_str().unwrap();
     signing.pull(&place(), &tag, &["--key", public]).ended(0);
-    signing.pull(&place(), &tag, &SIGNER).ended(3);
+    signing.pull(&place(), &tag, &SIGNER).ended(1);
 }
 
 #[test]

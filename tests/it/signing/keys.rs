@@ -11,9 +11,9 @@ use crate::support::registry::Referrers;
 use crate::support::sigstore::Version;
 
 /// A key pair in files, and its password.
-struct Keys {
+pub(super) struct Keys {
     private: String,
-    public: String,
+    pub(super) public: String,
 }
 
 impl Stage {
@@ -30,7 +30,7 @@ impl Stage {
         self.with_password("COSIGN_PASSWORD", PASSWORD, arguments)
     }
 
-    fn generate(&self, prefix: &str) -> Keys {
+    pub(super) fn generate(&self, prefix: &str) -> Keys {
         self.keyed(&["generate-key", "--output-key-prefix", prefix]).ended(0);
         let file =
             |suffix: &str| self.folder.path().join(format!("{prefix}.{suffix}")).to_str().unwrap().to_owned();
@@ -38,7 +38,7 @@ impl Stage {
     }
 
     /// `sign`, `attest` or `sign-bundle` with a key.
-    fn sign_with(&self, command: &str, keys: &Keys, rekor: Version, more: &[&str]) -> Run {
+    pub(super) fn sign_with(&self, command: &str, keys: &Keys, rekor: Version, more: &[&str]) -> Run {
         let (config, root) = (self.files.signing_config(rekor), &self.files.trusted_root);
         let services =
             ["--signing-config", config.to_str().unwrap(), "--trusted-root", root.to_str().unwrap()];

@@ -47,8 +47,12 @@ pub(super) fn tie(builder: &str, signed_by: &SignedBy) -> Tie {
     let SignedBy::Certificate(signer) = signed_by else { return Tie::Word };
     let claim = |claim: Claim| signer.claims.get(&claim).map(String::as_str);
     let is_name = matches!(&signer.name, Name::Uri(name) if name == builder);
-    if is_name || claim(Claim::BuildSignerUri) == Some(builder) {
-        return Tie::Workflow;
+    match claim(Claim::BuildSignerUri) {
+        Some(workflow) if workflow == builder => return Tie::Workflow,
+        // Attack: a certificate with the name of one workflow, given to another.
+        Some(_) if is_name => return Tie::Contradicted,
+        None if is_name => return Tie::Workflow,
+        Some(_) | None => {}
     }
     let runner = RUNNERS.iter().find(|(id, _)| *id == builder).map(|(_, word)| *word);
     if signer.issuer.as_deref() == Some(GITHUB)

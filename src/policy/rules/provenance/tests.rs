@@ -322,6 +322,23 @@ fn a_policy_may_trust_builders_that_the_table_does_not_know() {
     let case = rule("minBuildLevel: 3, builders: {'**': 3}");
     assert_eq!(outcome(&case, ci(), provenance()), Hold);
     assert_eq!(outcome(&case, hosted(), built_by(GENERATOR)), Violate, "not by the word alone");
+    // Attack: a builder that the policy knows, claimed by whoever has a certificate that says otherwise.
+    let runner = "https://github.com/actions/runner/self-hosted";
+    for (by, builder) in [
+        (with([(Claim::BuildSignerUri, GENERATOR)]), WORKFLOW),
+        (hosted(), runner),
+        (with([(Claim::RunnerEnvironment, "self-hosted")]), HOSTED),
+        (with([(Claim::RunInvocationUri, "https://ci.acme.example/7")]), "https://ci.acme.example/8"),
+        (ci(), "https://ci.acme.example/8"),
+    ] {
+        assert_eq!(outcome(&case, by.clone(), built_by(builder)), Violate, "{builder}");
+        assert!(text(&case, by, built_by(builder)).contains("another one signed it"), "{builder}");
+    }
+    // A key or a person says nothing of builds, so that its word is all there is: `by` and `builders` name both.
+    let word = "provenance: {by: [sec], sourceRepo: github.com/acme/app, minBuildLevel: 3, builders: ";
+    let known = Case::rule(&format!("{word}{{'https://ci.acme.example/**': 3}}}}"));
+    assert_eq!(outcome(&known, sec(), built_by("https://ci.acme.example/8")), Hold);
+    assert_eq!(outcome(&known, sec(), built_by("https://ci.other.example/8")), Violate);
     // A person has no certificate that could contradict, and is named by the policy.
     let word = "provenance: {by: [sec], sourceRepo: github.com/acme/app, minBuildLevel: ";
     assert_eq!(outcome(&Case::rule(&format!("{word}1}}")), sec(), built_by(GENERATOR)), Hold);

@@ -1,0 +1,100 @@
+//! Variables that are set to nothing, as CI systems set those that a job has no value for: they count as not set.
+//!
+//! For an option it makes a difference: an empty file name, number or pattern would be wrong usage, and an empty
+//! list one that has an empty item.
+
+use std::ffi::{OsStr, OsString};
+
+use clap::builder::Resettable;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Command, CommandFactory as _, FromArgMatches as _};
+
+use super::args::Cli;
+
+/// What was typed, and the variables that count as not set though somebody set them: options that the command has and
+/// that were not typed either. Whoever relied on one is to be told.
+///
+/// # Errors
+/// What is typed wrongly, or help that was asked for.
+pub(super) fn parse(
+    arguments: impl IntoIterator<Item = OsString>,
+) -> Result<(Cli, Vec<String>), clap::Error> {
+    let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+    let mut command = Cli::command();
+    let matches = without(command.clone(), &is_empty).try_get_matches_from(arguments)?;
+    let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+    Ok((cli, passed_over(&command, &matches, &is_empty)))
+}
+
+/// The command, and none of its options may be taken from a variable that is empty.
+fn without(command: Command, is_empty: &dyn Fn(&OsStr) -> bool) -> Command {
+    command
+        .mut_args(|arg| match arg.get_env() {
+            Some(name) if is_empty(name) => arg.env(Resettable::Reset),
+            Some(_) | None => arg,
+        })
+        .mut_subcommands(|command| without(command, is_empty))
+}
+
+/// The variables of the command that runs, by name.
+fn passed_over(root: &Command, matches: &ArgMatches, is_empty: &dyn Fn(&OsStr) -> bool) -> Vec<String> {
+    let (mut command, mut matches) = (root, matches);
+    let mut options: Vec<&clap::Arg> = root.get_arguments().collect();
+    while let Some((name, below)) = matches.subcommand() {
+        let Some(next) = command.find_subcommand(name) else { break };
+        options.extend(next.get_arguments());
+        (command, matches) = (next, below);
+    }
+    let mut names: Vec<String> = options
+        .into_iter()
+        // A switch that is empty is off, as it is where nobody set it.
+        .filter(|option| option.get_action().takes_values())
+        .filter(|option| matches.value_source(option.get_id().as_str()) != Some(ValueSource::CommandLine))
+        .filter_map(|option| option.get_env().filter(|name| is_empty(name)))
+        .map(|name| name.to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every option of every command that has a variable.
+    fn variables(command: &Command) -> Vec<String> {
+        let own = command.get_arguments().filter_map(|option| option.get_env());
+        let own = own.map(|name| name.to_string_lossy().into_owned());
+        own.chain(command.get_subcommands().flat_map(variables)).collect()
+    }
+
+    #[test]
+    fn no_option_of_any_command_is_taken_from_an_empty_variable() {
+        let all = variables(&Cli::command());
+        assert!(all.len() > 100, "{}", all.len());
+        assert_eq!(variables(&without(Cli::command(), &|_| true)), [""; 0]);
+        assert_eq!(variables(&without(Cli::command(), &|_| false)), all);
+        let but_one = variables(&without(Cli::command(), &|name| name != "PORTCULLIS_POLICY"));
+        assert_eq!(but_one, ["PORTCULLIS_POLICY"]);
+    }
+
+    #[test]
+    fn what_is_passed_over_is_named_unless_it_was_typed() {
+        let told = |arguments: &[&str]| {
+            let command = Cli::command();
+            let matches = without(command.clone(), &|_| true);
+            let matches = matches.try_get_matches_from(arguments).unwrap();
+            passed_over(&command, &matches, &|name| {
+                ["PORTCULLIS_POLICY", "PORTCULLIS_CACHE_DIR", "PORTCULLIS_QUIET", "PORTCULLIS_FAIL_ON"]
+                    .iter()
+                    .any(|known| name == *known)
+            })
+        };
+        let both = ["PORTCULLIS_CACHE_DIR", "PORTCULLIS_POLICY"];
+        assert_eq!(told(&["portcullis", "gate", "oci:x"]), both);
+        assert_eq!(told(&["portcullis", "gate", "oci:x", "--policy", "p"]), both[..1]);
+        assert_eq!(told(&["portcullis", "--cache-dir", "d", "gate", "oci:x", "--policy", "p"]), [""; 0]);
+        assert_eq!(told(&["portcullis", "db", "status"]), both[..1]);
+    }
+}
