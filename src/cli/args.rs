@@ -446,7 +446,7 @@ pub(super) enum DbCommand {
     /// Push the installed snapshot to a registry
     Push(PushArgs),
     /// Install a snapshot from a registry
-    Pull(PullArgs),
+    Pull(Box<PullArgs>),
 }
 
 /// Options of `db update`.
