@@ -150,8 +150,11 @@ fn an_entry_under_the_name_of_another_layer_is_none() {
     let home = tempfile::tempdir().unwrap();
     let (limits, clean, other) = (Limits::default(), layer(b"1"), layer(b"2"));
     cache(home.path()).put(&clean, &limits, &inventory(), &verified(&clean)).unwrap();
-    let name = key(&other, &limits).unwrap();
-    fs::rename(only_entry(home.path()), cache(home.path()).path(&name)).unwrap();
+    fs::rename(
+        only_entry(home.path()),
+        home.path().join("layers").join(name(&key(&other, &limits).unwrap())),
+    )
+    .unwrap();
     assert_eq!(cache(home.path()).get(&other, &limits), None);
 }
 
@@ -200,7 +203,9 @@ fn the_entries_that_were_used_last_stay() {
         assert!(at(seconds).get(layer, &limits).is_some());
     }
     assert!(at(9).get(&layers[0], &limits).is_some());
-    let size = fs::metadata(at(9).path(&key(&layers[0], &limits).unwrap())).unwrap().len();
+    let size = fs::metadata(home.path().join("layers").join(name(&key(&layers[0], &limits).unwrap())))
+        .unwrap()
+        .len();
     at(9).tidy_to(2 * size + size / 2);
     let there: Vec<bool> = layers.iter().map(|layer| at(9).get(layer, &limits).is_some()).collect();
     assert_eq!(there, [true, false, false, true]);
