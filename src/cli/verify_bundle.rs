@@ -16,7 +16,7 @@ use super::exit::Exit;
 use super::input::read;
 use super::output::{Output, Plan};
 use super::signatory::SignatoryArgs;
-use super::trust::{TrustArgs, trust};
+use super::trust::{TrustArgs, roots};
 use super::{Context, Failure};
 
 /// Bytes of an artifact that is held in memory: 256 MiB. Of a larger one only the digest is taken, with which all
@@ -50,14 +50,15 @@ pub(super) fn run(args: &VerifyBundleArgs, context: &Context, out: &mut dyn Writ
         .signatories()?
         .try_into()
         .map_err(|_| Failure::usage("a bundle has one signature: name one key"))?;
-    let trust = trust(&args.trust)?;
+    let roots = roots(&args.trust, context)?;
     let bundle = read(&args.bundle, claims::BUNDLE)?;
     let artifact = Artifact::open(&args.subject)?;
     let whose = match &expected {
         Signatory::Identity(_) => Whose::Certificate,
         Signatory::Key(key, log) => Whose::Key(key, *log),
     };
-    let judged = verify(&trust, whose, &bundle, artifact.subject());
+    let settled = roots.settle(&|message| context.complain(message));
+    let judged = verify(&settled.trust, whose, &bundle, artifact.subject());
     // What no strict reader takes is not looked into further. Attack: a bundle of millions of values.
     let is_sound = judged
         .as_ref()
@@ -85,7 +86,7 @@ pub(super) fn run(args: &VerifyBundleArgs, context: &Context, out: &mut dyn Writ
             BundleOutcome::Refused(rejection, claimed.as_ref())
         }
     };
-    let judged = JudgedBundle { bundle: &name, subject: &args.subject, outcome };
+    let judged = JudgedBundle { bundle: &name, subject: &args.subject, outcome, roots: &settled.roots };
     Ok(plan.deliver(exit, context, out, |format, style| format.bundle(&judged, style)))
 }
 

@@ -10,6 +10,7 @@ mod nested;
 mod person;
 mod prompt;
 mod stubborn;
+mod trust;
 
 use std::fs;
 use std::path::Path;
