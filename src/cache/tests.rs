@@ -217,3 +217,23 @@ fn an_entry_that_says_it_is_enormous_takes_no_memory() {
     bytes.extend_from_slice(&digest(u64::MAX, b""));
     assert_eq!(unpack(&bytes), None);
 }
+
+#[test]
+fn what_was_not_finished_goes_after_an_hour() {
+    let home = tempfile::tempdir().unwrap();
+    let place = Private::open(home.path(), "trust").unwrap();
+    place.write("kept", b"1").unwrap();
+    place.write("kept", b"2").unwrap();
+    assert_eq!(place.read("kept", 1).unwrap().unwrap(), b"2");
+    assert_eq!(place.read("other", 1).unwrap(), None);
+    assert!(place.read("kept", 0).unwrap_err().to_string().contains("larger than the limit"));
+    let at = |seconds| SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+    for (name, seconds) in [(".new-old", 0), (".new-young", 100), ("kept", 0)] {
+        let path = place.path().join(name);
+        let file = fs::File::options().create(true).append(true).open(path).unwrap();
+        file.set_modified(at(seconds)).unwrap();
+    }
+    place.tidy(at(3_650));
+    let there = |name: &str| place.path().join(name).exists();
+    assert_eq!([".new-old", ".new-young", "kept"].map(there), [false, true, true]);
+}
