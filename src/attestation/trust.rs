@@ -74,6 +74,7 @@ pub struct UnusableRoot {
 /// A trusted root, its keys and certificates ready for use.
 pub struct Root {
     pub(super) id: RootId,
+    digest: Digest,
     pub(super) verifier: Verifier,
     pub(super) logs: Vec<Log>,
     logless: bool,
@@ -119,7 +120,7 @@ impl Root {
             return Err(unusable("it has neither an authority nor a log".to_owned()));
         }
         let logless = Self::is_logless(&id, &root);
-        Ok(Self { id, verifier, logs, logless })
+        Ok(Self { id, digest: Digest::sha256(bytes), verifier, logs, logless })
     }
 
     /// The root of an instance as it was when `sigstore-trust-root` was published.
@@ -142,6 +143,12 @@ impl Root {
     #[must_use]
     pub fn id(&self) -> &RootId {
         &self.id
+    }
+
+    /// The SHA-256 of the `trusted_root.json` that it was read from.
+    #[must_use]
+    pub fn digest(&self) -> &Digest {
+        &self.digest
     }
 
     /// Whether it is of an instance without transparency logs, of which neither an entry nor an SCT can be

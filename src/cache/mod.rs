@@ -1,4 +1,5 @@
-//! What was read of layers, kept in the user's cache directory: a rescan reads only layers never seen.
+//! What was read of layers, kept in the user's cache directory: a rescan reads only layers never seen. Beside it
+//! [`Private`], a directory that nobody else writes into, for whatever is kept.
 //!
 //! What a layer holds is a pure function of its bytes and of the readers, so an entry is named by both: by the
 //! digest and the diff ID that were verified when it was read, and by the sources of the readers. An image
@@ -7,9 +8,10 @@
 //! Entries are written under another name and renamed; any number of processes may read and write at once. An
 //! entry that is not whole, or not what its name says, is as good as none: the layer is read again.
 
-use std::fs::{self, DirBuilder, File};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+mod private;
+
+use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -21,6 +23,8 @@ use crate::image::limits::Limits;
 use crate::image::resolve::{BlobName, LayerBlob};
 use crate::model::digest::Digest;
 use crate::model::layer::LayerInventory;
+
+pub use private::Private;
 
 /// The first bytes of an entry.
 const MAGIC: &[u8; 8] = b"PORTCLYR";
@@ -41,9 +45,9 @@ const TOTAL: u64 = 1 << 30;
 /// Bytes before the packed part: magic, format, unpacked length, digest of both.
 const HEADER: usize = 8 + 4 + 8 + 32;
 
-/// A cache that cannot be used, or an entry that could not be written.
+/// A place in the cache that cannot be used, or an entry that could not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("the layer cache {}: {cause}", .at.display())]
+#[error("the cache {}: {cause}", .at.display())]
 pub struct Error {
     at: PathBuf,
     cause: String,
@@ -52,10 +56,8 @@ pub struct Error {
 /// A cache of layers in a directory.
 #[derive(Debug)]
 pub struct LayerCache {
-    directory: PathBuf,
+    place: Private,
     now: SystemTime,
-    /// The user that its entries belong to.
-    own: u32,
 }
 
 #[derive(Serialize)]
@@ -79,28 +81,7 @@ impl LayerCache {
     /// # Errors
     /// [`Error`] where there can be none, or where others may write into it.
     pub fn open(cache: &Path, now: SystemTime) -> Result<Self, Error> {
-        let directory = cache.join("layers");
-        let failed = |cause: String| Error { at: directory.clone(), cause };
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&directory)
-            .map_err(|error| failed(error.to_string()))?;
-        let metadata = fs::metadata(&directory).map_err(|error| failed(error.to_string()))?;
-        let mode = metadata.mode();
-        // Attack: another user of the machine, or another job, says what is in a layer.
-        if mode & 0o022 != 0 {
-            return Err(failed(format!("others may write into it (mode {:o})", mode & 0o777)));
-        }
-        // Attack: the same by a directory that belongs to another. Whose a new file is tells who we are.
-        let own = tempfile::tempfile_in(&directory)
-            .and_then(|file| file.metadata())
-            .map_err(|error| failed(error.to_string()))?
-            .uid();
-        if metadata.uid() != own {
-            return Err(failed(format!("it belongs to another user ({})", metadata.uid())));
-        }
-        Ok(Self { directory, now, own })
+        Ok(Self { place: Private::open(cache, "layers")?, now })
     }
 
     /// What was read of a layer by the same readers within the same limits. None where nothing is known.
@@ -108,10 +89,7 @@ impl LayerCache {
     pub fn get(&self, layer: &LayerBlob, limits: &Limits) -> Option<(LayerInventory, Verified)> {
         let key = key(layer, limits)?;
         let mut bytes = Vec::new();
-        let file = File::open(self.path(&key)).ok()?;
-        if file.metadata().ok()?.uid() != self.own {
-            return None;
-        }
+        let file = self.place.file(&name(&key)).ok()??;
         (&file).take((HEADER + ENTRY) as u64).read_to_end(&mut bytes).ok()?;
         let Found { key: kept, verified, inventory } = unpack(&bytes)?;
         // Attack: an entry of one layer under the name of another.
@@ -136,10 +114,10 @@ impl LayerCache {
         verified: &Verified,
     ) -> Result<(), Error> {
         let Some(key) = key(layer, limits) else { return Ok(()) };
-        let failed = |cause: String| Error { at: self.directory.clone(), cause };
+        let failed = |cause: String| Error { at: self.place.path().to_owned(), cause };
         let kept = Kept { key: &key, verified, inventory };
         let Some(bytes) = pack(&kept).map_err(failed)? else { return Ok(()) };
-        self.write(&self.path(&key), &bytes).map_err(|error| failed(error.to_string()))
+        self.place.write(&name(&key), &bytes)
     }
 
     /// Takes the oldest entries away where all together take more than the limit.
@@ -148,7 +126,7 @@ impl LayerCache {
     }
 
     fn tidy_to(&self, total: u64) {
-        let Ok(listed) = fs::read_dir(&self.directory) else { return };
+        let Ok(listed) = fs::read_dir(self.place.path()) else { return };
         // What a process left behind that was killed while it wrote is an entry like the others.
         let mut entries: Vec<_> = listed
             .flatten()
@@ -168,18 +146,11 @@ impl LayerCache {
             taken -= size;
         }
     }
+}
 
-    fn path(&self, key: &str) -> PathBuf {
-        self.directory.join(Digest::sha256(key.as_bytes()).hex())
-    }
-
-    /// In one step: who reads sees the old entry or the new one.
-    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
-        file.write_all(bytes)?;
-        file.persist(path)?;
-        Ok(())
-    }
+/// Name of the file with an entry.
+fn name(key: &str) -> String {
+    Digest::sha256(key.as_bytes()).hex().to_string()
 }
 
 /// What an entry is about. None for a member of a docker-archive: only reading it tells what it is.

@@ -150,8 +150,11 @@ fn an_entry_under_the_name_of_another_layer_is_none() {
     let home = tempfile::tempdir().unwrap();
     let (limits, clean, other) = (Limits::default(), layer(b"1"), layer(b"2"));
     cache(home.path()).put(&clean, &limits, &inventory(), &verified(&clean)).unwrap();
-    let name = key(&other, &limits).unwrap();
-    fs::rename(only_entry(home.path()), cache(home.path()).path(&name)).unwrap();
+    fs::rename(
+        only_entry(home.path()),
+        home.path().join("layers").join(name(&key(&other, &limits).unwrap())),
+    )
+    .unwrap();
     assert_eq!(cache(home.path()).get(&other, &limits), None);
 }
 
@@ -200,7 +203,9 @@ fn the_entries_that_were_used_last_stay() {
         assert!(at(seconds).get(layer, &limits).is_some());
     }
     assert!(at(9).get(&layers[0], &limits).is_some());
-    let size = fs::metadata(at(9).path(&key(&layers[0], &limits).unwrap())).unwrap().len();
+    let size = fs::metadata(home.path().join("layers").join(name(&key(&layers[0], &limits).unwrap())))
+        .unwrap()
+        .len();
     at(9).tidy_to(2 * size + size / 2);
     let there: Vec<bool> = layers.iter().map(|layer| at(9).get(layer, &limits).is_some()).collect();
     assert_eq!(there, [true, false, false, true]);
@@ -211,4 +216,24 @@ fn an_entry_that_says_it_is_enormous_takes_no_memory() {
     let mut bytes = [MAGIC.as_slice(), &FORMAT.to_le_bytes(), &u64::MAX.to_le_bytes()].concat();
     bytes.extend_from_slice(&digest(u64::MAX, b""));
     assert_eq!(unpack(&bytes), None);
+}
+
+#[test]
+fn what_was_not_finished_goes_after_an_hour() {
+    let home = tempfile::tempdir().unwrap();
+    let place = Private::open(home.path(), "trust").unwrap();
+    place.write("kept", b"1").unwrap();
+    place.write("kept", b"2").unwrap();
+    assert_eq!(place.read("kept", 1).unwrap().unwrap(), b"2");
+    assert_eq!(place.read("other", 1).unwrap(), None);
+    assert!(place.read("kept", 0).unwrap_err().to_string().contains("larger than the limit"));
+    let at = |seconds| SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+    for (name, seconds) in [(".new-old", 0), (".new-young", 100), ("kept", 0)] {
+        let path = place.path().join(name);
+        let file = fs::File::options().create(true).append(true).open(path).unwrap();
+        file.set_modified(at(seconds)).unwrap();
+    }
+    place.tidy(at(3_650));
+    let there = |name: &str| place.path().join(name).exists();
+    assert_eq!([".new-old", ".new-young", "kept"].map(there), [false, true, true]);
 }

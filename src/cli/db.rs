@@ -29,7 +29,7 @@ use super::args::{DbCommand, ImportArgs, InstalledArgs, PullArgs, PushArgs, Stat
 use super::exit::Exit;
 use super::output::{self, Plan};
 use super::signing::start;
-use super::trust::trust;
+use super::trust::{idle, roots};
 use super::{Context, Failure, clock, images};
 
 /// Runs a command on the snapshot.
@@ -251,11 +251,12 @@ fn pushed(args: &PushArgs, context: &Context) -> Result<(String, Exit), Failure>
     let registry = client(&args.reference, context)?;
     // Whoever cannot sign is told before anything is pushed.
     let signer = match args.sign {
-        true => Some((start(&args.signer, context)?, trust(&args.signer.trust)?)),
+        true => Some((start(&args.signer, context)?, roots(&args.signer.trust, context)?)),
         false => None,
     };
     let sign_it = |digest: &Digest| {
-        let Some((signer, trust)) = &signer else { return Ok(()) };
+        let Some((signer, roots)) = &signer else { return Ok(()) };
+        let trust = &roots.settle(&|message| context.complain(message)).trust;
         let request = SignRequest {
             reference: &Reference { tag: None, digest: Some(digest.clone()), ..args.reference.clone() },
             registry,
@@ -296,11 +297,14 @@ fn pushed(args: &PushArgs, context: &Context) -> Result<(String, Exit), Failure>
 fn pulled(args: &PullArgs, context: &Context) -> Result<(String, Exit), Failure> {
     let directory = directory(&args.installed)?;
     let by = args.signatory.named()?;
+    let registry = client(&args.reference, context)?;
+    // What is pinned by its digest needs nobody to have signed it.
+    let roots = if by.is_none() { idle } else { roots }(&args.trust, context)?;
     let request = PullRequest {
         reference: &args.reference,
-        registry: client(&args.reference, context)?,
+        registry,
         by: by.as_ref(),
-        trust: &trust(&args.trust)?,
+        trust: &roots.settle(&|message| context.complain(message)).trust,
         directory: &directory,
         allow_older: args.allow_older,
         patience: context.global.timeout.unwrap_or(PATIENCE),

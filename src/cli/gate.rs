@@ -5,7 +5,7 @@ use std::io::Write;
 use crate::attestation::Trust;
 use crate::attestation::predicate::VERIFIER;
 use crate::check::Expected;
-use crate::gate::{AttestRequest, Judging, Request, attest, judge};
+use crate::gate::{AttestRequest, Judging, Progress as _, Request, attest, judge};
 use crate::model::attestation::Published;
 use crate::model::evidence::Evidence;
 use crate::model::location::Location;
@@ -17,7 +17,7 @@ use super::args::{Attesting, GateArgs};
 use super::exit::Exit;
 use super::output::Plan;
 use super::signing::{Ready, start};
-use super::trust::trust;
+use super::trust::{idle, roots};
 use super::{Context, Failure, clock, images, policy};
 
 /// Judges every image and writes the reports, which are complete whatever the exit code.
@@ -35,13 +35,18 @@ pub(super) fn run(args: &GateArgs, context: &Context, out: &mut dyn Write) -> Re
         true => images::bases(&args.bases, context)?,
         false => Expected::default(),
     };
-    let trust = trust(&args.signer.trust)?;
+    // Where nothing is verified nothing is refreshed.
+    let is_verified = (selected.needs_attestations() && args.image.images.iter().any(may_be_signed))
+        || args.attest.is_some();
+    let roots = if is_verified { roots } else { idle }(&args.signer.trust, context)?;
     let attesting = Attester::new(args, context)?;
-    let by = Judging { policy: &selected, expected: &expected, trust: &trust, now };
+    let by = Judging { policy: &selected, expected: &expected, roots: &roots, now };
     let answers = images::each(&args.image, (&snapshot, &supplements), context, |request, progress| {
         let (evidence, verdict) = judge(request, &by, progress)?;
-        let published =
-            attesting.as_ref().and_then(|attesting| attesting.attest(request, &evidence, &verdict, &trust));
+        let published = attesting.as_ref().and_then(|attesting| {
+            let trust = || &roots.settle(&|message| progress.warn(message)).trust;
+            attesting.attest(request, &evidence, &verdict, trust)
+        });
         Ok((evidence, verdict, published))
     })?;
     let judged: Vec<Judged<'_>> = answers
@@ -99,12 +104,12 @@ impl<'a> Attester<'a> {
     }
 
     /// Attests a verdict, where that kind is attested.
-    fn attest(
+    fn attest<'t>(
         &self,
         request: &Request<'_>,
         evidence: &Evidence,
         verdict: &Verdict,
-        trust: &Trust,
+        trust: impl FnOnce() -> &'t Trust,
     ) -> Option<Published> {
         let is_wanted = match verdict.decision {
             Decision::Admit => true,
@@ -128,7 +133,7 @@ impl<'a> Attester<'a> {
                 verdict,
                 verifier: self.args.verifier_id.as_deref().unwrap_or(VERIFIER),
                 spdx: self.args.attest_spdx,
-                trust,
+                trust: trust(),
                 key: signer.key.as_ref(),
                 limits: request.limits,
             },
@@ -138,6 +143,15 @@ impl<'a> Attester<'a> {
             Ok(attestations) => Published { attestations, error: None },
             Err(error) => Published { attestations: Vec::new(), error: Some(error.to_string()) },
         })
+    }
+}
+
+/// Whether there may be something signed: an archive of `docker save` and an SBOM document have no manifest that anything
+/// could hang on.
+fn may_be_signed(image: &Location) -> bool {
+    match image {
+        Location::Registry(_) | Location::OciLayout { .. } | Location::OciArchive { .. } => true,
+        Location::DockerArchive { .. } | Location::Sbom { .. } => false,
     }
 }
 

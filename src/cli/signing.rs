@@ -24,7 +24,7 @@ use crate::model::reference::Reference;
 use super::exit::Exit;
 use super::input::read;
 use super::output::{Output, Plan};
-use super::trust::trust;
+use super::trust::roots;
 use super::{Context, Failure, clock};
 
 pub(super) use bundle::{SignBundleArgs, sign_bundle};
@@ -240,8 +240,9 @@ impl Work<'_> {
         let Some(registry) = context.registry(self.images)? else {
             return Err(Failure::usage("`--offline` and signing exclude each other"));
         };
-        let trust = trust(&signer.trust)?;
+        let roots = roots(&signer.trust, context)?;
         let Ready { run, key } = start_for(signer, self.format, context)?;
+        let trust = &roots.settle(&|message| context.complain(message)).trust;
         let now = clock::now();
         let mut exit = Exit::Admit;
         let mut done = Vec::new();
@@ -252,7 +253,7 @@ impl Work<'_> {
                 what: self.what,
                 recursive: self.recursive,
                 format: self.format,
-                trust: &trust,
+                trust,
                 key: key.as_ref(),
                 limits: &Limits::default(),
                 now,

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use clap::{ArgAction, Args};
 
-use crate::gate::{Trusted, open};
+use crate::gate::{Settled, Trusted, open};
 use crate::image::limits::Limits;
 use crate::model::location::Location;
 use crate::model::predicate::predicate_type;
@@ -18,7 +18,7 @@ use super::exit::Exit;
 use super::output::{Output, Plan};
 use super::signatory::SignatoryArgs;
 use super::signing::parse_pair;
-use super::trust::{TrustArgs, trust};
+use super::trust::{TrustArgs, roots};
 use super::{Context, Failure, clock};
 
 /// Options of `verify`.
@@ -56,7 +56,7 @@ pub(super) struct VerifyArgs {
 pub(super) fn run(args: &VerifyArgs, context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
     let plan = Plan::new(&args.output, VERIFY_FORMATS, |format| format.id()).map_err(Failure::usage)?;
     let signatories = args.signatory.signatories()?;
-    let trust = trust(&args.trust)?;
+    let roots = roots(&args.trust, context)?;
     let annotations: BTreeMap<String, String> = args.annotations.iter().cloned().collect();
     if annotations.len() < args.annotations.len() {
         return Err(Failure::usage("an annotation stands twice"));
@@ -79,7 +79,9 @@ pub(super) fn run(args: &VerifyArgs, context: &Context, out: &mut dyn Write) -> 
                 continue;
             }
         };
-        let evidence = opened.attested(&limits, Trusted { trust: &trust, keys: &keys, reads: &|_| false });
+        let Settled { trust, roots, .. } = roots.settle(&|message| context.complain(message));
+        let mut evidence = opened.attested(&limits, Trusted { trust, keys: &keys, reads: &|_| false });
+        evidence.roots.clone_from(roots);
         let (outcome, messages) = demand.decide(&evidence, now);
         exit = exit.max(match outcome {
             Outcome::Hold | Outcome::Waived => Exit::Admit,

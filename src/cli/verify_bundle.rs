@@ -18,7 +18,7 @@ use super::exit::Exit;
 use super::input::read;
 use super::output::{Output, Plan};
 use super::signatory::SignatoryArgs;
-use super::trust::{TrustArgs, trust};
+use super::trust::{TrustArgs, roots};
 use super::{Context, Failure};
 
 /// Bytes of an artifact that is held in memory: 256 MiB. Of a larger one only the digest is taken, with which all
@@ -78,10 +78,11 @@ pub(super) fn run(args: &VerifyBundleArgs, context: &Context, out: &mut dyn Writ
         let message = format!("a bundle has one signature, and `--require` asks for {}", by.needed());
         return Err(Failure::usage(message));
     }
-    let trust = trust(&args.trust)?;
+    let roots = roots(&args.trust, context)?;
     let bundle = read(&args.bundle, claims::BUNDLE)?;
     let artifact = Artifact::open(&args.subject)?;
-    let judged = judge(&by, &trust, &bundle, artifact.subject());
+    let settled = roots.settle(&|message| context.complain(message));
+    let judged = judge(&by, &settled.trust, &bundle, artifact.subject());
     // What no strict reader takes is not looked into further. Attack: a bundle of millions of values.
     let is_sound = judged
         .as_ref()
@@ -109,7 +110,7 @@ pub(super) fn run(args: &VerifyBundleArgs, context: &Context, out: &mut dyn Writ
             BundleOutcome::Refused(rejection, claimed.as_ref())
         }
     };
-    let judged = JudgedBundle { bundle: &name, subject: &args.subject, outcome };
+    let judged = JudgedBundle { bundle: &name, subject: &args.subject, outcome, roots: &settled.roots };
     Ok(plan.deliver(exit, context, out, |format, style| format.bundle(&judged, style)))
 }
 

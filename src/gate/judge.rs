@@ -2,7 +2,6 @@
 
 use jiff::Timestamp;
 
-use crate::attestation::Trust;
 use crate::cache::LayerCache;
 use crate::check::Expected;
 use crate::feed::Store;
@@ -21,6 +20,7 @@ use super::attestations::Trusted;
 use super::inspect::{Error, Inspected, Progress, open};
 use super::snapshot;
 use super::supplements::{Supplements, supplement};
+use super::trust::{Roots, Settled};
 
 /// Which image, and what it is compared with.
 #[derive(Debug, Clone, Copy)]
@@ -50,8 +50,8 @@ pub struct Judging<'a> {
     pub policy: &'a SelectedPolicy<'a>,
     /// What the checks expect beyond the specifications.
     pub expected: &'a Expected,
-    /// The roots that signatures are verified by.
-    pub trust: &'a Trust,
+    /// The roots that signatures are verified by: what is under way of them is waited for once something is.
+    pub roots: &'a Roots,
     /// The evaluation time.
     pub now: Timestamp,
 }
@@ -101,17 +101,19 @@ pub fn judge(
     by: &Judging<'_>,
     progress: &dyn Progress,
 ) -> Result<(Evidence, Verdict), Error> {
-    let Judging { policy, expected, trust, now } = *by;
+    let Judging { policy, expected, roots, now } = *by;
     let mut inspected = inspect(request, progress)?;
     if policy.needs_checks() {
         inspected.check(expected, now);
     }
     if policy.needs_attestations() {
         let keys: Vec<_> = policy.keys().collect();
+        let Settled { trust, roots, .. } = roots.settle(&|message| progress.warn(message));
         inspected.attest(
             request.limits,
             Trusted { trust, keys: &keys, reads: &|attestation| policy.may_sign(attestation) },
         );
+        inspected.evidence.roots.clone_from(roots);
     }
     let mut evidence = inspected.evidence;
     compare(&mut evidence, request, now, progress);

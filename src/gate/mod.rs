@@ -23,6 +23,7 @@ mod supplements;
 mod survey;
 mod tags;
 mod tree;
+mod trust;
 
 pub use attest::{AttestRequest, attest};
 pub use attestations::Trusted;
@@ -39,3 +40,4 @@ pub use supplements::{
     ExploitFile, PUBLIC_EPSS, PUBLIC_KEV, SupplementFiles, Supplements, fetch_exploits, note_end_of_life,
 };
 pub use tree::{TreeError, tree};
+pub use trust::{Refresh, Refreshing, Roots, Settled};

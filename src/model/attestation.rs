@@ -10,6 +10,33 @@ use super::digest::Digest;
 use super::platform::Platform;
 use super::signer::Signer;
 
+/// A root that signatures are verified by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TrustedRoot {
+    /// Whose it is, as attestations name it: `public-good`, a file, the address of a TUF repository.
+    pub name: String,
+    /// SHA-256 of its `trusted_root.json`.
+    pub digest: Digest,
+    /// Where it comes from.
+    pub origin: RootOrigin,
+    /// Why it is no newer one, where a refresh failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_refreshed: Option<String>,
+}
+
+/// Where a root comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RootOrigin {
+    /// It came with portcullis.
+    Embedded,
+    /// From its instance's TUF repository, now or before.
+    Refreshed,
+    /// The user named it.
+    Named,
+}
+
 /// What is signed of one manifest. Nothing is signed only where all three lists are empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

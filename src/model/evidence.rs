@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::attestation::Attested;
+use super::attestation::{Attested, TrustedRoot};
 use super::config::ImageConfig;
 use super::digest::Digest;
 use super::enrichment::Enrichment;
@@ -42,6 +42,8 @@ pub struct Evidence {
     pub ended: Vec<Ended>,
     /// What is signed of the image and of each of its platforms. Absent where nobody looked.
     pub attested: Fact<Vec<Attested>>,
+    /// The roots that it was verified by; none where nobody looked.
+    pub roots: Vec<TrustedRoot>,
     /// What the checks of manifests and layers found. Absent where nobody ran them.
     pub checked: Fact<Checked>,
     /// What is wrong with the image's bytes or could not be read of them.
@@ -63,6 +65,7 @@ impl Evidence {
             vex: VexReport::default(),
             ended: Vec::new(),
             attested: Fact::Absent,
+            roots: Vec::new(),
             checked: Fact::Absent,
             faults: Vec::new(),
         }

@@ -67,6 +67,7 @@ pub(crate) fn evidence() -> Evidence {
     Evidence {
         wanted: None,
         attested: Fact::Known(Vec::new()),
+        roots: Vec::new(),
         image: ImageIdentity { reference: "oci:image".into(), digest: Some(IMAGE_DIGEST.parse().unwrap()) },
         reference: Fact::Known("ghcr.io/acme/app:v1.2.3".parse().unwrap()),
         platforms: Fact::Known(vec![platform("linux/amd64"), platform("linux/arm64")]),

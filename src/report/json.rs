@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::model::attestation::{Published, SignedManifest};
+use crate::model::attestation::{Published, SignedManifest, TrustedRoot};
 use crate::model::digest::Digest;
 use crate::model::enrichment::{Enrichment, ExploitData};
 use crate::model::evidence::{Ended, Evidence, ImageIdentity, PlatformEvidence, SnapshotInfo};
@@ -240,6 +240,8 @@ struct Inputs<'a> {
     epss: Option<&'a Digest>,
     /// Digests of the VEX documents, in the order given.
     vex: Vec<&'a Digest>,
+    /// The roots that signatures were verified by; none where no rule needs them.
+    roots: &'a [TrustedRoot],
 }
 
 #[derive(Serialize)]
@@ -273,6 +275,7 @@ impl<'a> Inputs<'a> {
             kev: evidence.enrichment.kev.known().map(|data| &data.digest),
             epss: evidence.enrichment.epss.known().map(|data| &data.digest),
             vex: evidence.vex.documents.iter().map(|document| &document.digest).collect(),
+            roots: &evidence.roots,
         }
     }
 }

@@ -48,6 +48,23 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// A client of what is at a place, as errors name it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Settings`] where a proxy or the authorities cannot be used.
+    pub(super) fn client(&self, at: impl fmt::Display, kept: usize) -> Result<Client, Error> {
+        let unusable = |cause: String| Error::new(ErrorKind::Settings, &at, cause);
+        let ca = match &self.ca {
+            Some(ca) => {
+                Some(std::fs::read(ca).map_err(|error| unusable(format!("{}: {error}", ca.display())))?)
+            }
+            None => None,
+        };
+        Client::new(self.times, &self.proxies, ca.as_deref(), kept).map_err(unusable)
+    }
+}
+
 /// A run: all that it signs is signed with one certificate. Its functions block.
 pub struct Run {
     runtime: Option<Runtime>,
@@ -80,14 +97,7 @@ impl Run {
             .enable_time()
             .build()
             .map_err(|error| unusable(error.to_string()))?;
-        let ca = match &settings.ca {
-            Some(ca) => {
-                Some(std::fs::read(ca).map_err(|error| unusable(format!("{}: {error}", ca.display())))?)
-            }
-            None => None,
-        };
-        let client =
-            Client::new(settings.times, &settings.proxies, ca.as_deref(), AT_ONCE).map_err(unusable)?;
+        let client = settings.client("the signing services", AT_ONCE)?;
         let signer = Signer::new(Http::new(client, settings.retry), services, credentials, clock);
         let deadline = settings.deadline.and_then(|deadline| Instant::now().checked_add(deadline));
         Ok(Self { runtime: Some(runtime), signer, deadline })

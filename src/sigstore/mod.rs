@@ -1,6 +1,7 @@
 //! The services of a Sigstore instance: who gives certificates, logs signatures and stamps times.
 //!
-//! What comes from them is not believed: whoever signs has every bundle verified by `attestation` before it is used.
+//! What comes from them is not believed: whoever signs has every bundle verified by `attestation` before it is used, and
+//! a trusted root is one once TUF has verified it.
 
 mod ambient;
 mod client;
@@ -14,6 +15,7 @@ mod rekor;
 mod sign;
 mod timestamp;
 mod token;
+mod tuf;
 
 pub use ambient::Provider;
 pub use client::{Run, Settings};
@@ -23,3 +25,4 @@ pub use key::{Generated, KeyFile, MAX_KEY, Password, PrivateKey, UnusablePrivate
 pub use person::{Invitation, Person, SignIn};
 pub use sign::{Content, Credentials};
 pub use token::{AUDIENCE, Token};
+pub use tuf::{MAX_KEPT, MAX_TUF_ROOT, Refreshed, TufRepository};

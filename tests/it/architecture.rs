@@ -203,6 +203,14 @@ fn pure_modules_do_not_touch_the_world() {
 }
 
 #[test]
+fn tuf_is_asked_in_one_place() {
+    for (path, text) in source_files() {
+        let is_place = path.ends_with("src/sigstore/tuf.rs");
+        assert!(is_place || !production(&text).contains("sigstore_tuf"), "{}", path.display());
+    }
+}
+
+#[test]
 fn files_stay_short() {
     for (path, text) in source_files() {
         let lines = text.split("#[cfg(test)]").next().unwrap_or_default().lines().count();

@@ -11,6 +11,7 @@ mod person;
 mod prompt;
 mod several;
 mod stubborn;
+mod trust;
 
 use std::fs;
 use std::path::Path;

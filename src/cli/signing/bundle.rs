@@ -17,7 +17,7 @@ use super::signer::{SignerArgs, start};
 use crate::cli::exit::Exit;
 use crate::cli::input::read;
 use crate::cli::output::write;
-use crate::cli::trust::trust;
+use crate::cli::trust::roots;
 use crate::cli::{Context, Failure};
 
 /// Bytes of a statement: 32 MiB, as many as an attestation may have (design §7).
@@ -60,7 +60,7 @@ pub(in crate::cli) fn sign_bundle(
         return Err(Failure::usage("`--offline` and signing exclude each other"));
     }
     let (what, subject) = if args.in_toto { statement(&args.file) } else { message(&args.file) }?;
-    let trust = trust(&args.signer.trust)?;
+    let roots = roots(&args.signer.trust, context)?;
     let ready = start(&args.signer, context)?;
     let content = match &what {
         What::Statement(statement) => Content::Statement(statement),
@@ -69,7 +69,8 @@ pub(in crate::cli) fn sign_bundle(
     let bundles = ready.run.sign(&[content]).map_err(|error| Failure::undecided(error.to_string()))?;
     let bundle = bundles.into_iter().next().ok_or_else(|| Failure::undecided("nothing was signed"))?;
     // Attack, or a slip: services that answer what no verifier will accept.
-    verify(&trust, ready.whose(), &bundle, Subject::Digest(&subject)).map_err(|rejection| {
+    let settled = roots.settle(&|message| context.complain(message));
+    verify(&settled.trust, ready.whose(), &bundle, Subject::Digest(&subject)).map_err(|rejection| {
         Failure::undecided(format!(
             "what was made does not verify, and was not written: {rejection}; is `--trusted-root` that of these \
              services?"

@@ -94,6 +94,12 @@ pub(super) fn start_for(args: &SignerArgs, format: Format, context: &Context) ->
             SigningConfig::parse(&bytes)
                 .map_err(|cause| Failure::usage(format!("{}: {cause}", path.display())))?
         }
+        // Attack, or a slip: what a private instance is to keep for itself, in the public log.
+        None if args.trust.tuf_mirror.is_some() => {
+            return Err(Failure::usage(
+                "`--tuf-mirror` says whom to trust: say who signs by `--signing-config FILE`",
+            ));
+        }
         None => {
             let instance = if args.trust.staging { Instance::Staging } else { Instance::PublicGood };
             SigningConfig::embedded(instance).map_err(failed)?

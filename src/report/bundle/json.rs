@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::attestation::{Content, Rejection, SignedBy, Verified, claims};
+use crate::model::attestation::TrustedRoot;
 use crate::model::digest::Digest;
 use crate::report::{Style, json};
 
@@ -41,6 +42,7 @@ impl BundleFormat for Json {
             rejection: rejection.map(|Rejection { kind, detail }| Refused { kind: kind.id(), detail }),
             attestation: attestation.map(Attestation::new),
             claimed: claimed.map(Claimed::new),
+            roots: judged.roots,
         })
     }
 }
@@ -56,6 +58,7 @@ struct Document<'a> {
     rejection: Option<Refused<'a>>,
     attestation: Option<Attestation<'a>>,
     claimed: Option<Claimed<'a>>,
+    roots: &'a [TrustedRoot],
 }
 
 #[derive(Serialize)]

@@ -4,6 +4,7 @@ mod json;
 mod text;
 
 use crate::attestation::{Rejection, Verified, claims};
+use crate::model::attestation::TrustedRoot;
 
 use super::Style;
 
@@ -16,6 +17,8 @@ pub struct JudgedBundle<'a> {
     pub subject: &'a str,
     /// What came of it.
     pub outcome: BundleOutcome<'a>,
+    /// The roots that were asked.
+    pub roots: &'a [TrustedRoot],
 }
 
 /// What came of a bundle.

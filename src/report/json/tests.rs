@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::model::attestation::{RootOrigin, TrustedRoot};
 use crate::model::fact::Fact;
 use crate::model::fixture::{evidence, gap};
 use crate::model::severity::Severity;
@@ -55,7 +56,36 @@ fn a_verdict_has_the_keys_of_the_contract_and_what_a_replay_needs() {
     assert_eq!(inputs["tool"], json!({"name": "portcullis", "version": env!("CARGO_PKG_VERSION")}));
     assert_eq!(inputs["reference"], "ghcr.io/acme/app:v1.2.3");
     assert_eq!(inputs["platforms"][0]["layers"][0], Digest::sha256(b"gz").to_string());
+    assert_eq!(inputs["roots"], json!([]));
     assert_eq!(document["unknown"], json!([]));
+}
+
+#[test]
+fn a_verdict_names_the_roots_it_rests_on() {
+    let root = |name: &str, origin, not_refreshed: Option<&str>| TrustedRoot {
+        name: name.into(),
+        digest: Digest::sha256(name.as_bytes()),
+        origin,
+        not_refreshed: not_refreshed.map(str::to_owned),
+    };
+    let evidence = evidence_with(|evidence| {
+        evidence.roots = vec![
+            root("public-good", RootOrigin::Refreshed, None),
+            root("github", RootOrigin::Embedded, Some("answers 503")),
+            root("root.json", RootOrigin::Named, None),
+        ];
+    });
+    let document = gate(&verdict(Decision::Admit), &evidence);
+    let digest = |name: &str| Digest::sha256(name.as_bytes()).to_string();
+    let wanted = json!([
+        {"name": "public-good", "digest": digest("public-good"), "origin": "refreshed"},
+        {
+            "name": "github", "digest": digest("github"), "origin": "embedded",
+            "notRefreshed": "answers 503",
+        },
+        {"name": "root.json", "digest": digest("root.json"), "origin": "named"},
+    ]);
+    assert_eq!(document["inputs"]["roots"], wanted);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::model::attestation::Attested;
+use crate::model::attestation::{Attested, TrustedRoot};
 use crate::model::evidence::ImageIdentity;
 use crate::model::fact::Fact;
 use crate::model::fault::Fault;
@@ -28,6 +28,7 @@ struct One<'a> {
     messages: &'a [Message],
     /// Null where it is not known.
     attested: Option<&'a [Attested]>,
+    roots: &'a [TrustedRoot],
     faults: &'a [Fault],
 }
 
@@ -41,6 +42,7 @@ impl<'a> One<'a> {
                 Fact::Known(attested) => Some(attested),
                 Fact::Absent | Fact::Unknown(_) => None,
             },
+            roots: &verified.evidence.roots,
             faults: &verified.evidence.faults,
         }
     }

@@ -21,7 +21,8 @@ impl Stage {
     fn with_password(&self, variable: &str, password: &str, arguments: &[&str]) -> Run {
         let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
         command.args(["--insecure-registry", &self.address]).args(arguments);
-        command.env_clear().env("HOME", self.folder.path()).env(variable, password);
+        command.env_clear().env("HOME", self.folder.path()).env("PORTCULLIS_TRUST_REFRESH", "never");
+        command.env(variable, password);
         command.current_dir(self.folder.path());
         Run::of(&mut command)
     }

@@ -96,6 +96,17 @@ impl Repository {
         state.write();
     }
 
+    /// The same, and the versions of all other metadata begin anew, as after an attack on their keys.
+    pub fn recover(&self) {
+        lock(&self.0).version = 0;
+        self.rotate();
+    }
+
+    /// A new root with other keys, so many times.
+    pub fn rotate_times(&self, times: usize) {
+        (0..times).for_each(|_| self.rotate());
+    }
+
     /// A new root with other keys that the keys of the old one did not sign.
     pub fn usurp(&self) {
         let mut state = lock(&self.0);
