@@ -2,25 +2,36 @@
 
 use std::io::Write;
 
-use crate::gate::{gather, note_end_of_life};
+use jiff::Timestamp;
+
+use crate::attestation::Trust;
+use crate::gate::{self, Progress, Request, Trusted, gather, note_end_of_life};
+use crate::model::attestation::Attestation;
 use crate::model::evidence::{Evidence, PlatformEvidence};
 use crate::model::fact::Fact;
+use crate::model::location::Location;
 use crate::model::severity::Severity;
+use crate::policy::Signatory;
 use crate::report;
 
 use super::args::ScanArgs;
 use super::exit::Exit;
 use super::output::Plan;
+use super::trust::trust;
 use super::{Context, Failure, clock, images};
 
 /// Scans every image and writes the reports, which are complete whatever the exit code.
 pub(super) fn run(args: &ScanArgs, context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
     let plan = Plan::new(&args.output, report::FORMATS, |format| format.id()).map_err(Failure::usage)?;
+    let believed = Believed::of(args)?;
     let supplements = images::supplements(&args.supplements, &args.snapshot, context)?;
     let snapshot = images::snapshot(&args.snapshot, context)?;
     let now = args.at.unwrap_or_else(clock::now);
     let answers = images::each(&args.image, (&snapshot, &supplements), context, |request, progress| {
-        let mut evidence = gather(request, now, progress)?;
+        let mut evidence = match &believed {
+            Some(believed) => believed.gather(request, now, progress)?,
+            None => gather(request, now, None, progress)?,
+        };
         note_end_of_life(&mut evidence, now);
         Ok(evidence)
     })?;
@@ -34,6 +45,41 @@ pub(super) fn run(args: &ScanArgs, context: &Context, out: &mut dyn Write) -> Re
         return Ok(exit);
     }
     Ok(plan.deliver(exit, context, out, |format, style| format.scan(&scanned, style)))
+}
+
+/// Whose VEX is believed that hangs on the image.
+struct Believed {
+    signatories: Vec<Signatory>,
+    trust: Trust,
+}
+
+impl Believed {
+    /// None where it is not asked for.
+    fn of(args: &ScanArgs) -> Result<Option<Self>, Failure> {
+        if !args.attested_vex {
+            return Ok(None);
+        }
+        // Attack: what anybody hung on the image, which clears all that was found.
+        let signatories = args.signatory.signatories()?;
+        if args.image.images.iter().any(|image| matches!(image, Location::Sbom { .. })) {
+            return Err(Failure::usage("`--attested-vex` is for images: nothing hangs on an SBOM document"));
+        }
+        Ok(Some(Self { signatories, trust: trust(&args.trust)? }))
+    }
+
+    fn gather(
+        &self,
+        request: &Request<'_>,
+        now: Timestamp,
+        progress: &dyn Progress,
+    ) -> Result<Evidence, gate::Error> {
+        let keys: Vec<_> = self.signatories.iter().filter_map(Signatory::key).collect();
+        let reads = |attestation: &Attestation| {
+            self.signatories.iter().any(|signatory| signatory.check(attestation).is_ok())
+        };
+        let trusted = Trusted { trust: &self.trust, keys: &keys, reads: &reads };
+        gather(request, now, Some(trusted), progress)
+    }
 }
 
 /// How a scan ended (design §3): 0 when it completed; with `--fail-on` 1 where a finding reaches it, and
@@ -61,12 +107,17 @@ fn platform_ended(platform: &PlatformEvidence, least: Severity) -> Exit {
     let (Fact::Known(findings), Fact::Known(inventory)) = (&platform.findings, &platform.inventory) else {
         return Exit::Undecided;
     };
-    let severities = || findings.findings.iter().map(|finding| finding.severity);
+    // What VEX sets aside as far as it could be seen is neither sure nor set aside.
+    let sure = || findings.findings.iter().filter(|finding| finding.vex_doubt.is_none());
+    let doubtful = findings.findings.iter().filter(|finding| finding.vex_doubt.is_some());
+    let reaches = |severity: Severity| severity != Severity::Unknown && severity >= least;
+    let mut doubtful = doubtful.map(|finding| finding.severity);
     // A package that was made to harm is worse than any defect, and its advisory states no severity.
     let malicious = findings.findings.iter().any(|finding| finding.malicious);
-    if malicious || severities().any(|severity| severity != Severity::Unknown && severity >= least) {
+    if malicious || sure().any(|finding| reaches(finding.severity)) {
         Exit::Deny
-    } else if severities().any(|severity| severity == Severity::Unknown)
+    } else if sure().any(|finding| finding.severity == Severity::Unknown)
+        || doubtful.any(|severity| severity == Severity::Unknown || reaches(severity))
         || !findings.undetermined.is_empty()
         || !inventory.gaps.is_empty()
     {

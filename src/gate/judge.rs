@@ -7,6 +7,7 @@ use crate::cache::LayerCache;
 use crate::check::Expected;
 use crate::feed::Store;
 use crate::image::limits::Limits;
+use crate::model::attestation::Attestation;
 use crate::model::evidence::Evidence;
 use crate::model::fact::Fact;
 use crate::model::fault::Fault;
@@ -18,6 +19,7 @@ use crate::policy::{SelectedPolicy, evaluate};
 use crate::registry::Registry;
 
 use super::attestations::Trusted;
+use super::attested_vex::{self, Believed, HungVex};
 use super::inspect::{Error, Inspected, Progress, open};
 use super::snapshot;
 use super::supplements::{Supplements, supplement};
@@ -57,13 +59,26 @@ pub struct Judging<'a> {
 }
 
 /// All facts of an image but the checks: what is in it, and which advisories apply. Statements and data on exploits
-/// from after `now` are not believed.
+/// from after `now` are not believed. VEX that hangs on the image is looked for where it is said what is trusted: what
+/// those signed who may be read sets findings aside.
 ///
 /// # Errors
 /// [`Error`] only where the user must choose; what could not be read is unknown in the evidence.
-pub fn gather(request: &Request<'_>, now: Timestamp, progress: &dyn Progress) -> Result<Evidence, Error> {
-    let mut evidence = inspect(request, progress)?.evidence;
-    compare(&mut evidence, request, now, progress);
+pub fn gather(
+    request: &Request<'_>,
+    now: Timestamp,
+    vex: Option<Trusted<'_>>,
+    progress: &dyn Progress,
+) -> Result<Evidence, Error> {
+    let mut inspected = inspect(request, progress)?;
+    if let Some(trusted) = vex {
+        inspected.attest(request.limits, trusted);
+    }
+    let mut evidence = inspected.evidence;
+    let hung = vex.map(|trusted| {
+        attested_vex::read(&mut evidence, Believed { by: &|one| (trusted.reads)(one), settles: true })
+    });
+    compare(&mut evidence, request, (now, hung), progress);
     Ok(evidence)
 }
 
@@ -78,7 +93,12 @@ pub(super) fn inspect(request: &Request<'_>, progress: &dyn Progress) -> Result<
     Ok(inspected)
 }
 
-fn compare(evidence: &mut Evidence, request: &Request<'_>, now: Timestamp, progress: &dyn Progress) {
+fn compare(
+    evidence: &mut Evidence,
+    request: &Request<'_>,
+    (now, hung): (Timestamp, Option<HungVex>),
+    progress: &dyn Progress,
+) {
     match request.snapshot {
         Fact::Known(store) => snapshot::compare(evidence, store, progress),
         Fact::Absent => {}
@@ -89,7 +109,7 @@ fn compare(evidence: &mut Evidence, request: &Request<'_>, now: Timestamp, progr
             }
         }
     }
-    supplement(evidence, request.supplements, now);
+    supplement(evidence, request.supplements, hung, now);
 }
 
 /// Judges an image.
@@ -114,7 +134,11 @@ pub fn judge(
         );
     }
     let mut evidence = inspected.evidence;
-    compare(&mut evidence, request, now, progress);
+    let hung = policy.needs_vex().then(|| {
+        let by = |attestation: &Attestation| policy.may_state_vex(attestation);
+        attested_vex::read(&mut evidence, Believed { by: &by, settles: false })
+    });
+    compare(&mut evidence, request, (now, hung), progress);
     let verdict = evaluate(policy, &evidence, now);
     Ok((evidence, verdict))
 }

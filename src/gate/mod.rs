@@ -3,6 +3,7 @@
 mod artifact;
 mod attest;
 mod attestations;
+mod attested_vex;
 mod bases;
 mod cause;
 mod check;

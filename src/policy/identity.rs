@@ -44,7 +44,12 @@ impl NamedIdentity {
     /// # Errors
     /// In what they differ: a lowercase fragment.
     pub(crate) fn check(&self, attestation: &Attestation) -> Result<(), String> {
-        match (&self.who, &attestation.signed_by) {
+        self.check_signer(&attestation.signed_by, !attestation.logs.is_empty())
+    }
+
+    /// The same by who signed, and whether it is in a log.
+    pub(crate) fn check_signer(&self, signed_by: &SignedBy, logged: bool) -> Result<(), String> {
+        match (&self.who, signed_by) {
             (Who::Certificate(identities), SignedBy::Certificate(signer)) => {
                 let mut first = None;
                 for identity in identities {
@@ -61,7 +66,7 @@ impl NamedIdentity {
             (Who::Key(key, log), SignedBy::Key(fingerprint)) if key.fingerprint() == *fingerprint => {
                 // The same key may stand under another name, of which no log is demanded.
                 match log {
-                    LogOfKey::Demanded if attestation.logs.is_empty() => Err("it is in no log".to_owned()),
+                    LogOfKey::Demanded if !logged => Err("it is in no log".to_owned()),
                     LogOfKey::Demanded | LogOfKey::NotDemanded => Ok(()),
                 }
             }

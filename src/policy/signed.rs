@@ -28,6 +28,12 @@ impl By {
         Self { identities, needed: 1, per_platform: false }
     }
 
+    /// The names of the identities that somebody is who signed, and whether it is in a log.
+    pub(crate) fn names_of(&self, signed_by: &SignedBy, logged: bool) -> Vec<&str> {
+        let signed = self.identities.iter().filter(|one| one.check_signer(signed_by, logged).is_ok());
+        signed.map(|identity| identity.name.as_str()).collect()
+    }
+
     /// Reads `by`, `require` and `perPlatform`, which is false where it does not stand.
     pub(crate) fn read(
         fields: &mut Fields<'_>,
