@@ -26,6 +26,7 @@ use crate::image::limits::Limits;
 use crate::image::resolve::{BlobName, LayerBlob};
 use crate::image::{document, json};
 use crate::inventory::{CATALOGERS, HEAD_LEN, Merged, Reads, catalog_layer, license};
+use crate::model::attestation::{Place as At, SignedBy};
 use crate::model::descriptor::Descriptor;
 use crate::model::digest::Digest;
 use crate::model::evidence::{Evidence, ImageIdentity, PlatformEvidence};
@@ -37,8 +38,10 @@ use crate::model::license::MAX_EXPRESSION;
 use crate::model::location::Location;
 use crate::model::path::ImagePath;
 use crate::model::platform::Platform;
+use crate::model::predicate::{CYCLONEDX, OPENVEX};
 use crate::model::purl::Purl;
 use crate::model::severity::Severity;
+use crate::model::vex::{VexAttestation, VexClaims};
 use crate::model::violation::{CheckSeverity, Place};
 use crate::osv::affected::evaluate;
 use crate::osv::record::Record;
@@ -47,7 +50,7 @@ use crate::osv::segment::build::{Builder, Compiled};
 use crate::policy::Policy;
 use crate::sbom::read;
 use crate::version::SCHEMES;
-use crate::vex;
+use crate::vex::{self, Hung};
 
 /// What a target does with bytes.
 pub type Target = fn(&[u8]);
@@ -382,12 +385,39 @@ pub fn vex_document(bytes: &[u8]) {
     let Ok(document) = vex::read(bytes, "fuzz.json") else { return };
     let mut evidence = two_findings();
     vex::apply(&mut evidence, &[document], Timestamp::MAX);
+    sound_under_vex(&evidence);
+    // The same out of an attestation: nothing is set aside by itself, and in a scan nothing is lost either.
+    let attested = VexAttestation {
+        at: At::Tag { tag: "fuzz".to_owned(), layer: None },
+        subject: Digest::sha256(b""),
+        platform: None,
+        below: None,
+        signed_by: SignedBy::Key(Digest::sha256(b"key")),
+        logged: true,
+    };
+    let text = std::str::from_utf8(bytes).ok();
+    for kind in [OPENVEX, CYCLONEDX] {
+        for settles in [false, true] {
+            let (document, unread) = vex::read_attested(kind, text, attested.clone(), None);
+            let hung = Hung { unread: unread.into_iter().collect(), settles };
+            let mut evidence = two_findings();
+            evidence.attested = Fact::Known(Vec::new());
+            vex::apply_hung(&mut evidence, document.as_slice(), Timestamp::MAX, hung);
+            sound_under_vex(&evidence);
+        }
+    }
+}
+
+/// No finding is lost, an undetermined package stays one and a malicious one is never set aside, nor claimed to be.
+fn sound_under_vex(evidence: &Evidence) {
     let findings =
         evidence.platforms.known().into_iter().flatten().filter_map(|platform| platform.findings.known());
     for findings in findings {
         assert_eq!(findings.findings.len() + findings.suppressed.len(), 2, "a finding is lost");
         assert_eq!(findings.undetermined.len(), 1);
         assert!(!findings.suppressed.iter().any(|suppressed| suppressed.finding.malicious));
+        let mut malicious = findings.findings.iter().filter(|finding| finding.malicious);
+        assert!(malicious.all(|finding| finding.claims.cleared(|_| true).is_none()));
     }
 }
 
@@ -435,6 +465,8 @@ fn found(id: &str, malicious: bool, platform: &Platform) -> Finding {
         epss: None,
         epss_partial: false,
         vex: Vec::new(),
+        vex_doubt: None,
+        claims: VexClaims::default(),
     }
 }
 

@@ -298,6 +298,13 @@ pub(super) struct ScanArgs {
     pub(super) snapshot: SnapshotArgs,
     #[command(flatten)]
     pub(super) supplements: SupplementArgs,
+    /// Apply VEX that hangs on the image as well, where those signed it who are named
+    #[arg(long, env = "PORTCULLIS_ATTESTED_VEX", value_parser = switch())]
+    pub(super) attested_vex: bool,
+    #[command(flatten)]
+    pub(super) signatory: SignatoryArgs,
+    #[command(flatten)]
+    pub(super) trust: TrustArgs,
     /// The day by which distributions are past their end of life, RFC 3339 [default: now]
     #[arg(long, env = "PORTCULLIS_AT", value_name = "TIME")]
     pub(super) at: Option<Timestamp>,

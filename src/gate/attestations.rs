@@ -20,6 +20,7 @@ use crate::model::digest::Digest;
 use crate::model::fact::Fact;
 use crate::model::platform::Platform;
 use crate::registry::REFERRERS_LIMIT;
+use crate::vex;
 
 use super::artifact::{BUNDLES, LAYERS, manifest};
 use super::hanging::{Hung, Lister, legacy_tag};
@@ -377,15 +378,19 @@ fn attestation_of(
         times,
         logs: verified.log_entries.into_iter().map(log).collect(),
         root: verified.root.map(|root| root.to_string()),
+        signed_predicate: None,
     };
     if let (Content::Statement { predicate, .. }, Some(claim)) = (&attestation.content, claim)
         && predicate.is_null()
         && reads(&attestation)
     {
-        let claim = serde_json::from_str(claim.get())
+        let parsed = serde_json::from_str(claim.get())
             .map_err(|error| Rejection::new(RejectionKind::Statement, error.to_string()))?;
-        if let Content::Statement { predicate, .. } = &mut attestation.content {
-            *predicate = claim;
+        if let Content::Statement { predicate, predicate_type } = &mut attestation.content {
+            // Its bytes are kept where it is VEX, of which they are the evidence. Those of an SBOM would be megabytes.
+            let is_kept = vex::states(predicate_type, &parsed) && claim.get().len() as u64 <= vex::MAX_BYTES;
+            *predicate = parsed;
+            attestation.signed_predicate = is_kept.then(|| claim.get().into());
         }
     }
     Ok(attestation)

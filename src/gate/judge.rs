@@ -2,10 +2,12 @@
 
 use jiff::Timestamp;
 
+use crate::attestation::{LogOfKey, PublicKey};
 use crate::cache::LayerCache;
 use crate::check::Expected;
 use crate::feed::Store;
 use crate::image::limits::Limits;
+use crate::model::attestation::Attestation;
 use crate::model::evidence::Evidence;
 use crate::model::fact::Fact;
 use crate::model::fault::Fault;
@@ -13,10 +15,11 @@ use crate::model::location::Location;
 use crate::model::platform::Platform;
 use crate::model::reference::Reference;
 use crate::model::verdict::Verdict;
-use crate::policy::{SelectedPolicy, evaluate};
+use crate::policy::{SelectedPolicy, Signatories, evaluate};
 use crate::registry::Registry;
 
 use super::attestations::Trusted;
+use super::attested_vex::{self, Believed, HungVex};
 use super::inspect::{Error, Inspected, Progress, open};
 use super::snapshot;
 use super::supplements::{Supplements, supplement};
@@ -56,14 +59,36 @@ pub struct Judging<'a> {
     pub now: Timestamp,
 }
 
+/// Whose VEX is believed that hangs on an image.
+#[derive(Debug, Clone, Copy)]
+pub struct Believing<'a> {
+    /// Those who are believed, each by himself.
+    pub by: &'a Signatories,
+    /// The roots that it is verified by.
+    pub roots: &'a Roots,
+}
+
 /// All facts of an image but the checks: what is in it, and which advisories apply. Statements and data on exploits
-/// from after `now` are not believed.
+/// from after `now` are not believed. VEX that hangs on the image is looked for where it is said who is believed: what
+/// they signed sets findings aside.
 ///
 /// # Errors
 /// [`Error`] only where the user must choose; what could not be read is unknown in the evidence.
-pub fn gather(request: &Request<'_>, now: Timestamp, progress: &dyn Progress) -> Result<Evidence, Error> {
-    let mut evidence = inspect(request, progress)?.evidence;
-    compare(&mut evidence, request, now, progress);
+pub fn gather(
+    request: &Request<'_>,
+    now: Timestamp,
+    vex: Option<Believing<'_>>,
+    progress: &dyn Progress,
+) -> Result<Evidence, Error> {
+    let mut inspected = inspect(request, progress)?;
+    let hung = vex.map(|Believing { by, roots }| {
+        let believed = |attestation: &Attestation| by.made(attestation);
+        let keys: Vec<_> = by.keys().collect();
+        attest(&mut inspected, request.limits, roots, (&keys, &believed), progress);
+        attested_vex::read(&mut inspected.evidence, Believed { by: &believed, settles: true })
+    });
+    let mut evidence = inspected.evidence;
+    compare(&mut evidence, request, (now, hung), progress);
     Ok(evidence)
 }
 
@@ -78,7 +103,25 @@ pub(super) fn inspect(request: &Request<'_>, progress: &dyn Progress) -> Result<
     Ok(inspected)
 }
 
-fn compare(evidence: &mut Evidence, request: &Request<'_>, now: Timestamp, progress: &dyn Progress) {
+/// Looks for what is signed of the image, and notes by which roots. `keys` and `reads` are those of [`Trusted`].
+fn attest(
+    inspected: &mut Inspected,
+    limits: &Limits,
+    roots: &Roots,
+    (keys, reads): (&[(&PublicKey, LogOfKey)], &(dyn Fn(&Attestation) -> bool + Sync)),
+    progress: &dyn Progress,
+) {
+    let Settled { trust, roots, .. } = roots.settle(&|message| progress.warn(message));
+    inspected.attest(limits, Trusted { trust, keys, reads });
+    inspected.evidence.roots.clone_from(roots);
+}
+
+fn compare(
+    evidence: &mut Evidence,
+    request: &Request<'_>,
+    (now, hung): (Timestamp, Option<HungVex>),
+    progress: &dyn Progress,
+) {
     match request.snapshot {
         Fact::Known(store) => snapshot::compare(evidence, store, progress),
         Fact::Absent => {}
@@ -89,7 +132,7 @@ fn compare(evidence: &mut Evidence, request: &Request<'_>, now: Timestamp, progr
             }
         }
     }
-    supplement(evidence, request.supplements, now);
+    supplement(evidence, request.supplements, hung, now);
 }
 
 /// Judges an image.
@@ -108,15 +151,15 @@ pub fn judge(
     }
     if policy.needs_attestations() {
         let keys: Vec<_> = policy.keys().collect();
-        let Settled { trust, roots, .. } = roots.settle(&|message| progress.warn(message));
-        inspected.attest(
-            request.limits,
-            Trusted { trust, keys: &keys, reads: &|attestation| policy.may_sign(attestation) },
-        );
-        inspected.evidence.roots.clone_from(roots);
+        let may_sign = |attestation: &Attestation| policy.may_sign(attestation);
+        attest(&mut inspected, request.limits, roots, (&keys, &may_sign), progress);
     }
     let mut evidence = inspected.evidence;
-    compare(&mut evidence, request, now, progress);
+    let hung = policy.needs_vex().then(|| {
+        let by = |attestation: &Attestation| policy.may_state_vex(attestation);
+        attested_vex::read(&mut evidence, Believed { by: &by, settles: false })
+    });
+    compare(&mut evidence, request, (now, hung), progress);
     let verdict = evaluate(policy, &evidence, now);
     Ok((evidence, verdict))
 }

@@ -3,6 +3,7 @@
 mod artifact;
 mod attest;
 mod attestations;
+mod attested_vex;
 mod bases;
 mod cause;
 mod check;
@@ -32,7 +33,7 @@ pub use copy::{Copied, CopyError, CopyRequest, copy};
 pub use db::{DbError, PullRequest, Pulled, Pushed, pull, push, verify};
 pub use explain::explain;
 pub use inspect::{Error, Inspected, LayerProgress, Opened, Progress, open};
-pub use judge::{Judging, Request, gather, judge};
+pub use judge::{Believing, Judging, Request, gather, judge};
 pub use sign::{Format, SignError, SignRequest, What, sign};
 pub use snapshot::{EcosystemStatus, fetching_snapshot, open_snapshot, status};
 pub use stopwatch::{Tally, Took};

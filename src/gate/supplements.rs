@@ -18,6 +18,8 @@ use crate::model::fact::Fact;
 use crate::policy::CLOCK_SKEW;
 use crate::vex;
 
+use super::attested_vex::HungVex;
+
 /// CISA's catalogue in a snapshot directory.
 const KEV: &str = "kev.json";
 
@@ -135,10 +137,22 @@ fn published_names(file: ExploitFile, now: Timestamp) -> Vec<String> {
     }
 }
 
-/// Puts it to the findings at a time: first what is known of exploits, then what VEX sets aside.
-pub(super) fn supplement(evidence: &mut Evidence, supplements: &Supplements, now: Timestamp) {
+/// Puts it to the findings at a time: first what is known of exploits, then what VEX sets aside, that of files and that
+/// which hangs on the image, where somebody looked for it.
+pub(super) fn supplement(
+    evidence: &mut Evidence,
+    supplements: &Supplements,
+    hung: Option<HungVex>,
+    now: Timestamp,
+) {
     enrich::apply(evidence, &supplements.exploits, latest(now));
-    vex::apply(evidence, &supplements.vex, latest(now));
+    match hung {
+        None => vex::apply(evidence, &supplements.vex, latest(now)),
+        Some(HungVex { documents, hung }) => {
+            let all: Vec<vex::Document> = supplements.vex.iter().cloned().chain(documents).collect();
+            vex::apply_hung(evidence, &all, latest(now), hung);
+        }
+    }
 }
 
 /// The latest time that what was made by now may bear: clocks differ.

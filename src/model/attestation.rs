@@ -87,6 +87,9 @@ pub struct Attestation {
     pub logs: Vec<LogEntry>,
     /// The trusted root that vouches for it; none where only a key does.
     pub root: Option<String>,
+    /// The predicate as it was signed, where it may be VEX that is read, until it was.
+    #[serde(skip)]
+    pub signed_predicate: Option<Box<str>>,
 }
 
 /// Where something signed was found.
@@ -167,6 +170,41 @@ pub struct Refused {
     pub kind: &'static str,
     /// Why, for people: a lowercase fragment, which may have foreign text in it.
     pub cause: String,
+}
+
+/// The word for what is no statement, in [`Refused::kind`].
+pub const NO_STATEMENT: &str = "statement";
+
+impl Refused {
+    /// Whether it may be a statement that somebody meant and nobody could read. Attack: a statement that speaks against
+    /// the others, signed with a key twice in it, so that it is refused before anybody asks who signed.
+    #[must_use]
+    pub fn is_unread(&self) -> bool {
+        self.unjudged || self.kind == NO_STATEMENT
+    }
+}
+
+impl Place {
+    /// The place in words.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        match self {
+            Self::Referrer { digest } => format!("referrer {digest}"),
+            Self::Tag { tag, layer: Some(layer) } => format!("tag {tag}, layer {layer}"),
+            Self::Tag { tag, layer: None } => format!("tag {tag}"),
+        }
+    }
+}
+
+impl SignedBy {
+    /// Who signed, in words: the certificate's name, or the key.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        match self {
+            Self::Certificate(signer) => signer.name.as_str().to_owned(),
+            Self::Key(key) => format!("the key {key}"),
+        }
+    }
 }
 
 impl Content {

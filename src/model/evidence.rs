@@ -13,9 +13,10 @@ use super::fact::Fact;
 use super::fault::Fault;
 use super::finding::Findings;
 use super::inventory::Inventory;
+use super::path::escape;
 use super::platform::Platform;
 use super::reference::Reference;
-use super::vex::VexReport;
+use super::vex::{VexAttestation, VexReport};
 use super::violation::Checked;
 
 /// All that is known of one image when a policy judges it.
@@ -69,6 +70,49 @@ impl Evidence {
             checked: Fact::Absent,
             faults: Vec::new(),
         }
+    }
+}
+
+impl Evidence {
+    /// Why there may be VEX of a platform that was not seen or not read: empty only where all was. `is_believed` says
+    /// whose documents count.
+    pub fn unseen_vex(
+        &self,
+        platform: &PlatformEvidence,
+        is_believed: impl Fn(&VexAttestation) -> bool,
+    ) -> Vec<String> {
+        let attested = match &self.attested {
+            Fact::Known(attested) => attested,
+            Fact::Absent => return vec!["nobody looked for what is signed".to_owned()],
+            Fact::Unknown(cause) => return vec![format!("what is signed is not known: {cause}")],
+        };
+        let mut unseen = Vec::new();
+        let is_own = |attested: &&Attested| platform.digest.as_ref() == Some(&attested.subject);
+        // Nothing can hang on an image that has no manifest, and then there is no list.
+        if !attested.is_empty() && !attested.iter().any(|one| one.platform.is_none() && one.below.is_none()) {
+            unseen.push("nobody looked for what is signed of the image".to_owned());
+        }
+        if !attested.is_empty() && !attested.iter().any(|attested| is_own(&attested)) {
+            unseen.push("nobody looked for what is signed of the platform".to_owned());
+        }
+        for attested in attested.iter().filter(|one| one.leads_to(platform.digest.as_ref()) || is_own(one)) {
+            unseen.extend(attested.unknown.iter().cloned());
+            let unread = attested.refused.iter().filter(|refused| refused.is_unread());
+            unseen.extend(unread.map(|refused| escape(refused.cause.as_bytes())));
+        }
+        let unread = self.vex.unread.iter().filter(|unread| {
+            unread.attested.concerns(platform.digest.as_ref()) && is_believed(&unread.attested)
+        });
+        unseen.extend(unread.map(|unread| {
+            let who = unread.attested.signed_by.in_words();
+            let text =
+                format!("{} signed VEX that cannot be read ({}): {}", who, unread.document, unread.cause);
+            escape(text.as_bytes())
+        }));
+        if self.vex.exhausted {
+            unseen.push("too much to compare (limit `steps of VEX`)".to_owned());
+        }
+        unseen
     }
 }
 

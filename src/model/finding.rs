@@ -9,7 +9,7 @@ use super::path::ImagePath;
 use super::platform::Platform;
 use super::purl::Purl;
 use super::severity::Severity;
-use super::vex::VexStatement;
+use super::vex::{VexClaims, VexStatement};
 
 /// What matching an inventory against a snapshot gives. All lists are sorted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -74,6 +74,12 @@ pub struct Finding {
     /// VEX statements about it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub vex: Vec<VexStatement>,
+    /// Why it cannot be said whether VEX sets it aside, where a scan believes attested documents.
+    #[serde(rename = "vexDoubt", skip_serializing_if = "Option::is_none")]
+    pub vex_doubt: Option<String>,
+    /// What attested documents claim of it. Each rule believes whom it names.
+    #[serde(skip)]
+    pub claims: VexClaims,
 }
 
 /// A package as a finding names it.

@@ -12,7 +12,7 @@ use super::inventory::{Inventory, LayerRef, Package};
 use super::path::ImagePath;
 use super::purl::Purl;
 use super::severity::Severity;
-use super::vex::VexReport;
+use super::vex::{VexClaims, VexReport};
 use super::violation::{Checked, PlatformChecked};
 
 /// The evaluation time where a test does not care.
@@ -201,6 +201,8 @@ pub(crate) fn finding(id: &str) -> Finding {
         epss: None,
         epss_partial: false,
         vex: Vec::new(),
+        vex_doubt: None,
+        claims: VexClaims::default(),
     }
 }
 

@@ -13,12 +13,15 @@ pub const VSA: &str = "https://slsa.dev/verification_summary/v1";
 /// cosign's record of a vulnerability scan.
 pub const VULN: &str = "https://cosign.sigstore.dev/attestation/vuln/v1";
 
+/// OpenVEX documents.
+pub const OPENVEX: &str = "https://openvex.dev/ns";
+
 /// Words for predicate types (cosign, `pkg/cosign/attestation`, and two more).
 pub const WORDS: &[(&str, &str)] = &[
     ("cyclonedx", CYCLONEDX),
     ("custom", "https://cosign.sigstore.dev/attestation/v1"),
     ("link", "https://in-toto.io/Link/v1"),
-    ("openvex", "https://openvex.dev/ns"),
+    ("openvex", OPENVEX),
     ("slsaprovenance", SLSA_V02),
     ("slsaprovenance02", SLSA_V02),
     ("slsaprovenance1", SLSA_V1),

@@ -1,8 +1,13 @@
 //! VEX: what a publisher states of a vulnerability in a product, and what became of the statement here.
 
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
 use serde::Serialize;
 
+use super::attestation::{Place, SignedBy};
 use super::digest::Digest;
+use super::platform::Platform;
 
 /// The reason of a finding that a VEX statement set aside.
 pub const VEX_REASON: &str = "vex";
@@ -43,24 +48,126 @@ impl VexStatus {
     }
 }
 
+/// How near a statement is to a finding. One about the product that carries a package goes before one about the package
+/// wherever it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum VexLevel {
+    /// About the package, wherever it is.
+    Package,
+    /// About the image, or the package in what carries it.
+    Product,
+}
+
+/// The attestation that a document was read out of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VexAttestation {
+    /// Where it was found.
+    pub at: Place,
+    /// The manifest or index that it was attested of.
+    pub subject: Digest,
+    /// The platform of that manifest; none of the image as a whole, and of an index within it.
+    pub platform: Option<Platform>,
+    /// The platforms' manifests that it leads to, where it is an index within the image's.
+    #[serde(skip)]
+    pub below: Option<BTreeSet<Digest>>,
+    /// Who signed it.
+    pub signed_by: SignedBy,
+    /// Whether a transparency log has it.
+    #[serde(skip)]
+    pub logged: bool,
+}
+
+impl VexAttestation {
+    /// Whether it speaks of a platform, whose manifest has this digest. Attack: what was attested of one platform,
+    /// applied to the findings of another.
+    #[must_use]
+    pub fn concerns(&self, manifest: Option<&Digest>) -> bool {
+        match &self.below {
+            Some(below) => manifest.is_some_and(|manifest| below.contains(manifest)),
+            None => self.platform.is_none() || manifest == Some(&self.subject),
+        }
+    }
+}
+
+/// A document out of an attestation that says something nobody can read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VexUnread {
+    /// Where it was found, in words.
+    pub document: String,
+    /// The attestation.
+    pub attested: VexAttestation,
+    /// Why it cannot be read: a lowercase fragment, which may have foreign text in it.
+    pub cause: String,
+}
+
+/// What a document certainly says of a finding: the one of its statements that counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VexClaim {
+    /// Of which vulnerability, where a finding joins several, from 0.
+    pub question: usize,
+    /// How near it is.
+    pub level: VexLevel,
+    /// When it was made; without a time it is older than all others.
+    pub time: Option<Timestamp>,
+    /// What it says.
+    pub status: VexStatus,
+    /// Number of the attested document in the report; none of a file, of which only what keeps a finding is noted.
+    pub document: Option<usize>,
+}
+
+/// What is claimed of a finding, for rules that choose whom they believe.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct VexClaims {
+    /// Vulnerabilities that the finding joins, each of which must be cleared; 0 where nobody claims anything.
+    pub questions: usize,
+    /// The claims.
+    pub claims: Vec<VexClaim>,
+}
+
+impl VexClaims {
+    /// The attested documents by which the finding is set aside where these are believed; none where it is not. The
+    /// nearest claim counts, of those the latest, and of one time the stricter. What a file says counts only where it
+    /// keeps the finding.
+    pub fn cleared(&self, is_believed: impl Fn(usize) -> bool) -> Option<BTreeSet<usize>> {
+        let mut by = BTreeSet::new();
+        for question in 0..self.questions {
+            let claims = self
+                .claims
+                .iter()
+                .filter(|claim| claim.question == question && claim.document.is_none_or(&is_believed));
+            let best = claims.max_by_key(|claim| (claim.level, claim.time, claim.status))?;
+            match best.document {
+                Some(document) if best.status.sets_aside() => by.insert(document),
+                Some(_) | None => return None,
+            };
+        }
+        Some(by).filter(|by| !by.is_empty())
+    }
+}
+
 /// A document of statements, as reports and verdicts name it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VexDocument {
-    /// Where its bytes come from: the name of a file.
+    /// Where its bytes come from: the name of a file, or where the attestation was found.
     pub name: String,
-    /// SHA-256 of its bytes.
+    /// SHA-256 of its bytes; out of an attestation those of the predicate as they were signed.
     pub digest: Digest,
     /// Format and version, such as `OpenVEX 0.2.0`.
     pub format: String,
     /// The id that it gives itself.
     pub id: Option<String>,
-    /// Who says that they wrote it. Nothing is verified.
+    /// Who says that they wrote it. Nothing is verified; who signed it stands in `attested`.
     pub author: Option<String>,
     /// When it says that it was issued, as written.
     pub timestamp: Option<String>,
     /// Statements in it, those that were refused included.
     pub statements: usize,
+    /// The attestation that it was read out of; none of a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attested: Option<VexAttestation>,
 }
 
 /// A statement that is about a finding: its evidence.
@@ -91,6 +198,9 @@ pub struct VexStatement {
     pub author: Option<String>,
     /// When it was made, as written.
     pub timestamp: Option<String>,
+    /// Who signed the document; none of a file, of which nothing is verified.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signed_by: Option<SignedBy>,
 }
 
 /// What became of a statement.
@@ -126,4 +236,13 @@ pub struct VexReport {
     pub unused: Vec<VexOutcome>,
     /// Statements that were not applied although they name a vulnerability that was found, or are unsound.
     pub refused: Vec<VexOutcome>,
+    /// Attested documents that could not be read, of those who are believed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<VexUnread>,
+    /// Whether attestations were looked through for documents.
+    #[serde(skip)]
+    pub sought: bool,
+    /// Whether a limit was reached before every statement was compared.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub exhausted: bool,
 }

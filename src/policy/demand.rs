@@ -123,6 +123,12 @@ impl Signatories {
         })
     }
 
+    /// Whether one of them made an attestation.
+    #[must_use]
+    pub fn made(&self, attestation: &Attestation) -> bool {
+        !self.0.signers(attestation).is_empty()
+    }
+
     /// Whether as many of them as must have made some of these signatures, each by himself.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ use crate::model::fact::Fact;
 use crate::model::predicate::{CYCLONEDX, SLSA_V1, VSA};
 use crate::model::signer::{Claim, Name, Signer};
 use crate::model::verdict::{Message, Outcome, Verdict};
+use crate::model::vex::{VexAttestation, VexClaim, VexDocument, VexLevel, VexStatus};
 use crate::model::violation::{CheckSeverity, Place, Violation};
 
 pub(crate) use crate::model::fixture::{
@@ -208,6 +209,47 @@ pub(crate) fn vsa(result: &str) -> Content {
     Content::Statement { predicate_type: VSA.into(), predicate }
 }
 
+/// The attestation of the image that a VEX document was read out of.
+pub(crate) fn vex_attestation(signed_by: SignedBy) -> VexAttestation {
+    VexAttestation {
+        at: AttestationPlace::Referrer { digest: Digest::sha256(b"vex") },
+        subject: IMAGE_DIGEST.parse().unwrap(),
+        platform: None,
+        below: None,
+        signed_by,
+        logged: true,
+    }
+}
+
+/// A VEX document out of it.
+pub(crate) fn vex_document(signed_by: SignedBy) -> VexDocument {
+    let attested = vex_attestation(signed_by);
+    VexDocument {
+        name: attested.at.in_words(),
+        digest: Digest::sha256(b"document"),
+        format: "OpenVEX 0.2.0".into(),
+        id: None,
+        author: Some("Acme".into()),
+        timestamp: None,
+        statements: 1,
+        attested: Some(attested),
+    }
+}
+
+/// What a document says of the one vulnerability of a finding, or a file where there is none.
+pub(crate) fn claim(document: Option<usize>, day: &str, status: VexStatus) -> VexClaim {
+    let time = format!("{day}T00:00:00Z").parse().unwrap();
+    VexClaim { question: 0, level: VexLevel::Package, time: Some(time), status, document }
+}
+
+/// Nothing is signed of the image and of each platform, and all of that was seen.
+pub(crate) fn nothing_hangs(evidence: &mut Evidence) {
+    let own = evidence.platforms_mut().iter().map(|platform| attested(Some(platform), []));
+    let own: Vec<Attested> = own.collect();
+    evidence.attested = Fact::Known(std::iter::once(attested(None, [])).chain(own).collect());
+    evidence.vex.sought = true;
+}
+
 /// What is signed of the image as a whole.
 pub(crate) fn signed<const N: usize>(attestations: [(SignedBy, Content); N]) -> impl FnOnce(&mut Evidence) {
     move |evidence| evidence.attested = Fact::Known(vec![attested(None, attestations)])
@@ -226,6 +268,7 @@ pub(crate) fn attested<const N: usize>(
         times: vec![NOW.parse().unwrap()],
         logs: Vec::new(),
         root: Some("public-good".into()),
+        signed_predicate: None,
     };
     Attested {
         subject: platform.map_or(image, |platform| platform.digest.clone().unwrap()),

@@ -74,6 +74,11 @@ pub trait Settings: Debug + Send + Sync {
         None
     }
 
+    /// Whether those are asked for VEX.
+    fn needs_vex(&self) -> bool {
+        false
+    }
+
     /// The gaps that it waives, for every rule of the policy.
     fn gap_waivers(&self) -> &[GapWaiver] {
         &[]

@@ -224,8 +224,7 @@ impl<'p> SelectedPolicy<'p> {
     /// Whether a rule, in whatever scope, looks at what the checks of manifests and layers found.
     #[must_use]
     pub fn needs_checks(&self) -> bool {
-        let scoped = self.policy.scopes.iter().flat_map(|scope| &scope.rules);
-        self.policy.rules.iter().chain(scoped).any(|rule| rule.settings.needs_checks())
+        self.rules().any(|rule| rule.settings.needs_checks())
     }
 
     /// Whether a rule, in whatever scope, looks at what is signed.
@@ -244,9 +243,28 @@ impl<'p> SelectedPolicy<'p> {
         self.signers().flat_map(|by| &by.identities).any(|identity| identity.check(attestation).is_ok())
     }
 
+    /// Whether a rule, in whatever scope, looks at VEX that hangs on the image.
+    #[must_use]
+    pub fn needs_vex(&self) -> bool {
+        self.rules().any(|rule| rule.settings.needs_vex())
+    }
+
+    /// Whether somebody signed whose VEX counts, by whatever rule.
+    #[must_use]
+    pub fn may_state_vex(&self, attestation: &Attestation) -> bool {
+        let asked = self.rules().filter(|rule| rule.settings.needs_vex());
+        let by = asked.filter_map(|rule| rule.settings.signers());
+        by.flat_map(|by| &by.identities).any(|identity| identity.check(attestation).is_ok())
+    }
+
     fn signers(&self) -> impl Iterator<Item = &'p By> + use<'p> {
+        self.rules().filter_map(|rule| rule.settings.signers())
+    }
+
+    /// The rules of every scope.
+    fn rules(&self) -> impl Iterator<Item = &'p PolicyRule> + use<'p> {
         let scoped = self.policy.scopes.iter().flat_map(|scope| &scope.rules);
-        self.policy.rules.iter().chain(scoped).filter_map(|rule| rule.settings.signers())
+        self.policy.rules.iter().chain(scoped).map(AsRef::as_ref)
     }
 
     /// The policy.

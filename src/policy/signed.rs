@@ -99,9 +99,14 @@ impl By {
     }
 
     /// The names of those who made it.
-    fn signers(&self, attestation: &Attestation) -> Vec<&str> {
-        let signers = self.identities.iter().filter(|identity| identity.check(attestation).is_ok());
-        signers.map(|identity| identity.name.as_str()).collect()
+    pub(crate) fn signers(&self, attestation: &Attestation) -> Vec<&str> {
+        self.names_of(&attestation.signed_by, !attestation.logs.is_empty())
+    }
+
+    /// The names of the identities that somebody is who signed, and whether it is in a log.
+    pub(crate) fn names_of(&self, signed_by: &SignedBy, logged: bool) -> Vec<&str> {
+        let signed = self.identities.iter().filter(|one| one.check_signer(signed_by, logged).is_ok());
+        signed.map(|identity| identity.name.as_str()).collect()
     }
 
     /// Reads `by`, `require` and `perPlatform`, which is false where it does not stand.

@@ -79,7 +79,7 @@ struct GateDocument<'a> {
     policy: &'a PolicyIdentity,
     snapshot: Option<&'a SnapshotInfo>,
     exploits: Exploits<'a>,
-    /// Null where no document was given.
+    /// Null where no document was given or found.
     vex: Option<&'a VexReport>,
     rules: &'a [RuleResult],
     waivers: &'a WaiverReport,
@@ -140,7 +140,7 @@ struct ScanDocument<'a> {
     image: Image<'a>,
     snapshot: Option<&'a SnapshotInfo>,
     exploits: Exploits<'a>,
-    /// Null where no document was given.
+    /// Null where no document was given or found.
     vex: Option<&'a VexReport>,
     /// Malicious packages first.
     findings: Option<Vec<&'a Finding>>,
@@ -184,7 +184,7 @@ fn urgent_first(mut findings: Vec<&Finding>) -> Vec<&Finding> {
 }
 
 fn vex(evidence: &Evidence) -> Option<&VexReport> {
-    Some(&evidence.vex).filter(|vex| !vex.documents.is_empty())
+    Some(&evidence.vex).filter(|vex| !vex.documents.is_empty() || !vex.unread.is_empty())
 }
 
 /// The data on exploits; null where none was given.
@@ -238,7 +238,7 @@ struct Inputs<'a> {
     kev: Option<&'a Digest>,
     /// Digest of FIRST's scores.
     epss: Option<&'a Digest>,
-    /// Digests of the VEX documents, in the order given.
+    /// Digests of the VEX documents: files in the order given, then what hangs on the image.
     vex: Vec<&'a Digest>,
     /// The roots that signatures were verified by; none where no rule needs them.
     roots: &'a [TrustedRoot],

@@ -1,5 +1,6 @@
 use super::fixture::{STYLE, evidence_with, found, message, rule, verdict, waiver};
 use super::*;
+use crate::model::attestation::{Place, SignedBy};
 use crate::model::digest::Digest;
 use crate::model::evidence::{Ended, SegmentInfo};
 use crate::model::fact::Fact;
@@ -10,8 +11,11 @@ use crate::model::inventory::SourcePackage;
 use crate::model::path::{ImagePath, is_printable};
 use crate::model::platform::Platform;
 use crate::model::severity::Severity;
+use crate::model::signer::{Name, Signer};
 use crate::model::verdict::{Decision, Outcome};
-use crate::model::vex::{VexDocument, VexOutcome, VexReport, VexStatement, VexStatus};
+use crate::model::vex::{
+    VexAttestation, VexDocument, VexOutcome, VexReport, VexStatement, VexStatus, VexUnread,
+};
 
 #[test]
 fn ids_are_unique_and_text_is_the_default() {
@@ -68,10 +72,24 @@ fn hostile_statement() -> VexStatement {
         action: Some(hostile()),
         author: Some(hostile()),
         timestamp: Some(hostile()),
+        signed_by: Some(hostile_signer()),
     }
 }
 
+fn hostile_signer() -> SignedBy {
+    SignedBy::Certificate(Signer { name: Name::Uri(hostile()), issuer: Some(hostile()), claims: [].into() })
+}
+
 fn hostile_vex() -> VexReport {
+    let attested = VexAttestation {
+        at: Place::Tag { tag: hostile(), layer: Some(0) },
+        subject: Digest::sha256(b"s"),
+        platform: None,
+        below: None,
+        signed_by: hostile_signer(),
+        logged: true,
+    };
+    let unread = VexUnread { document: hostile(), attested: attested.clone(), cause: hostile() };
     let document = VexDocument {
         name: hostile(),
         digest: Digest::sha256(b"v"),
@@ -80,6 +98,7 @@ fn hostile_vex() -> VexReport {
         author: Some(hostile()),
         timestamp: Some(hostile()),
         statements: 12,
+        attested: Some(attested),
     };
     let outcome = VexOutcome {
         document: hostile(),
@@ -96,6 +115,9 @@ fn hostile_vex() -> VexReport {
         used: outcomes.clone(),
         unused: outcomes.clone(),
         refused: outcomes,
+        unread: vec![unread],
+        sought: true,
+        exhausted: true,
     }
 }
 

@@ -33,6 +33,8 @@ pub(super) enum What {
     Snapshot,
     /// Advisories that apply to the packages of a platform.
     Findings,
+    /// VEX that hangs on a platform, or on the image above it.
+    Vex,
 }
 
 impl What {
@@ -45,6 +47,7 @@ impl What {
             Self::Packages => "the packages could not be listed",
             Self::Snapshot => "there are no advisories",
             Self::Findings => "the packages were not compared with advisories",
+            Self::Vex => "not all VEX that hangs on the image could be looked at",
         }
     }
 }
@@ -84,7 +87,16 @@ fn unknown_of<'a>(platform: &'a PlatformEvidence, evidence: &Evidence) -> Vec<Un
     let some = |(what, cause): (What, Option<String>)| {
         cause.map(|cause| Unknown { what, platform: Some(&platform.platform), cause })
     };
-    causes.into_iter().filter_map(some).collect()
+    let mut unknown: Vec<_> = causes.into_iter().filter_map(some).collect();
+    if evidence.vex.sought {
+        let unseen = evidence.unseen_vex(platform, |_| true).into_iter();
+        unknown.extend(unseen.map(|cause| Unknown {
+            what: What::Vex,
+            platform: Some(&platform.platform),
+            cause,
+        }));
+    }
+    unknown
 }
 
 /// Why a fact is missing, if it is.
@@ -106,7 +118,8 @@ pub(super) fn complete(evidence: &Evidence) -> bool {
             && platform.findings.known().is_some_and(|findings| findings.undetermined.is_empty())
     };
     evidence.faults.is_empty()
-        && unknown(evidence).is_empty()
+        // VEX only takes away: what was not seen of it hides nothing.
+        && unknown(evidence).iter().all(|unknown| unknown.what == What::Vex)
         && evidence.snapshot.known().is_some_and(readable)
         && evidence.platforms.known().is_some_and(|platforms| platforms.iter().all(whole))
 }

@@ -6,10 +6,13 @@ use std::mem;
 
 use jiff::Timestamp;
 
+use crate::model::attestation::SignedBy;
 use crate::model::evidence::{Evidence, PlatformEvidence};
 use crate::model::finding::{Finding, Suppressed};
 use crate::model::path::escape;
-use crate::model::vex::{VEX_REASON, VexOutcome, VexReport, VexStatement};
+use crate::model::vex::{
+    VEX_REASON, VexAttestation, VexClaim, VexLevel, VexOutcome, VexReport, VexStatement, VexStatus, VexUnread,
+};
 
 use super::bind::{Bound, Place, bind};
 use super::index::Index;
@@ -26,11 +29,34 @@ const MAX_STEPS: usize = 20_000_000;
 /// Why a statement is not applied to what is left when the steps are used up.
 const EXHAUSTED: &str = "too much to compare (limit `steps of VEX`): some findings were not compared with it";
 
+/// Why a statement on a malicious package is not applied.
+const MALICIOUS: &str = "a malicious package is never set aside";
+
+/// Why a statement on one of several vulnerabilities is not applied.
+const SEVERAL: &str = "the finding joins several CVEs, and the others remain";
+
 /// Reasons for which one statement is refused.
 const MAX_REASONS: usize = 20;
 
 /// Characters of a reason in words.
 const DETAIL: usize = 500;
+
+/// Signers whose statements stand at one finding, so that each may be shown: 8. Rules go by the claims, which are all
+/// there.
+const MAX_SHOWN: usize = 8;
+
+/// Steps that a claim costs, which is kept as long as the finding: so there are at most a million.
+const CLAIM: usize = 20;
+
+/// Documents out of attestations, beside those that were given.
+#[derive(Debug, Default)]
+pub struct Hung {
+    /// What could not be read of them.
+    pub unread: Vec<VexUnread>,
+    /// Whether they set findings aside by themselves, as in a scan. Else they are claims, for rules that choose whom they
+    /// believe.
+    pub settles: bool,
+}
 
 /// Applies the statements of the documents to the findings of all platforms. A finding that the image was not
 /// found to have, a package that is undetermined and a malicious package stay what they are.
@@ -41,29 +67,39 @@ pub fn apply(evidence: &mut Evidence, documents: &[Document], latest: Timestamp)
     apply_within(evidence, documents, latest, MAX_STEPS);
 }
 
-/// The same, in so many steps.
+/// The same where attestations were looked through for documents as well, which are among the others.
+pub fn apply_hung(evidence: &mut Evidence, documents: &[Document], latest: Timestamp, hung: Hung) {
+    evidence.vex.unread = hung.unread;
+    evidence.vex.sought = true;
+    apply_all(evidence, documents, (latest, MAX_STEPS), hung.settles);
+}
+
+/// As [`apply`], in so many steps.
 pub(super) fn apply_within(evidence: &mut Evidence, documents: &[Document], latest: Timestamp, steps: usize) {
-    let statements: Vec<(&Document, &Statement)> = documents
-        .iter()
-        .flat_map(|document| document.statements.iter().map(move |statement| (document, statement)))
-        .collect();
-    let mut by_id: HashMap<String, BTreeSet<usize>> = HashMap::new();
-    for (number, (_, statement)) in statements.iter().enumerate() {
-        for id in &statement.ids {
-            by_id.entry(id.to_ascii_lowercase()).or_default().insert(number);
+    apply_all(evidence, documents, (latest, steps), false);
+}
+
+fn apply_all(
+    evidence: &mut Evidence,
+    documents: &[Document],
+    (latest, steps): (Timestamp, usize),
+    settles: bool,
+) {
+    let unseen: Vec<Vec<String>> = match (&evidence.platforms.known(), settles) {
+        (Some(platforms), true) => {
+            platforms.iter().map(|platform| evidence.unseen_vex(platform, |_| true)).collect()
         }
-    }
-    let fates = statements.iter().map(|_| Fate::default()).collect();
-    let indexes = statements.iter().map(|(_, statement)| Index::new(statement)).collect();
-    let mut applying =
-        Applying { statements: &statements, indexes, by_id, fates, latest, named: 0, steps: Some(steps) };
+        (_, _) => Vec::new(),
+    };
+    let mut applying = Applying::new(documents, latest, steps, settles);
     let (image, bom) = (evidence.image.digest.clone(), evidence.bom.clone());
-    for platform in evidence.platforms.known_mut().into_iter().flatten() {
+    for (number, platform) in evidence.platforms.known_mut().into_iter().flatten().enumerate() {
         let PlatformEvidence { platform, digest, findings, .. } = platform;
         let Some(findings) = findings.known_mut() else { continue };
         let place = Place { image: image.as_ref(), manifest: digest.as_ref(), platform, bom: bom.as_deref() };
+        let unseen = unseen.get(number).map(Vec::as_slice).unwrap_or_default();
         for finding in mem::take(&mut findings.findings) {
-            let (finding, detail) = applying.finding(finding, &place);
+            let (finding, detail) = applying.finding(finding, &place, unseen);
             match detail {
                 Some(detail) => findings.suppressed.push(Suppressed { finding, reason: VEX_REASON, detail }),
                 None => findings.findings.push(finding),
@@ -77,7 +113,8 @@ pub(super) fn apply_within(evidence: &mut Evidence, documents: &[Document], late
             key(a).cmp(&key(b))
         });
     }
-    evidence.vex = applying.report(documents);
+    let VexReport { unread, sought, .. } = mem::take(&mut evidence.vex);
+    evidence.vex = VexReport { unread, sought, ..applying.report(documents) };
 }
 
 /// What became of a statement.
@@ -89,7 +126,9 @@ struct Fate {
 }
 
 struct Applying<'a> {
-    statements: &'a [(&'a Document, &'a Statement)],
+    documents: &'a [Document],
+    /// Each with the number of its document.
+    statements: Vec<(usize, &'a Statement)>,
     /// The targets of each.
     indexes: Vec<Index<'a>>,
     /// Statements by every id of their vulnerability, in lower case.
@@ -97,20 +136,82 @@ struct Applying<'a> {
     fates: Vec<Fate>,
     /// What bears a later time is not believed.
     latest: Timestamp,
+    /// Whether attested documents set findings aside, as files do.
+    settles: bool,
     named: usize,
     /// Steps that are left; none once they are used up, and then nothing more is applied.
     steps: Option<usize>,
 }
 
 /// A statement that is about a finding.
+#[derive(Clone)]
 struct Candidate {
     number: usize,
     product: String,
+    level: VexLevel,
+    time: Option<Timestamp>,
+    status: VexStatus,
+    /// Number of the attested document that leaves it to the rules; none where it settles the finding.
+    claims: Option<usize>,
 }
 
-impl Applying<'_> {
-    /// The finding with the statements about it, and why it is set aside, if it is.
-    fn finding(&mut self, mut finding: Finding, place: &Place<'_>) -> (Finding, Option<String>) {
+impl Candidate {
+    fn rank(&self) -> (VexLevel, Option<Timestamp>, VexStatus) {
+        (self.level, self.time, self.status)
+    }
+
+    fn claim(&self, question: usize) -> VexClaim {
+        let Self { level, time, status, claims: document, .. } = *self;
+        VexClaim { question, level, time, status, document }
+    }
+}
+
+/// The candidate that counts.
+fn best<'c>(candidates: impl Iterator<Item = &'c Candidate>) -> Option<&'c Candidate> {
+    candidates.max_by_key(|candidate| candidate.rank())
+}
+
+/// What was chosen of one question about a finding.
+#[derive(Default)]
+struct Chosen {
+    /// The statement that settles it.
+    settling: Option<Candidate>,
+    /// What each attested document claims.
+    claims: Vec<Candidate>,
+    /// The statement of a file that keeps the finding, whatever another one says.
+    kept: Option<Candidate>,
+}
+
+impl<'a> Applying<'a> {
+    fn new(documents: &'a [Document], latest: Timestamp, steps: usize, settles: bool) -> Self {
+        let statements: Vec<(usize, &Statement)> = documents
+            .iter()
+            .enumerate()
+            .flat_map(|(number, document)| document.statements.iter().map(move |one| (number, one)))
+            .collect();
+        let mut by_id: HashMap<String, BTreeSet<usize>> = HashMap::new();
+        for (number, (_, statement)) in statements.iter().enumerate() {
+            for id in &statement.ids {
+                by_id.entry(id.to_ascii_lowercase()).or_default().insert(number);
+            }
+        }
+        let fates = statements.iter().map(|_| Fate::default()).collect();
+        let indexes = statements.iter().map(|(_, statement)| Index::new(statement)).collect();
+        Self { documents, statements, indexes, by_id, fates, latest, settles, named: 0, steps: Some(steps) }
+    }
+
+    fn attested(&self, document: usize) -> Option<&'a VexAttestation> {
+        self.documents.get(document)?.info.attested.as_ref()
+    }
+
+    /// The finding with the statements about it, and why it is set aside, if it is. `unseen` is what may speak against
+    /// that and could not be seen.
+    fn finding(
+        &mut self,
+        mut finding: Finding,
+        place: &Place<'_>,
+        unseen: &[String],
+    ) -> (Finding, Option<String>) {
         let label =
             escape(format!("{} in {} ({})", finding.id, finding.package.purl, place.platform).as_bytes());
         let ids: Vec<String> =
@@ -121,13 +222,13 @@ impl Applying<'_> {
             [] | [_] => vec![ids.clone()],
             several => several.iter().map(|cve| vec![cve.clone()]).collect(),
         };
-        let mut chosen: Vec<Option<Candidate>> = Vec::new();
+        let mut all: Vec<Chosen> = Vec::new();
         for question in &questions {
             // A statement that was not compared may be the one that keeps the finding.
             if self.steps.is_none() {
                 return (finding, None);
             }
-            chosen.push(self.choose(question, &finding, place, &label));
+            all.push(self.choose(question, &finding, place, &label).unwrap_or_default());
         }
         if cves.len() > 1 {
             self.refuse_unspecific(&ids, &cves, &label);
@@ -135,51 +236,147 @@ impl Applying<'_> {
         if self.steps.is_none() {
             return (finding, None);
         }
-        let answered = chosen.iter().flatten().count() == questions.len();
-        let chosen: Vec<Candidate> = chosen.into_iter().flatten().collect();
-        let clears = |one: &Candidate| self.status_sets_aside(one.number);
-        let all_clear = answered && !chosen.is_empty() && chosen.iter().all(clears);
+        self.claim(&mut finding, &all, &label);
+        let detail = self.settle(&mut finding, all, (&label, unseen));
+        (finding, detail)
+    }
+
+    /// Puts the settling statements to the finding, and says why it is set aside, if it is.
+    fn settle(
+        &mut self,
+        finding: &mut Finding,
+        all: Vec<Chosen>,
+        (label, unseen): (&str, &[String]),
+    ) -> Option<String> {
+        let questions = all.len();
+        let chosen: Vec<Candidate> = all.into_iter().filter_map(|chosen| chosen.settling).collect();
+        let answered = chosen.len() == questions;
+        let all_clear = answered && !chosen.is_empty() && chosen.iter().all(|one| one.status.sets_aside());
+        // Attack: the later statement that keeps the finding is held back, so that only the older one is seen.
+        let doubt = match unseen {
+            [first, ..] if all_clear && !finding.malicious => Some(format!(
+                "VEX sets it aside, and a later statement may keep it: not all could be looked at ({first})"
+            )),
+            _ => None,
+        };
         let mut detail = None;
         let mut told = BTreeSet::new();
         for one in chosen {
             if !told.insert(one.number) {
                 continue;
             }
-            let clears = self.status_sets_aside(one.number);
+            let clears = one.status.sets_aside();
             if clears && finding.malicious {
-                self.refuse(one.number, "a malicious package is never set aside".to_owned(), &label);
+                self.refuse(one.number, MALICIOUS.to_owned(), label);
                 continue;
             }
-            if clears && !all_clear {
-                let reason = "the finding joins several CVEs, and the others remain".to_owned();
-                self.refuse(one.number, reason, &label);
-            } else if let Some(fate) = self.fates.get_mut(one.number) {
-                fate.used.push(label.clone());
+            match &doubt {
+                Some(doubt) if clears => self.refuse(one.number, doubt.clone(), label),
+                _ if clears && !all_clear => self.refuse(one.number, SEVERAL.to_owned(), label),
+                _ => self.used(one.number, label),
             }
             if let Some(statement) = self.evidence(&one) {
-                if all_clear {
+                if all_clear && doubt.is_none() {
                     detail.get_or_insert_with(|| in_words(&statement));
                 }
                 finding.vex.push(statement);
             }
         }
-        (finding, detail)
+        finding.vex_doubt = doubt;
+        detail
+    }
+
+    /// Notes what attested documents claim of a finding, and shows what each signer says last.
+    fn claim(&mut self, finding: &mut Finding, all: &[Chosen], label: &str) {
+        if all.iter().all(|chosen| chosen.claims.is_empty()) {
+            return;
+        }
+        let clears = |one: &Candidate| one.status.sets_aside();
+        let may_clear = all.iter().all(|chosen| chosen.claims.iter().any(clears));
+        let mut told = BTreeSet::new();
+        for (question, chosen) in all.iter().enumerate() {
+            let mut last: BTreeMap<String, &Candidate> = BTreeMap::new();
+            for one in &chosen.claims {
+                let holder = one.claims.and_then(|document| self.attested(document));
+                let holder = holder.map(|attested| holder_of(&attested.signed_by)).unwrap_or_default();
+                let latest = last.entry(holder).or_insert(one);
+                if latest.rank() < one.rank() {
+                    *latest = one;
+                }
+            }
+            for one in &chosen.claims {
+                let is_last = last.values().any(|last| last.number == one.number);
+                match (clears(one), is_last) {
+                    (true, _) if finding.malicious => self.refuse(one.number, MALICIOUS.to_owned(), label),
+                    (true, true) if !may_clear => self.refuse(one.number, SEVERAL.to_owned(), label),
+                    (_, true) => self.used(one.number, label),
+                    (_, false) => self.replace(one.number),
+                }
+            }
+            if finding.malicious {
+                continue;
+            }
+            for one in last.into_values().take(MAX_SHOWN) {
+                if told.insert(one.number) {
+                    finding.vex.extend(self.evidence(one));
+                }
+            }
+            let claims = chosen.claims.iter().chain(&chosen.kept).map(|one| one.claim(question));
+            finding.claims.claims.extend(claims);
+        }
+        if !finding.malicious {
+            finding.claims.questions = all.len();
+        }
     }
 
     /// The statement that counts of those about one vulnerability: the nearest, of those the latest, and where
-    /// two are of one time the stricter.
+    /// two are of one time the stricter. `None` where the steps are used up.
     fn choose(
         &mut self,
         ids: &[String],
         finding: &Finding,
         place: &Place<'_>,
         label: &str,
-    ) -> Option<Candidate> {
+    ) -> Option<Chosen> {
+        let candidates = self.candidates(ids, finding, place, label)?;
+        let settling = || candidates.iter().filter(|one| one.claims.is_none());
+        let mut chosen = Chosen {
+            settling: best(settling()).cloned(),
+            claims: Vec::new(),
+            kept: best(settling().filter(|one| !one.status.sets_aside())).cloned(),
+        };
+        let documents: BTreeSet<usize> = candidates.iter().filter_map(|one| one.claims).collect();
+        for document in documents {
+            self.spend(CLAIM)?;
+            chosen.claims.extend(best(candidates.iter().filter(|one| one.claims == Some(document))).cloned());
+        }
+        for one in &candidates {
+            let mut counting = chosen.claims.iter().chain(&chosen.settling);
+            if !counting.any(|counting| counting.number == one.number) {
+                self.replace(one.number);
+            }
+        }
+        Some(chosen)
+    }
+
+    /// The statements that certainly are about one vulnerability of a finding.
+    fn candidates(
+        &mut self,
+        ids: &[String],
+        finding: &Finding,
+        place: &Place<'_>,
+        label: &str,
+    ) -> Option<Vec<Candidate>> {
         let numbers: BTreeSet<usize> =
             ids.iter().filter_map(|id| self.by_id.get(id)).flatten().copied().collect();
         let mut candidates = Vec::new();
         for number in numbers {
-            let Some((_, statement)) = self.statements.get(number) else { continue };
+            let Some((document, statement)) = self.statements.get(number).copied() else { continue };
+            let attested = self.attested(document);
+            // Attack: what was attested of one platform, for the findings of another.
+            if attested.is_some_and(|attested| !attested.concerns(place.manifest)) {
+                continue;
+            }
             // Attack: a statement on all vulnerabilities, with a hundred thousand products that hundreds of
             // findings are compared with.
             self.spend(1 + statement.ids.len())?;
@@ -190,30 +387,47 @@ impl Applying<'_> {
             for target in &targets {
                 self.spend(target.steps())?;
             }
-            match bind(statement, targets.into_iter(), finding, place) {
-                // Attack: a date by which it counts before every true statement for ever. One that keeps the finding
-                // may: it fails closed.
-                Bound::Yes(..) if statement.status.sets_aside() && statement.time > Some(self.latest) => {
-                    let time = statement.time.map(|time| time.to_string()).unwrap_or_default();
-                    self.refuse(number, format!("it is of {time}, which lies in the future"), label);
+            let (level, product) = match bind(statement, targets.into_iter(), finding, place) {
+                Bound::Yes(level, product) => (level, product),
+                Bound::Unsure(reason) => {
+                    self.refuse(number, reason, label);
+                    continue;
                 }
-                Bound::Yes(level, product) => {
-                    candidates.push((level, statement.time, statement.status, number, product));
-                }
-                Bound::Unsure(reason) => self.refuse(number, reason, label),
-                Bound::No => {}
+                Bound::No => continue,
+            };
+            // Attack: a date by which it counts before every true statement for ever. One that keeps the finding
+            // may: it fails closed.
+            if let Some(reason) = self.untimely(document, statement) {
+                self.refuse(number, reason, label);
+                continue;
             }
+            let claims = attested.filter(|_| !self.settles).map(|_| document);
+            let (time, status) = (statement.time, statement.status);
+            candidates.push(Candidate { number, product, level, time, status, claims });
         }
-        let best = candidates.iter().max_by_key(|(level, time, status, ..)| (*level, *time, *status))?.3;
-        let mut chosen = None;
-        for (.., number, product) in candidates {
-            if number == best {
-                chosen = Some(Candidate { number, product });
-            } else if let Some(fate) = self.fates.get_mut(number) {
-                fate.replaced = true;
-            }
+        Some(candidates)
+    }
+
+    /// Why the time of a statement that sets aside is not believed, if it is not.
+    fn untimely(&self, document: usize, statement: &Statement) -> Option<String> {
+        let time = statement.time.filter(|_| statement.status.sets_aside())?;
+        if time > self.latest {
+            return Some(format!("it is of {time}, which lies in the future"));
         }
-        chosen
+        let signed = self.documents.get(document)?.latest?;
+        (time > signed).then(|| format!("it is of {time}, and was signed before that"))
+    }
+
+    fn used(&mut self, number: usize, label: &str) {
+        if let Some(fate) = self.fates.get_mut(number) {
+            fate.used.push(label.to_owned());
+        }
+    }
+
+    fn replace(&mut self, number: usize) {
+        if let Some(fate) = self.fates.get_mut(number) {
+            fate.replaced = true;
+        }
     }
 
     /// Takes steps from those that are left. `None` where there are not so many.
@@ -251,12 +465,9 @@ impl Applying<'_> {
         }
     }
 
-    fn status_sets_aside(&self, number: usize) -> bool {
-        self.statements.get(number).is_some_and(|(_, statement)| statement.status.sets_aside())
-    }
-
     fn evidence(&self, chosen: &Candidate) -> Option<VexStatement> {
-        let (Document { info, .. }, statement) = self.statements.get(chosen.number)?;
+        let (document, statement) = self.statements.get(chosen.number)?;
+        let info = &self.documents.get(*document)?.info;
         Some(VexStatement {
             document: info.name.clone(),
             digest: info.digest.clone(),
@@ -270,6 +481,7 @@ impl Applying<'_> {
             action: statement.action.clone(),
             author: info.author.clone(),
             timestamp: statement.time.map(|time| time.to_string()),
+            signed_by: info.attested.as_ref().map(|attested| attested.signed_by.clone()),
         })
     }
 
@@ -282,9 +494,11 @@ impl Applying<'_> {
         let mut report = VexReport {
             documents: documents.iter().map(|document| document.info.clone()).collect(),
             refused: documents.iter().flat_map(|document| document.refused.iter().cloned()).collect(),
+            exhausted: self.steps.is_none(),
             ..VexReport::default()
         };
         for ((document, statement), fate) in self.statements.iter().zip(self.fates) {
+            let Some(document) = documents.get(*document) else { continue };
             let outcome = |reason: Option<String>, findings| VexOutcome {
                 document: document.info.name.clone(),
                 digest: document.info.digest.clone(),
@@ -325,14 +539,26 @@ fn is_about(statement: &Statement, ids: &[String]) -> bool {
     stated.any(|stated| cves.clone().any(|cve| stated.eq_ignore_ascii_case(cve)))
 }
 
+/// Who signed, as one is told from another, whatever else the certificates say.
+fn holder_of(signed_by: &SignedBy) -> String {
+    match signed_by {
+        SignedBy::Certificate(signer) => {
+            format!("{} {} {:?}", signer.name.kind(), signer.name.as_str(), signer.issuer)
+        }
+        SignedBy::Key(key) => key.to_string(),
+    }
+}
+
 /// Why a finding is set aside, in one line.
 fn in_words(statement: &VexStatement) -> String {
     let why = [&statement.justification, &statement.text];
     let why: Vec<&str> = why.into_iter().flatten().map(String::as_str).collect();
     let why = if why.is_empty() { String::new() } else { format!(": {}", why.join(", ")) };
     let author = statement.author.as_deref().unwrap_or("an author who is not named");
+    let signed = statement.signed_by.as_ref();
+    let signed = signed.map(|by| format!(", signed by {}", by.in_words())).unwrap_or_default();
     let text = format!(
-        "{} states `{}` of {}{why} ({})",
+        "{} states `{}` of {}{why} ({}{signed})",
         author, statement.stated, statement.product, statement.document
     );
     cut(&text, DETAIL)

@@ -4,7 +4,7 @@ use crate::model::digest::Digest;
 use crate::model::finding::Finding;
 use crate::model::platform::Platform;
 use crate::model::purl::Purl;
-use crate::model::vex::VexStatus;
+use crate::model::vex::{VexLevel as Level, VexStatus};
 
 use super::openvex::ABSENT;
 use super::{Component, Identity, MAX_NAME, Statement, Target, VersionClaim, cut, vers};
@@ -26,14 +26,6 @@ impl Place<'_> {
     fn is(&self, digest: &Digest) -> bool {
         self.image == Some(digest) || self.manifest == Some(digest)
     }
-}
-
-/// How near a statement is. One about the product that carries a package goes before one about the package
-/// wherever it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Level {
-    Package,
-    Product,
 }
 
 /// Whether a statement is about a finding.

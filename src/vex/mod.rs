@@ -3,9 +3,11 @@
 //!
 //! A document is a claim of its author, and nothing of it is verified here. A statement is applied only where
 //! its product certainly is this image or this package; what is ambiguous is listed with the reason and changes
-//! nothing. No statement makes an undetermined package clean, and none sets a malicious one aside.
+//! nothing. Of a document out of an attestation it is known who signed it, and of which manifest; its statements speak of
+//! nothing else. No statement makes an undetermined package clean, and none sets a malicious one aside.
 
 mod apply;
+mod attested;
 mod bind;
 mod cyclonedx;
 mod index;
@@ -24,7 +26,8 @@ use crate::model::reference::Reference;
 use crate::model::vex::{VexDocument, VexOutcome, VexStatus};
 use crate::strict::{Bounds, check};
 
-pub use apply::apply;
+pub use apply::{Hung, apply, apply_hung};
+pub use attested::{read_attested, states};
 
 /// Bytes of a document: 16 MiB (design §7, JSON metadata). Distributions that publish one for all their packages
 /// have a few.
@@ -96,6 +99,8 @@ pub struct Document {
     statements: Vec<Statement>,
     /// Statements that are unsound in themselves.
     refused: Vec<VexOutcome>,
+    /// The latest time that its statements may bear, where one is known: when it was signed.
+    latest: Option<Timestamp>,
 }
 
 /// Why a document could not be read.
@@ -228,8 +233,9 @@ impl Reading {
             author: None,
             timestamp: None,
             statements: 0,
+            attested: None,
         };
-        Self { document: Document { info, statements: Vec::new(), refused: Vec::new() } }
+        Self { document: Document { info, statements: Vec::new(), refused: Vec::new(), latest: None } }
     }
 
     /// Adds a statement, or notes why it says nothing that could be applied.

@@ -7,6 +7,7 @@ use crate::model::fixture::{IMAGE_DIGEST, evidence, finding};
 use crate::model::vex::VexReport;
 
 mod bom;
+mod hung;
 mod properties;
 
 const CVE: &str = "CVE-2026-1";

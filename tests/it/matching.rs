@@ -26,7 +26,7 @@ fn scan(location: &str, corpus: &Path) -> Evidence {
         limits: &Limits::default(),
         cache: None,
     };
-    gather(&request, jiff::Timestamp::MAX, &Quiet).unwrap()
+    gather(&request, jiff::Timestamp::MAX, None, &Quiet).unwrap()
 }
 
 fn findings(evidence: &Evidence) -> &Findings {

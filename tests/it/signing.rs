@@ -12,6 +12,7 @@ mod prompt;
 mod several;
 mod stubborn;
 mod trust;
+mod vex;
 
 use std::fs;
 use std::path::Path;
@@ -50,11 +51,15 @@ fn two_platforms() -> Layout {
 
 impl Stage {
     fn set(referrers: Referrers) -> Self {
+        Self::with(referrers, &two_platforms())
+    }
+
+    fn with(referrers: Referrers, built: &Layout) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let sigstore = Sigstore::start();
         let files = sigstore.write(folder.path());
         let registry = Registry::start(Switches { referrers, ..Switches::default() });
-        let digest = registry.push_layout(APP, "v1", &two_platforms());
+        let digest = registry.push_layout(APP, "v1", built);
         let image = registry.reference(APP, &digest);
         let address = registry.address().to_owned();
         Self { sigstore, registry, files, folder, image, address }

@@ -8,6 +8,7 @@ use smol_str::SmolStr;
 use crate::model::finding::{Cvss, Finding, FixState, MatchEvidence};
 use crate::model::inventory::Package;
 use crate::model::severity::Severity;
+use crate::model::vex::VexClaims;
 use crate::osv::names::base;
 use crate::osv::record::Head;
 use crate::osv::severity::{self, Stated};
@@ -187,6 +188,8 @@ impl Matching<'_> {
             epss: None,
             epss_partial: false,
             vex: Vec::new(),
+            vex_doubt: None,
+            claims: VexClaims::default(),
         };
         Some(Grouped { finding, ids: group.ids.clone(), left_out })
     }

@@ -1,6 +1,7 @@
 //! `vulnerabilities`: which advisories keep an image out.
 
 mod condition;
+mod vex;
 
 use std::collections::BTreeMap;
 
@@ -18,10 +19,12 @@ use crate::policy::fields::Fields;
 use crate::policy::quantity::{parse_duration, show_duration};
 use crate::policy::rule::{Decided, Reading, Rule, Sealed, Settings, Subject, count};
 use crate::policy::rules::age::CLOCK_SKEW;
+use crate::policy::signed::By;
 use crate::policy::waiver::{FindingWaiver, PackageWaiver, report_use};
 use crate::policy::yaml::Node;
 
 use self::condition::{DenyEntry, Match, Unknowns, WhenUnknown};
+use self::vex::{Fate, OnPlatform, Vex};
 
 /// The kind `vulnerabilities`.
 pub(crate) struct VulnerabilitiesRule;
@@ -59,15 +62,6 @@ struct Ages {
     epss: Option<SignedDuration>,
 }
 
-/// What the rule makes of findings that a VEX statement set aside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Vex {
-    /// They are set aside.
-    Honour,
-    /// They are findings as any other.
-    Ignore,
-}
-
 /// Fields of the schema that need evidence which this version does not gather.
 const LATER: &[&str] = &["from", "buildScope"];
 
@@ -86,8 +80,8 @@ impl Sealed for VulnerabilitiesRule {
         ];
         let unknown_severity = fields.read("unknownSeverity", errors, |node| node.word(&words));
         let unknown_epss = fields.read("unknownEpss", errors, |node| node.word(&words));
-        let vex = [("honour", Vex::Honour), ("ignore", Vex::Ignore)];
-        let vex = fields.read("vex", errors, |node| node.word(&vex));
+        let vex = fields.optional("vex");
+        let vex = vex.map(|node| Vex::read(node, &document.names.identities, errors));
         let nodes = fields.read("allow", errors, |node| node.items("a list of waivers")).unwrap_or_default();
         let allow = nodes.iter().filter_map(|node| FindingWaiver::read(node, errors)).collect();
         let undetermined = fields.optional("undetermined").map(|node| read_undetermined(node, errors));
@@ -107,7 +101,7 @@ impl Sealed for VulnerabilitiesRule {
             severity: unknown_severity.unwrap_or(WhenUnknown::Undecided),
             epss: unknown_epss.unwrap_or(WhenUnknown::Undecided),
         };
-        let (ages, vex) = (ages.flatten().unwrap_or_default(), vex.unwrap_or(Vex::Honour));
+        let (ages, vex) = (ages.flatten().unwrap_or_default(), vex.unwrap_or(Some(Vex::Honour))?);
         let undetermined = undetermined.unwrap_or_default();
         Some(Box::new(Vulnerabilities { deny, unknowns, ages, vex, allow, undetermined }))
     }
@@ -166,6 +160,14 @@ impl Settings for Vulnerabilities {
         // What was made to harm stands first: it is an attack and no defect.
         decided.findings.sort_by_key(|finding| !finding.malicious);
         decided
+    }
+
+    fn signers(&self) -> Option<&By> {
+        self.vex.signers()
+    }
+
+    fn needs_vex(&self) -> bool {
+        self.vex.signers().is_some()
     }
 }
 
@@ -228,25 +230,34 @@ impl Vulnerabilities {
         (subject, covered): (&Subject<'_>, &mut [Vec<String>]),
         decided: &mut Decided,
     ) {
+        let vex = self.vex.on(subject.evidence, platform);
         let mut groups: BTreeMap<Group, Vec<&Finding>> = BTreeMap::new();
-        let by_vex = findings.suppressed.iter().filter(|suppressed| suppressed.reason == VEX_REASON);
-        let set_aside = by_vex.map(|suppressed| (&suppressed.finding, self.vex == Vex::Honour));
-        for (finding, set_aside) in findings.findings.iter().map(|finding| (finding, false)).chain(set_aside)
-        {
+        let by_file = findings.suppressed.iter().filter(|suppressed| suppressed.reason == VEX_REASON);
+        let by_file = by_file.map(|suppressed| (&suppressed.finding, true));
+        for (finding, by_file) in findings.findings.iter().map(|finding| (finding, false)).chain(by_file) {
+            let fate = vex.fate(finding, by_file);
+            let set_aside = matches!(fate, Fate::SetAside(_));
             let waived = !set_aside && self.waive(finding, platform, subject, covered);
-            let group = match self.judge(finding, subject) {
-                Judged::Violates(_) | Judged::Undecided(_, _) if set_aside => Group::SetAside,
-                Judged::InGrace if set_aside => continue,
-                Judged::Violates(_) | Judged::Undecided(_, _) if waived => Group::Waived,
-                Judged::Violates(entry) => Group::Violates(entry),
-                Judged::Undecided(entry, cause) => Group::Undecided(entry, cause),
-                Judged::InGrace => Group::InGrace,
-                Judged::Passes => continue,
+            let judged = self.judge(finding, subject);
+            if let (Fate::Stands(Some(whose)), Judged::Violates(_) | Judged::Undecided(_, _)) =
+                (&fate, &judged)
+            {
+                groups.entry(Group::Disbelieved(whose)).or_default().push(finding);
+            }
+            let group = match (judged, fate) {
+                (Judged::Passes, _) | (Judged::InGrace, Fate::SetAside(_)) => continue,
+                (Judged::InGrace, _) => Group::InGrace,
+                (_, Fate::SetAside(whose)) => Group::SetAside(whose),
+                (_, _) if waived => Group::Waived,
+                (Judged::Violates(entry), Fate::Doubted { cleared }) => Group::Doubted(entry, cleared),
+                (Judged::Undecided(entry, _), Fate::Doubted { cleared: true }) => Group::Doubted(entry, true),
+                (Judged::Violates(entry), Fate::Stands(_)) => Group::Violates(entry),
+                (Judged::Undecided(entry, cause), _) => Group::Undecided(entry, cause),
             };
             groups.entry(group).or_default().push(finding);
         }
         for (group, findings) in groups {
-            self.report(platform, group, &findings, decided);
+            self.report((platform, &vex), group, &findings, decided);
         }
     }
 
@@ -338,7 +349,7 @@ impl Vulnerabilities {
 
     fn report(
         &self,
-        platform: &PlatformEvidence,
+        (platform, vex): (&PlatformEvidence, &OnPlatform<'_>),
         group: Group,
         findings: &[&Finding],
         decided: &mut Decided,
@@ -357,8 +368,21 @@ impl Vulnerabilities {
                 decided.possible.extend(copies);
                 (Outcome::Undecided, format!("{number} may be of `{}`, {cause}", entry(index)))
             }
+            Group::Doubted(index, cleared) => {
+                decided.possible.extend(copies);
+                let said = match cleared {
+                    true => "VEX sets aside, and a later statement may keep",
+                    false => "VEX may set aside",
+                };
+                let (entry, unseen) = (entry(index), vex.unseen());
+                let text = format!(
+                    "{number} of `{entry}` that {said}, of which not all could be looked at ({unseen})"
+                );
+                (Outcome::Undecided, text)
+            }
             Group::Waived => (Outcome::Waived, format!("{number} accepted")),
-            Group::SetAside => (Outcome::Hold, format!("{number} set aside by VEX")),
+            Group::SetAside(whose) => (Outcome::Hold, format!("{number} set aside by VEX{whose}")),
+            Group::Disbelieved(whose) => (Outcome::Hold, format!("{number} not set aside by VEX {whose}")),
             Group::InGrace => (Outcome::Hold, format!("{number} still within the days of grace")),
         };
         decided.enumerate(outcome, place, headline, &named);
@@ -384,8 +408,11 @@ enum Judged {
 enum Group {
     Violates(usize),
     Undecided(usize, &'static str),
+    /// Whether VEX that was seen sets them aside.
+    Doubted(usize, bool),
     Waived,
-    SetAside,
+    SetAside(String),
+    Disbelieved(&'static str),
     InGrace,
 }
 

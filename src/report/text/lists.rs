@@ -11,8 +11,8 @@ use crate::model::platform::Platform;
 use crate::model::vex::{VexDocument, VexOutcome};
 use crate::report::Detail;
 
-use super::page::{Page, Tint, piece, plain};
-use super::words::{count, name, on, platforms, safe_path, short, some};
+use super::page::{Page, Tint, piece, plain, safe};
+use super::words::{PATH_CHARS, count, name, on, platforms, safe_path, short, some};
 
 /// Packages named for one cause.
 const NAMED: usize = 5;
@@ -138,25 +138,38 @@ fn vex(page: &mut Page, evidence: &Evidence, detail: Detail) {
     let of = |document: &VexDocument, outcomes: &[VexOutcome]| {
         let statements: BTreeSet<&str> = outcomes
             .iter()
-            .filter(|outcome| outcome.digest == document.digest)
+            .filter(|outcome| outcome.digest == document.digest && outcome.document == document.name)
             .map(|outcome| outcome.statement.as_str())
             .collect();
         statements.len()
     };
     for document in &vex.documents {
         let author = document.author.as_deref().map(|author| format!(" by {}", name(author)));
+        let signed = document.attested.as_ref();
+        let signed = signed.map(|by| format!(", signed by {}", name(&by.signed_by.in_words())));
         let text = format!(
-            "{} ({}), {}{}: {} used, {} not applied, {} about nothing here",
+            "{} ({}), {}{}{}: {} used, {} not applied, {} about nothing here",
             name(&document.name),
             short(&document.digest),
             name(&document.format),
             author.unwrap_or_default(),
+            signed.unwrap_or_default(),
             count(of(document, &vex.used), "statement"),
             of(document, &vex.refused),
             of(document, &vex.unused),
         );
         fact(page, "vex", &text);
     }
+    for unread in vex.unread.iter().take(limit(detail, LISTED)) {
+        let signed = name(&unread.attested.signed_by.in_words());
+        let cause = safe(&unread.cause, PATH_CHARS);
+        let body = [
+            piece(Tint::Doubt, "not readable"),
+            plain(format!(": {}, signed by {signed}: {cause}", name(&unread.document))),
+        ];
+        page.row(&[plain("            ")], &body);
+    }
+    more(page, "            ", (vex.unread.len(), limit(detail, LISTED)), "document");
     for outcome in vex.refused.iter().take(limit(detail, LISTED)) {
         let body = [
             piece(Tint::Doubt, "not applied"),

@@ -262,10 +262,12 @@ fn a_scan_says_what_vex_and_data_on_exploits_it_went_by_and_which_release_has_en
             author: Some("Acme".into()),
             timestamp: None,
             statements: 2,
+            attested: None,
         }],
         used: vec![outcome(None)],
         unused: Vec::new(),
         refused: vec![outcome(Some("`app:v1` names an image without its digest"))],
+        ..VexReport::default()
     };
     let generated = "2026-11-20T17:00:00Z".parse().unwrap();
     evidence.enrichment.kev =

@@ -47,7 +47,7 @@ impl Stage {
     }
 
     /// The image judged by what this key signed.
-    fn gate_by_key(&self, keys: &Keys, rule: &str) -> Run {
+    pub(super) fn gate_by_key(&self, keys: &Keys, rule: &str, more: &[&str]) -> Run {
         let public = std::fs::read_to_string(&keys.public).unwrap().replace('\n', "\n      ");
         let policy = format!(
             "apiVersion: portcullis.dev/v1\nkind: Policy\nmetadata: {{name: test}}\nidentities:\n  ours:\n    \
@@ -55,7 +55,8 @@ impl Stage {
         );
         let policy = self.write("policy.yaml", &policy);
         let root = self.files.trusted_root.to_str().unwrap();
-        self.run(&["gate", &self.image, "--policy", &policy, "--trusted-root", root, "-o", "json"])
+        let own = ["gate", &self.image, "--policy", &policy, "--trusted-root", root, "-o", "json"];
+        self.run(&[own.as_slice(), more].concat())
     }
 }
 
@@ -81,10 +82,10 @@ fn a_key_signs_files_and_images_without_a_certificate() {
         stage.run(&[verify.as_slice(), &[&keys.public, &artifact]].concat()).ended(0);
         stage.run(&[verify.as_slice(), &[&other.public, &artifact]].concat()).ended(1);
     }
-    stage.gate_by_key(&keys, SIGNED).ended(1);
+    stage.gate_by_key(&keys, SIGNED, &[]).ended(1);
     stage.sign_with("sign", &keys, Version::V1, &[&stage.image]).ended(0);
-    stage.gate_by_key(&keys, SIGNED).ended(0);
-    stage.gate_by_key(&other, SIGNED).ended(1);
+    stage.gate_by_key(&keys, SIGNED, &[]).ended(0);
+    stage.gate_by_key(&other, SIGNED, &[]).ended(1);
     // The same again makes nothing anew.
     let entries = stage.sigstore.entries(Version::V1).len();
     stage.sign_with("sign", &keys, Version::V1, &[&stage.image]).ended(0);
@@ -105,12 +106,12 @@ fn a_signature_whose_log_entry_was_taken_away_is_made_anew() {
             signed.ended(0).json()["images"][0]["manifests"][0]["referrer"].clone()
         };
         let referrer = sign();
-        stage.gate_by_key(&keys, SIGNED).ended(0);
+        stage.gate_by_key(&keys, SIGNED, &[]).ended(0);
         strip(&stage, referrer.as_str().unwrap());
-        let refused = stage.gate_by_key(&keys, SIGNED).ended(1);
+        let refused = stage.gate_by_key(&keys, SIGNED, &[]).ended(1);
         assert!(message(&refused).contains("logMissing"), "{}", message(&refused));
         assert!(sign().is_string(), "{rekor:?}: the stripped one was taken for done");
-        stage.gate_by_key(&keys, SIGNED).ended(0);
+        stage.gate_by_key(&keys, SIGNED, &[]).ended(0);
         assert!(sign().is_null(), "{rekor:?}: made a third time");
     }
 }
@@ -217,18 +218,18 @@ fn images_signed_with_keys_are_accepted_by_cosign_and_those_of_cosign_here() {
         stage.sign_with("sign", &keys, rekor, &[&stage.image]).ended(0);
         accepts(&["verify"]).unwrap();
         let attest = ["--type", PREDICATE, "--predicate", &predicate, &stage.image];
-        stage.gate_by_key(&keys, &attested).ended(1);
+        stage.gate_by_key(&keys, &attested, &[]).ended(1);
         stage.sign_with("attest", &keys, rekor, &attest).ended(0);
-        stage.gate_by_key(&keys, &attested).ended(0);
+        stage.gate_by_key(&keys, &attested, &[]).ended(0);
         accepts(&["verify-attestation", "--type", PREDICATE]).unwrap();
         // The other way, with an image that nobody has signed.
         let stage = Stage::set(Referrers::Off);
         let root = stage.files.trusted_root.to_str().unwrap();
         let services = ["--yes", "--key", &keys.private, "--trusted-root", root, "--signing-config"];
         let config = stage.files.signing_config(rekor).to_str().unwrap();
-        stage.gate_by_key(&keys, SIGNED).ended(1);
+        stage.gate_by_key(&keys, SIGNED, &[]).ended(1);
         cosign.run(&[&["sign"], services.as_slice(), &[config, &stage.image]].concat()).unwrap();
-        stage.gate_by_key(&keys, SIGNED).ended(0);
+        stage.gate_by_key(&keys, SIGNED, &[]).ended(0);
     }
 }
 

@@ -45,13 +45,6 @@ fn chain(indexes: usize) -> Layout {
 }
 
 impl Stage {
-    /// A stage with another image.
-    fn with(referrers: Referrers, built: &Layout) -> Self {
-        let stage = Self::set(referrers);
-        let digest = stage.registry.push_layout(APP, "nested", built);
-        Self { image: stage.registry.reference(APP, &digest), ..stage }
-    }
-
     /// Does something with a manifest of the image in place of the image.
     fn on<T>(&self, manifest: &Value, what: impl FnOnce(&str) -> T) -> T {
         what(&self.image.replace(self.image.rsplit('@').next().unwrap(), &digest(manifest)))

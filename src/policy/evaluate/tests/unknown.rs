@@ -6,17 +6,18 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::*;
-use crate::model::attestation::{Attested, Content};
+use crate::model::attestation::{Attested, Content, Place, Refused};
 use crate::model::digest::Digest;
 use crate::model::evidence::{PlatformEvidence, SegmentInfo};
-use crate::model::finding::FixState;
+use crate::model::finding::{FixState, Suppressed};
 use crate::model::predicate::VULN;
 use crate::model::severity::Severity;
+use crate::model::vex::{VEX_REASON, VexClaim, VexClaims, VexStatus, VexUnread};
 use crate::model::violation::{CheckSeverity, Checked, Unseen};
 use crate::policy::evaluate;
 use crate::policy::fixture::{
-    IDENTITIES, NOW, attested, checked, ci, evidence, package, provenance, sbom, sec, signature, violation,
-    vsa,
+    IDENTITIES, NOW, attested, checked, ci, claim, evidence, package, provenance, sbom, sec, signature,
+    vex_attestation, vex_document, violation, vsa,
 };
 
 /// Every kind of rule at once. An unknown severity is undecided: with `ignore` the author accepts it.
@@ -44,6 +45,7 @@ const POLICY: &str = "rules:
     - {epss: '>=0.5'}
     - {malicious: true}
     unknownSeverity: undecided
+    vex: {by: [ci]}
     allow:
     - {id: CVE-0, until: 2026-12-31, reason: x, owner: y}
 - id: gaps
@@ -100,8 +102,10 @@ fn a_finding() -> impl Strategy<Value = Finding> {
         prop_oneof![Just(None), Just(Some("2026-11-20T00:00:00Z")), Just(Some("2025-01-01T00:00:00Z"))];
     let kev = prop_oneof![1 => Just(None), 8 => Just(Some(false)), 1 => Just(Some(true))];
     let epss = prop_oneof![1 => Just(None), 16 => Just(Some("0.01")), 1 => Just(Some("0.9"))];
-    (0..4_usize, severity, state, published, kev, epss, prop::bool::weighted(0.03)).prop_map(
-        |(id, severity, state, published, kev, epss, malicious)| Finding {
+    let finding_of = (0..4_usize, severity, state, published, kev, epss, prop::bool::weighted(0.03));
+    (finding_of, some_claims()).prop_map(
+        |((id, severity, state, published, kev, epss, malicious), claims)| Finding {
+            claims: VexClaims { questions: usize::from(!claims.is_empty()), claims },
             severity,
             state,
             published: published.map(|text: &str| text.parse().unwrap()),
@@ -113,7 +117,23 @@ fn a_finding() -> impl Strategy<Value = Finding> {
     )
 }
 
-fn vary_platform(platform: &mut PlatformEvidence, choice: u32, findings: Vec<Finding>) {
+/// What documents say of a finding: those of `ci`, who is asked, of `sec`, who is not, and a file.
+fn some_claims() -> impl Strategy<Value = Vec<VexClaim>> {
+    let document = prop_oneof![4 => Just(Some(0)), 2 => Just(Some(1)), 1 => Just(Some(2)), 1 => Just(None)];
+    let day = prop_oneof![Just("2026-10-01"), Just("2026-10-02"), Just("2026-10-03")];
+    let status = prop_oneof![2 => Just(VexStatus::NotAffected), 1 => Just(VexStatus::Affected)];
+    let one = (document, day, status)
+        .prop_filter("a file only keeps", |(document, _, status)| document.is_some() || !status.sets_aside());
+    prop::collection::vec(one.prop_map(|(document, day, status)| claim(document, day, status)), 0..4)
+}
+
+fn vary_platform(platform: &mut PlatformEvidence, choice: u32, mut findings: Vec<Finding>) {
+    // What a file sets aside, which the rule does not go by.
+    if choice.is_multiple_of(5) {
+        let aside =
+            findings.drain(..).map(|finding| Suppressed { finding, reason: VEX_REASON, detail: "x".into() });
+        platform.findings_mut().suppressed = aside.collect();
+    }
     platform.findings_mut().findings = findings;
     let user = |platform: &mut PlatformEvidence, name: &str| {
         if let Fact::Known(config) = &mut platform.config {
@@ -184,6 +204,7 @@ fn some_evidence() -> impl Strategy<Value = Evidence> {
         let mut evidence = evidence();
         evidence.reference = Fact::Known(reference.parse().unwrap());
         vary_signed(&mut evidence, choice);
+        evidence.vex.documents = [ci(), sec(), ci()].map(vex_document).to_vec();
         for (platform, (choice, findings)) in evidence.platforms_mut().iter_mut().zip([first, second]) {
             vary_platform(platform, choice, findings);
         }
@@ -213,7 +234,32 @@ fn each_finding(evidence: &mut Evidence, change: impl Fn(&mut Finding)) {
     each_platform(evidence, |platform| {
         if let Fact::Known(findings) = &mut platform.findings {
             findings.findings.iter_mut().for_each(&change);
+            findings.suppressed.iter_mut().for_each(|suppressed| change(&mut suppressed.finding));
         }
+    });
+}
+
+/// Takes away what keeps findings: it was not seen.
+fn without_keeping(evidence: &mut Evidence) {
+    each_finding(evidence, |finding| {
+        finding.claims.claims.retain(|claim| claim.status.sets_aside() || claim.document.is_none());
+    });
+}
+
+fn unread_vex(evidence: &mut Evidence, platform: Option<usize>) {
+    let mut attested = vex_attestation(ci());
+    if let (Some(number), Fact::Known(platforms)) = (platform, &evidence.platforms) {
+        let Some(platform) = platforms.get(number) else { return };
+        attested.platform = Some(platform.platform.clone());
+        attested.subject = platform.digest.clone().unwrap_or(attested.subject);
+    }
+    evidence.vex.unread.push(VexUnread { document: "x".into(), attested, cause: "x".into() });
+}
+
+fn refuse(evidence: &mut Evidence, unjudged: bool, kind: &'static str) {
+    with_attested(evidence, |attested| {
+        let at = Place::Tag { tag: "x".into(), layer: None };
+        attested.refused.push(Refused { at, unjudged, kind, cause: "x".into() });
     });
 }
 
@@ -325,6 +371,62 @@ const FORGET: &[(&str, Change)] = &[
     ("whether there is another attestation", |e| {
         with_attested(e, |attested| attested.unknown.push("x".into()));
     }),
+    ("the VEX that keeps findings, and that it is there", |e| {
+        without_keeping(e);
+        with_attested(e, |attested| attested.unknown.push("x".into()));
+    }),
+    ("the VEX that keeps findings, of the index", |e| {
+        without_keeping(e);
+        with_attested(e, |attested| {
+            attested.unknown.extend(attested.platform.is_none().then(|| "x".to_owned()));
+        });
+    }),
+    ("the VEX that keeps findings, of the platforms", |e| {
+        without_keeping(e);
+        with_attested(e, |attested| {
+            attested.unknown.extend(attested.platform.is_some().then(|| "x".to_owned()));
+        });
+    }),
+    ("VEX of a version to come", |e| {
+        without_keeping(e);
+        refuse(e, true, "version");
+    }),
+    ("VEX that is no statement", |e| {
+        without_keeping(e);
+        refuse(e, false, "statement");
+    }),
+    ("VEX of the image that cannot be read", |e| {
+        without_keeping(e);
+        unread_vex(e, None);
+    }),
+    ("VEX of the platforms that cannot be read", |e| {
+        without_keeping(e);
+        unread_vex(e, Some(0));
+        unread_vex(e, Some(1));
+    }),
+    ("VEX that was not compared", |e| {
+        without_keeping(e);
+        e.vex.exhausted = true;
+    }),
+    ("the VEX that sets aside", |e| {
+        each_finding(e, |f| f.claims.claims.retain(|claim| !claim.status.sets_aside()));
+    }),
+    ("who signed the VEX", |e| {
+        without_keeping(e);
+        e.vex.documents.clear();
+    }),
+    ("what hangs on the index", |e| {
+        without_keeping(e);
+        if let Fact::Known(attested) = &mut e.attested {
+            attested.retain(|attested| attested.platform.is_some());
+        }
+    }),
+    ("what hangs on the platforms", |e| {
+        without_keeping(e);
+        if let Fact::Known(attested) = &mut e.attested {
+            attested.retain(|attested| attested.platform.is_none());
+        }
+    }),
     ("which manifest is the platform's", |e| each_platform(e, |p| p.digest = None)),
     ("when it was signed", |e| {
         with_attested(e, |attested| attested.attestations.iter_mut().for_each(|one| one.times.clear()));
@@ -400,8 +502,21 @@ fn forgetting_a_fact_that_a_rule_needs_takes_an_admit_back() {
     for (what, forget) in FORGET {
         let mut less = fine.clone();
         forget(&mut less);
-        let about_findings =
-            ["kev", "epss", "epss of one of its CVEs", "published", "severity", "fix"].contains(what);
+        let about_findings = [
+            "kev",
+            "epss",
+            "epss of one of its CVEs",
+            "published",
+            "severity",
+            "fix",
+            "VEX that is no statement",
+            "VEX of the image that cannot be read",
+            "VEX of the platforms that cannot be read",
+            "VEX that was not compared",
+            "the VEX that sets aside",
+            "who signed the VEX",
+        ];
+        let about_findings = about_findings.contains(what);
         assert_eq!(
             decide(&policy, &less) == Admit,
             about_findings,

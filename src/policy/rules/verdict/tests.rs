@@ -223,6 +223,7 @@ fn a_verdict_of_a_key_is_as_old_as_it_says() {
             times: vec!["2026-11-24T12:00:00Z".parse().unwrap()],
             logs: Vec::new(),
             root: None,
+            signed_predicate: None,
         };
         let now = "2026-11-24T12:00:00Z".parse().unwrap();
         passed_at(&attestation, summary(&attestation).unwrap(), now).ok()
