@@ -38,9 +38,11 @@ impl Private {
         let metadata = fs::metadata(&directory).map_err(|error| failed(error.to_string()))?;
         // Attack: another user of the machine, or another job, says what is in a layer, or whom to trust.
         others_may_not_write(&metadata).map_err(failed)?;
-        // Attack: the same by a directory that belongs to another. Whose a new file is tells who we are.
+        // Attack: the same by a directory that belongs to another. Whose a new file is tells who we are; where none can be
+        // made, as on a disk that was filled elsewhere and is mounted to be read, whose this process is.
         let own = tempfile::tempfile_in(&directory)
             .and_then(|file| file.metadata())
+            .or_else(|error| fs::metadata("/proc/self").map_err(|_| error))
             .map_err(|error| failed(error.to_string()))?
             .uid();
         belongs_to(&metadata, own).map_err(failed)?;
@@ -60,6 +62,10 @@ impl Private {
     pub(super) fn file(&self, name: &str) -> Result<Option<File>, Error> {
         let path = self.directory.join(name);
         let failed = |cause: String| Error { at: path.clone(), cause };
+        // A pipe would be waited for until somebody writes.
+        if fs::metadata(&path).is_ok_and(|metadata| !metadata.is_file()) {
+            return Err(failed("not a regular file".to_owned()));
+        }
         let file = match File::open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),

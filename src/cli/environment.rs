@@ -1,21 +1,51 @@
 //! Variables that are set to nothing, as CI systems set those that a job has no value for: they count as not set.
 //!
 //! For an option it makes a difference: an empty file name, number or pattern would be wrong usage, and an empty
-//! list one that has an empty item.
+//! list one that has an empty item. Where an option says what is demanded, or who is trusted, it stays wrong usage.
 
 use std::ffi::{OsStr, OsString};
 
 use clap::builder::Resettable;
+use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, CommandFactory as _, FromArgMatches as _};
 
 use super::args::Cli;
 
+/// Variables that say what is demanded, or who is trusted. Attack, or a slip: a secret or variable that the job of a fork
+/// is not given, so that less is demanded, or a private instance's signature goes to the public log.
+const DECISIVE: &[&str] = &[
+    "PORTCULLIS_CERTIFICATE_IDENTITY",
+    "PORTCULLIS_CERTIFICATE_IDENTITY_GLOB",
+    "PORTCULLIS_CERTIFICATE_IDENTITY_REGEXP",
+    "PORTCULLIS_CERTIFICATE_OIDC_ISSUER",
+    "PORTCULLIS_CERTIFICATE_OIDC_ISSUER_GLOB",
+    "PORTCULLIS_CERTIFICATE_OIDC_ISSUER_REGEXP",
+    "PORTCULLIS_ENV",
+    "PORTCULLIS_FAIL_ON",
+    "PORTCULLIS_IDENTITIES",
+    "PORTCULLIS_IDENTITY",
+    "PORTCULLIS_KEY",
+    "PORTCULLIS_POLICY",
+    "PORTCULLIS_REQUIRE",
+    "PORTCULLIS_REQUIRE_PLATFORM",
+    "PORTCULLIS_REVISION",
+    "PORTCULLIS_SCOPE",
+    "PORTCULLIS_SIGNING_CONFIG",
+    "PORTCULLIS_SIGNING_KEY",
+    "PORTCULLIS_SOURCE",
+    "PORTCULLIS_TAGS",
+    "PORTCULLIS_TRUSTED_ROOT",
+    "PORTCULLIS_TRUST_REFRESH",
+    "PORTCULLIS_TUF_MIRROR",
+    "PORTCULLIS_TUF_ROOT",
+];
+
 /// What was typed, and the variables that count as not set though somebody set them: options that the command has and
 /// that were not typed either. Whoever relied on one is to be told.
 ///
 /// # Errors
-/// What is typed wrongly, or help that was asked for.
+/// What is typed wrongly, help that was asked for, or a [`DECISIVE`] variable that is empty.
 pub(super) fn parse(
     arguments: impl IntoIterator<Item = OsString>,
 ) -> Result<(Cli, Vec<String>), clap::Error> {
@@ -23,7 +53,12 @@ pub(super) fn parse(
     let mut command = Cli::command();
     let matches = without(command.clone(), &is_empty).try_get_matches_from(arguments)?;
     let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
-    Ok((cli, passed_over(&command, &matches, &is_empty)))
+    let passed_over = passed_over(&command, &matches, &is_empty);
+    if let Some(name) = passed_over.iter().find(|name| DECISIVE.contains(&name.as_str())) {
+        let text = format!("{name} is set to nothing: give it a value, or unset it");
+        return Err(command.error(ErrorKind::InvalidValue, text));
+    }
+    Ok((cli, passed_over))
 }
 
 /// The command, and none of its options may be taken from a variable that is empty.
@@ -77,6 +112,12 @@ mod tests {
         assert_eq!(variables(&without(Cli::command(), &|_| false)), all);
         let but_one = variables(&without(Cli::command(), &|name| name != "PORTCULLIS_POLICY"));
         assert_eq!(but_one, ["PORTCULLIS_POLICY"]);
+    }
+
+    #[test]
+    fn every_decisive_variable_is_one_of_an_option() {
+        let all = variables(&Cli::command());
+        assert!(DECISIVE.iter().all(|name| all.iter().any(|known| known == name)));
     }
 
     #[test]

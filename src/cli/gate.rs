@@ -24,9 +24,7 @@ use super::{Context, Failure, clock, images, policy};
 pub(super) fn run(args: &GateArgs, context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
     let plan = Plan::new(&args.output, report::FORMATS, |format| format.id()).map_err(Failure::usage)?;
     let document = read_policy(args, context)?;
-    // A variable that a CI system sets to nothing is not set.
-    let stated = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-    let selection = Selection { scope: stated(&args.scope), env: stated(&args.env) };
+    let selection = Selection { scope: args.scope.clone(), env: args.env.clone() };
     let selected = document.select(&selection).map_err(|error| Failure::usage(error.to_string()))?;
     let supplements = images::supplements(&args.supplements, &args.snapshot, context)?;
     let snapshot = images::snapshot(&args.snapshot, context)?;

@@ -16,6 +16,9 @@ use crate::sigstore::{MAX_KEPT, Refreshed, Settings, TufRepository};
 /// few times a year.
 const DAY: i64 = 24 * 60 * 60;
 
+/// The age from which on somebody is told who refreshes nothing: 30 days.
+const MONTH: i64 = 30 * DAY;
+
 /// How long a verification waits for a refresh that is under way: as long as a person bears without asking why.
 const WAIT: Duration = Duration::from_secs(5);
 
@@ -67,6 +70,8 @@ struct Known {
     origin: RootOrigin,
     /// How old it is, in words.
     age: String,
+    /// Why a newer one that was kept is not used.
+    passed_over: Option<String>,
 }
 
 /// A refresh that is under way, unless it failed before it began.
@@ -94,6 +99,8 @@ struct Work {
     repository: TufRepository,
     settings: Settings,
     place: Option<Arc<Private>>,
+    /// Why nothing that was kept could be looked at.
+    unopened: Option<String>,
     now: Timestamp,
 }
 
@@ -102,7 +109,7 @@ impl Roots {
     #[must_use]
     pub fn named(first: Root, others: Vec<Root>) -> Self {
         let sure = |root| Sure {
-            known: Known { root, origin: RootOrigin::Named, age: String::new() },
+            known: Known { root, origin: RootOrigin::Named, age: String::new(), passed_over: None },
             refresh: None,
         };
         Self::new(sure(first), others.into_iter().map(sure).collect())
@@ -121,13 +128,16 @@ impl Roots {
         tell: &dyn Fn(&str),
     ) -> Result<Self, String> {
         let opened = how.cache.map(|cache| Private::open(cache, "trust")).transpose();
+        let mut unopened = None;
         let place = opened.map(|place| place.map(Arc::new)).unwrap_or_else(|error| {
-            tell(&format!("{error}: no trusted root is kept there"));
+            let text = format!("what was kept is not used, and nothing is kept: {error}");
+            tell(&format!("trusted roots: {text}"));
+            unopened = Some(text);
             None
         });
         let begin = |(id, repository): (RootId, TufRepository)| {
-            let (settings, place, now) = (how.settings.clone(), place.clone(), how.now);
-            Work { id, repository, settings, place, now }.begin(how.refresh, tell)
+            let (settings, place, unopened) = (how.settings.clone(), place.clone(), unopened.clone());
+            Work { id, repository, settings, place, unopened, now: how.now }.begin(how.refresh, tell)
         };
         // All of them begin before one is waited for.
         let first = begin(first)?;
@@ -195,7 +205,10 @@ impl Sure {
     /// What is to be trusted, and what is told of it.
     fn settle(self, until: Instant, said: &mut Vec<String>) -> (Root, TrustedRoot) {
         let (known, not_refreshed) = match self.refresh.map(|refresh| wait(refresh, until)) {
-            None => (self.known, None),
+            None => {
+                let cause = self.known.passed_over.clone();
+                (self.known, cause)
+            }
             Some(Ok(fresh)) => (fresh.known(said), None),
             Some(Err(cause)) => {
                 let (id, age) = (self.known.root.id(), &self.known.age);
@@ -220,7 +233,7 @@ impl Fresh {
         if let Some(cause) = self.unkept {
             said.push(format!("trusted root {}: refreshed, and cannot be kept: {cause}", self.root.id()));
         }
-        Known { root: self.root, origin: RootOrigin::Refreshed, age: String::new() }
+        Known { root: self.root, origin: RootOrigin::Refreshed, age: String::new(), passed_over: None }
     }
 }
 
@@ -236,9 +249,12 @@ impl Work {
     /// Looks for the root that is known, and begins a refresh where it is time for one.
     fn begin(self, refresh: Refresh, tell: &dyn Fn(&str)) -> Result<Coming, String> {
         let id = self.id.clone();
-        let kept = self.kept().unwrap_or_else(|cause| {
+        let mut passed_over = self.unopened.clone();
+        let kept = self.kept(self.now).unwrap_or_else(|cause| {
             // Attack: whoever writes into the cache says whom to trust.
-            tell(&format!("trusted root {id}: what was kept of it is not used: {cause}"));
+            let text = format!("what was kept of it is not used: {cause}");
+            tell(&format!("trusted root {id}: {text}"));
+            passed_over = Some(text);
             None
         });
         let age = kept.as_ref().map(|(kept, _)| self.now.as_second() - kept.checked.as_second());
@@ -250,13 +266,17 @@ impl Work {
         let (kept, root) = kept.unzip();
         let known = match (root, self.repository.embedded_at()) {
             (Some(root), _) => {
-                let age = format!("the one that was checked {} h ago", age.unwrap_or_default() / 3_600);
-                Some(Known { root, origin: RootOrigin::Refreshed, age })
+                let age = age.unwrap_or_default();
+                if refresh == Refresh::Never && age > MONTH {
+                    tell(&format!("trusted root {id}: it was checked {} days ago", age / DAY));
+                }
+                let age = format!("the one that was checked {} h ago", age / 3_600);
+                Some(Known { root, origin: RootOrigin::Refreshed, age, passed_over: None })
             }
             (None, Some(at)) => {
                 let root = Root::embedded(id.clone()).map_err(|error| error.to_string())?;
                 let age = format!("the one that came with portcullis, of {}", at.strftime("%F"));
-                Some(Known { root, origin: RootOrigin::Embedded, age })
+                Some(Known { root, origin: RootOrigin::Embedded, age, passed_over })
             }
             (None, None) => None,
         };
@@ -268,12 +288,12 @@ impl Work {
         Ok(Coming { id, known, refresh: is_due.then(|| work.start(kept)) })
     }
 
-    /// The root that was kept, where there is a newer one than came with portcullis.
-    fn kept(&self) -> Result<Option<(Refreshed, Root)>, String> {
+    /// The root that was kept by then, where there is a newer one than came with portcullis.
+    fn kept(&self, by: Timestamp) -> Result<Option<(Refreshed, Root)>, String> {
         let Some(place) = &self.place else { return Ok(None) };
         let bytes = place.read(self.repository.name(), MAX_KEPT).map_err(|error| error.to_string())?;
         let Some(bytes) = bytes else { return Ok(None) };
-        let kept = self.repository.reread(&bytes, self.now).map_err(|error| error.message)?;
+        let kept = self.repository.reread(&bytes, by).map_err(|error| error.message)?;
         let Some(kept) = kept else { return Ok(None) };
         let root = Root::read(self.id.clone(), &kept.trusted_root).map_err(|error| error.to_string())?;
         Ok(Some((kept, root)))
@@ -283,7 +303,7 @@ impl Work {
     fn start(self, kept: Option<Refreshed>) -> Way {
         let (sender, receiver) = sync_channel(1);
         let work = move || {
-            // Where nobody waits any more, what was fetched is kept all the same.
+            // Where nobody waits any more and the process still runs, what was fetched is kept all the same.
             let _ = sender.send(self.refresh(kept.as_ref()));
         };
         let thread = std::thread::Builder::new().name("trust".to_owned());
@@ -302,8 +322,9 @@ impl Work {
 
     fn keep(&self, fresh: &Refreshed) -> Result<(), String> {
         let Some(place) = &self.place else { return Ok(()) };
-        // Attack, or two runs at once: an older state over a newer one, from which the next refresh would begin.
-        if let Ok(Some((there, _))) = self.kept()
+        // Attack, or two runs at once: an older state over a newer one, from which the next refresh would begin. The
+        // other run may have begun after this one.
+        if let Ok(Some((there, _))) = self.kept(Timestamp::MAX)
             && there.is_ahead_of(fresh)
         {
             return Ok(());

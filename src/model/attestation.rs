@@ -20,7 +20,7 @@ pub struct TrustedRoot {
     pub digest: Digest,
     /// Where it comes from.
     pub origin: RootOrigin,
-    /// Why it is no newer one, where a refresh failed.
+    /// Why it is no newer one, where a refresh failed or what was kept could not be used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_refreshed: Option<String>,
 }

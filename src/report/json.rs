@@ -142,6 +142,9 @@ struct ScanDocument<'a> {
     exploits: Exploits<'a>,
     /// Null where no document was given or found.
     vex: Option<&'a VexReport>,
+    /// The roots that attested documents were verified by; none where nobody looked for any.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    roots: &'a [TrustedRoot],
     /// Malicious packages first.
     findings: Option<Vec<&'a Finding>>,
     undetermined: Option<Vec<&'a Undetermined>>,
@@ -166,6 +169,7 @@ impl<'a> ScanDocument<'a> {
             snapshot: evidence.snapshot.known(),
             exploits: Exploits::of(&evidence.enrichment),
             vex: vex(evidence),
+            roots: &evidence.roots,
             findings: some.then(|| urgent_first(known.iter().flat_map(|found| &found.findings).collect())),
             undetermined: some.then(|| known.iter().flat_map(|found| &found.undetermined).collect()),
             suppressed: some.then(|| known.iter().flat_map(|found| &found.suppressed).collect()),

@@ -135,16 +135,19 @@ impl TufRepository {
     /// # Errors
     /// [`ErrorKind::Settings`] where the address is none that may be asked, or the metadata is none.
     pub fn new(url: &str, root: Vec<u8>) -> Result<Self, Error> {
-        let unusable = |cause: &str| Error::new(ErrorKind::Settings, url, cause);
-        let parsed = Url::parse(url).map_err(|_| unusable("is no URL of a TUF repository"))?;
+        let parsed = Url::parse(url)
+            .map_err(|_| Error::new(ErrorKind::Settings, "the TUF repository", "its address is no URL"))?;
+        // Attack, or a slip: a password in the address, which would stand in a log of CI.
+        let host = parsed.host_str().unwrap_or_default();
+        let unusable = |cause: &str| Error::new(ErrorKind::Settings, host, cause);
         // Attack: nothing is read that TUF does not verify, and yet whoever is on the way could hold it back.
         if !is_safe(&parsed) {
             return Err(unusable("a TUF repository must be reached by https://"));
         }
         let is_plain =
             parsed.username().is_empty() && parsed.password().is_none() && parsed.query().is_none();
-        if !is_plain || parsed.cannot_be_a_base() {
-            return Err(unusable("is no URL of a TUF repository"));
+        if !is_plain || parsed.fragment().is_some() || parsed.cannot_be_a_base() {
+            return Err(unusable("a TUF repository's address has no user, password, query or fragment"));
         }
         Updater::new(Files::default(), &root)
             .map_err(|error| unusable(&format!("its root metadata cannot be used: {}", words(&error))))?;
@@ -217,7 +220,7 @@ impl TufRepository {
         // Attack: answers that drip, each within its own patience.
         let ended = runtime.block_on(async {
             tokio::time::timeout(limit, self.update(asked, files, now)).await.unwrap_or_else(|_| {
-                let message = format!("takes longer than {} s", limit.as_secs());
+                let message = format!("takes longer than {} ms", limit.as_millis());
                 Err(Error::new(ErrorKind::Unavailable, &self.url, message))
             })
         });

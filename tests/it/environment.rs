@@ -1,4 +1,5 @@
-//! Variables that are set to nothing: every command does what it does where nobody set them, and says so.
+//! Variables that are set to nothing: every command does what it does where nobody set them, and says so, unless they say
+//! what is demanded or who is trusted.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -38,7 +39,8 @@ fn an_empty_variable_counts_as_not_set_for_every_option_of_every_command() {
     commands(home.path(), &[], &mut found, &mut names);
     assert!(found.len() >= 20 && names.len() >= 70, "{found:?} {names:?}");
     assert!(names.contains("PORTCULLIS_POLICY") && names.contains("PORTCULLIS_CERTIFICATE_IDENTITY"));
-    let empty: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
+    let names = names.iter().map(String::as_str).filter(|name| !DECISIVE.contains(name));
+    let empty: Vec<(&str, &str)> = names.map(|name| (name, "")).collect();
     for command in &found {
         // As many arguments as it takes, of which none leads anywhere.
         let arguments: Vec<&str> = command.iter().map(String::as_str).collect();
@@ -55,22 +57,70 @@ fn an_empty_variable_counts_as_not_set_for_every_option_of_every_command() {
     }
 }
 
+/// What says what is demanded, or who is trusted.
+const DECISIVE: [&str; 24] = [
+    "PORTCULLIS_CERTIFICATE_IDENTITY",
+    "PORTCULLIS_CERTIFICATE_IDENTITY_GLOB",
+    "PORTCULLIS_CERTIFICATE_IDENTITY_REGEXP",
+    "PORTCULLIS_CERTIFICATE_OIDC_ISSUER",
+    "PORTCULLIS_CERTIFICATE_OIDC_ISSUER_GLOB",
+    "PORTCULLIS_CERTIFICATE_OIDC_ISSUER_REGEXP",
+    "PORTCULLIS_ENV",
+    "PORTCULLIS_FAIL_ON",
+    "PORTCULLIS_IDENTITIES",
+    "PORTCULLIS_IDENTITY",
+    "PORTCULLIS_KEY",
+    "PORTCULLIS_POLICY",
+    "PORTCULLIS_REQUIRE",
+    "PORTCULLIS_REQUIRE_PLATFORM",
+    "PORTCULLIS_REVISION",
+    "PORTCULLIS_SCOPE",
+    "PORTCULLIS_SIGNING_CONFIG",
+    "PORTCULLIS_SIGNING_KEY",
+    "PORTCULLIS_SOURCE",
+    "PORTCULLIS_TAGS",
+    "PORTCULLIS_TRUSTED_ROOT",
+    "PORTCULLIS_TRUST_REFRESH",
+    "PORTCULLIS_TUF_MIRROR",
+    "PORTCULLIS_TUF_ROOT",
+];
+
 #[test]
-fn a_policy_that_is_named_by_an_empty_variable_is_the_baseline_and_that_is_said() {
+fn less_is_demanded_by_no_empty_variable() {
+    let home = tempfile::tempdir().unwrap();
+    let of = |words: &'static str| words.split(' ').collect::<Vec<_>>();
+    for (command, names) in [
+        ("gate oci:x", "POLICY SCOPE ENV TRUSTED_ROOT TUF_MIRROR TRUST_REFRESH SIGNING_CONFIG SIGNING_KEY"),
+        ("scan oci:x", "FAIL_ON IDENTITY IDENTITIES"),
+        ("validate oci:x", "TAGS SOURCE REVISION REQUIRE_PLATFORM"),
+        ("verify oci:x", "KEY REQUIRE CERTIFICATE_IDENTITY CERTIFICATE_OIDC_ISSUER_GLOB TUF_ROOT"),
+    ] {
+        for name in of(names) {
+            let name = format!("PORTCULLIS_{name}");
+            let refused = run(home.path(), &of(command), &[(&name, "")]).ended(2);
+            assert!(refused.err().contains(&format!("{name} is set to nothing")), "{}", refused.err());
+        }
+    }
+    // Nobody has an environment without a name, nor a scope.
+    let demo = of("gate oci:testdata/demo/image --db testdata/demo/osv --policy policies/production.yaml");
+    for option in ["--env", "--scope"] {
+        run(home.path(), &[&demo[..], &[option, ""]].concat(), &[]).ended(2);
+    }
+}
+
+#[test]
+fn what_is_passed_over_is_said() {
     let home = tempfile::tempdir().unwrap();
     let demo = ["gate", "oci:testdata/demo/image", "--db", "testdata/demo/osv"];
     let usual = run(home.path(), &demo, &[]).ended(1);
-    let variables =
-        [("PORTCULLIS_POLICY", ""), ("PORTCULLIS_QUIET", ""), ("PORTCULLIS_CERTIFICATE_IDENTITY", "")];
+    let variables = [("PORTCULLIS_VEX", ""), ("PORTCULLIS_QUIET", "")];
     let judged = run(home.path(), &demo, &variables).ended(1);
     assert_eq!(judged.out(), usual.out());
-    assert!(judged.out().contains("baseline"), "{}", judged.out());
-    let note = "portcullis: empty in the environment, and as if it were not set: PORTCULLIS_POLICY\n";
+    let note = "portcullis: empty in the environment, and as if it were not set: PORTCULLIS_VEX\n";
     assert!(judged.err().contains(note) && !usual.err().contains("environment"), "{}", judged.err());
     // What is typed counts.
+    let variables = [("PORTCULLIS_POLICY", ""), ("PORTCULLIS_DB", "")];
     let typed = [&demo[..], &["--policy", "testdata/demo/accepting.yaml"]].concat();
     let judged = run(home.path(), &typed, &variables).ended(0);
     assert!(!judged.err().contains("environment"), "{}", judged.err());
-    // A value that is none is no empty one.
-    run(home.path(), &demo, &[("PORTCULLIS_POLICY", " ")]).ended(2);
 }
