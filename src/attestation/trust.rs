@@ -165,6 +165,12 @@ impl Root {
         may_be && root.tlogs.is_empty() && root.ctlogs.is_empty() && !root.timestamp_authorities.is_empty()
     }
 
+    /// Whether it and another know one log, as a later root of an instance does and that of another instance does not.
+    #[must_use]
+    pub fn shares_a_log(&self, other: &Self) -> bool {
+        self.logs.iter().any(|log| other.logs.iter().any(|known| known.id == log.id))
+    }
+
     pub(super) fn logless(&self) -> bool {
         self.logless
     }

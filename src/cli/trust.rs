@@ -32,7 +32,7 @@ pub(super) struct TrustArgs {
         requires = "tuf_root",
         conflicts_with_all = ["trusted_root", "staging"]
     )]
-    pub(super) tuf_mirror: Option<String>,
+    tuf_mirror: Option<String>,
     /// The root metadata (root.json) that trust in that repository begins with
     #[arg(long, env = "PORTCULLIS_TUF_ROOT", value_name = "FILE", requires = "tuf_mirror")]
     tuf_root: Option<PathBuf>,
@@ -125,6 +125,15 @@ fn named(args: &TrustArgs) -> Result<Option<Roots>, Failure> {
     let mut named = args.trusted_root.iter().map(|path| root(path));
     let Some(first) = named.next() else { return Ok(None) };
     Ok(Some(Roots::named(first?, named.collect::<Result<_, Failure>>()?)))
+}
+
+/// Whether whoever is trusted may be another instance than the one whose services are built in.
+pub(super) fn is_private(args: &TrustArgs) -> Result<bool, Failure> {
+    let id = if args.staging { RootId::Staging } else { RootId::PublicGood };
+    let built_in = Root::embedded(id).map_err(unusable)?;
+    let named = args.trusted_root.iter().map(|path| root(path)).collect::<Result<Vec<_>, _>>()?;
+    Ok(args.tuf_mirror.is_some()
+        || (!named.is_empty() && !named.iter().any(|root| root.shares_a_log(&built_in))))
 }
 
 fn root(path: &Path) -> Result<Root, Failure> {

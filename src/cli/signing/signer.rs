@@ -19,7 +19,7 @@ use crate::sigstore::{
 
 use super::key;
 use crate::cli::input::read;
-use crate::cli::trust::TrustArgs;
+use crate::cli::trust::{TrustArgs, is_private};
 use crate::cli::{Context, Failure, clock};
 
 /// Who signs, and by which services.
@@ -95,9 +95,10 @@ pub(super) fn start_for(args: &SignerArgs, format: Format, context: &Context) ->
                 .map_err(|cause| Failure::usage(format!("{}: {cause}", path.display())))?
         }
         // Attack, or a slip: what a private instance is to keep for itself, in the public log.
-        None if args.trust.tuf_mirror.is_some() => {
+        None if is_private(&args.trust)? => {
             return Err(Failure::usage(
-                "`--tuf-mirror` says whom to trust: say who signs by `--signing-config FILE`",
+                "`--trusted-root` and `--tuf-mirror` say whom to trust, which is no public instance here: say who signs by \
+                 `--signing-config FILE`",
             ));
         }
         None => {

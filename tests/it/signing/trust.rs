@@ -14,6 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use portcullis::model::digest::Digest;
 use serde_json::{Value, json};
+use sigstore_trust_root::SigstoreInstance;
 
 use super::Stage;
 use crate::support::cli::{Run, portcullis};
@@ -490,6 +491,28 @@ fn a_run_that_was_overtaken_keeps_the_newer_state() {
     assert!(slow.status.success(), "{}", String::from_utf8_lossy(&slow.stderr));
     assert_eq!(fs::read(private.kept()).unwrap(), kept);
     assert_eq!(told(&private.verify("never").ended(0))[0]["digest"], digest(&newer));
+}
+
+#[test]
+fn what_a_private_instance_is_to_keep_goes_to_no_public_log() {
+    let stage = Stage::set(Referrers::Off);
+    let (file, bundle) = (stage.write("a.txt", "a"), stage.folder.path().join("b.json"));
+    let public = stage.write("public.json", SigstoreInstance::PublicGood.embedded_trusted_root_json());
+    let private = stage.files.trusted_root.to_str().unwrap();
+    let token = stage.token();
+    let sign = |root: &str| {
+        let own =
+            ["sign-bundle", "--bundle", bundle.to_str().unwrap(), "--timeout", "1s", "--trusted-root", root];
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        command.args(own).args(["--identity-token", &token, &file]).env_clear();
+        // Nothing is reached that is not on this machine.
+        command.env("HTTPS_PROXY", "http://127.0.0.1:1").env("HOME", stage.folder.path());
+        Run::of(command.stdin(Stdio::null()))
+    };
+    let refused = sign(private).ended(2);
+    assert!(refused.err().contains("no public instance here"), "{}", refused.err());
+    // A root that a log of the public instance is in is one of it: its services are asked.
+    sign(&public).ended(3);
 }
 
 #[test]
