@@ -103,12 +103,15 @@ pub(super) fn inspect(request: &Request<'_>, progress: &dyn Progress) -> Result<
     Ok(inspected)
 }
 
-/// Looks for what is signed of the image, and notes by which roots. `keys` and `reads` are those of [`Trusted`].
+/// Whose predicates are read, as in [`Trusted`].
+type Reads<'r> = &'r (dyn Fn(&Attestation) -> bool + Sync);
+
+/// Looks for what is signed of the image, and notes by which roots. The keys are those of [`Trusted`].
 fn attest(
     inspected: &mut Inspected,
     limits: &Limits,
     roots: &Roots,
-    (keys, reads): (&[(&PublicKey, LogOfKey)], &(dyn Fn(&Attestation) -> bool + Sync)),
+    (keys, reads): (&[(&PublicKey, LogOfKey)], Reads<'_>),
     progress: &dyn Progress,
 ) {
     let Settled { trust, roots, .. } = roots.settle(&|message| progress.warn(message));
