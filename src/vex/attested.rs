@@ -39,7 +39,7 @@ pub fn states(predicate_type: &str, predicate: &Value) -> bool {
         Some(Kind::OpenVex) => true,
         Some(Kind::CycloneDx) => match predicate {
             Value::Object(fields) => is_analysed(fields),
-            _ => true,
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => true,
         },
     }
 }
@@ -67,10 +67,8 @@ fn is_like(predicate_type: &str) -> bool {
 fn is_document(predicate: &Value) -> bool {
     let Value::Object(fields) = predicate else { return false };
     let of = |key: &'static str| fields.iter().filter(move |(own, _)| own.eq_ignore_ascii_case(key));
-    let is_context = |value: &Value| match value {
-        Value::Array(values) => values.iter().any(is_openvex),
-        value => is_openvex(value),
-    };
+    let is_context =
+        |value: &Value| is_openvex(value) || value.as_array().is_some_and(|all| all.iter().any(is_openvex));
     of("@context").any(|(_, value)| is_context(value))
         || (of("bomFormat").next().is_some() && is_analysed(fields))
 }

@@ -240,7 +240,7 @@ fn may_be_package(component: &Component, package: &Purl, (status, place): (VexSt
         Is::No if place.attested.is_some() && !status.sets_aside() && component.names.iter().any(like) => {
             Is::Unsure(format!("`{}` may be {package} by another name", cut(&component.text, 200)))
         }
-        is => is,
+        is @ (Is::Yes | Is::No | Is::Unsure(_)) => is,
     }
 }
 

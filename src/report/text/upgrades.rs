@@ -169,9 +169,6 @@ impl Upgrade<'_> {
             let text = format!(", VEX states `{}`{}", name(&stated.stated), action.unwrap_or_default());
             pieces.push(plain(text));
         }
-        if let Some(doubt) = &finding.vex_doubt {
-            pieces.push(piece(Tint::Doubt, format!(", in doubt: {}", super::page::safe(doubt, PATH_CHARS))));
-        }
         if let Some(doubt) = &finding.evidence.low_confidence {
             pieces.push(piece(
                 Tint::Doubt,

@@ -1,5 +1,7 @@
 //! VEX that hangs on an image, signed by the command: whose it is, where it hangs, and what is not seen of it.
 
+use std::process::Command;
+
 use serde_json::{Value, json};
 
 use super::{APP, Stage};
@@ -383,6 +385,15 @@ fn a_scan_applies_what_those_attest_who_are_named() {
     let own = ["scan", &stage.image, "--db", OSV, "--attested-vex"];
     let usage = stage.run(&own).ended(2);
     assert!(usage.err().contains("say who is to have signed") && usage.out().is_empty(), "{}", usage.err());
+    // Who is named and asked for nothing is a mistake; a variable may be meant for other commands.
+    for typed in [["--key", "k.pub"], ["--certificate-identity", WORKFLOW], ["--require", "all"]] {
+        let usage = stage.run(&[&own[..4], &typed].concat()).ended(2);
+        assert!(usage.err().contains(typed[0]) && usage.err().contains("--attested-vex"), "{}", usage.err());
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    command.env_clear().env("HOME", stage.folder.path()).args(["scan", "oci:/nowhere", "--db", OSV]);
+    let told = Run::of(command.env("PORTCULLIS_CERTIFICATE_IDENTITY", WORKFLOW)).err();
+    assert!(told.contains("PORTCULLIS_CERTIFICATE_IDENTITY") && told.contains("--attested-vex"), "{told}");
     let fail = ["--fail-on", "high"];
     stage.scan(&stage.image, &fail).ended(1);
     stage.state(&openvex("not_affected", 1));
@@ -408,7 +419,10 @@ fn a_scan_applies_what_those_attest_who_are_named() {
     let shown = stage.scan(&stage.image, &[]).ended(0).out();
     assert!(shown.contains("not all VEX that hangs on the image could be looked at"), "{shown}");
     let words: Vec<&str> = shown.split_whitespace().collect();
-    assert!(words.join(" ").contains("in doubt: VEX sets it aside, and a later statement may"), "{shown}");
+    assert!(words.join(" ").contains("CVE-2021-23337 (doubted) lodash"), "{shown}");
+    let doubt =
+        "In doubt CVE-2021-23337 in lodash: VEX sets it aside, and a later statement may keep it: not all";
+    assert!(words.join(" ").contains(doubt), "{shown}");
     stage.scan(&stage.image, &["--fail-on", "critical"]).ended(0);
 }
 
