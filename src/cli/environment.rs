@@ -8,9 +8,10 @@ use std::ffi::{OsStr, OsString};
 use clap::builder::Resettable;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Command, CommandFactory as _, FromArgMatches as _};
+use clap::{ArgMatches, Args as _, Command, CommandFactory as _, FromArgMatches as _};
 
 use super::args::Cli;
+use super::signatory::SignatoryArgs;
 
 /// Variables that say what is demanded, or who is trusted. Attack, or a slip: a secret or variable that the job of a fork
 /// is not given, so that less is demanded, or a private instance's signature goes to the public log.
@@ -41,8 +42,11 @@ const DECISIVE: &[&str] = &[
     "PORTCULLIS_TUF_ROOT",
 ];
 
-/// What was typed, and the variables that count as not set though somebody set them: options that the command has and
-/// that were not typed either. Whoever relied on one is to be told.
+/// The switch of `scan` for VEX that hangs on the image.
+const ATTESTED_VEX: &str = "attested_vex";
+
+/// What was typed, and what is to be told of variables: those that count as not set though somebody set them, which are
+/// options that the command has and that were not typed either, and those that a scan does not use.
 ///
 /// # Errors
 /// What is typed wrongly, help that was asked for, or a [`DECISIVE`] variable that is empty.
@@ -53,12 +57,50 @@ pub(super) fn parse(
     let mut command = Cli::command();
     let matches = without(command.clone(), &is_empty).try_get_matches_from(arguments)?;
     let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
-    let passed_over = passed_over(&command, &matches, &is_empty);
-    if let Some(name) = passed_over.iter().find(|name| DECISIVE.contains(&name.as_str())) {
+    let mut told = Vec::new();
+    // Attack, or a mistake: a policy that was meant to judge, and another one does without anybody being told.
+    let empty = passed_over(&command, &matches, &is_empty);
+    if let Some(name) = empty.iter().find(|name| DECISIVE.contains(&name.as_str())) {
         let text = format!("{name} is set to nothing: give it a value, or unset it");
         return Err(command.error(ErrorKind::InvalidValue, text));
     }
-    Ok((cli, passed_over))
+    if !empty.is_empty() {
+        told.push(format!("empty in the environment, and as if it were not set: {}", empty.join(", ")));
+    }
+    let (typed, set) = unused(&command, &matches);
+    if let Some(option) = typed.first() {
+        let message =
+            format!("{option} says whose VEX is believed: `scan` asks for that with --attested-vex");
+        return Err(command.error(ErrorKind::MissingRequiredArgument, message));
+    }
+    if !set.is_empty() {
+        told.push(format!("not used without --attested-vex: {}", set.join(", ")));
+    }
+    Ok((cli, told))
+}
+
+/// Who is named for a scan that asks for no VEX that hangs on the image: by options that were typed, and by variables.
+fn unused(command: &Command, matches: &ArgMatches) -> (Vec<String>, Vec<String>) {
+    let (mut typed, mut set) = (Vec::new(), Vec::new());
+    let Some(("scan", matches)) = matches.subcommand() else { return (typed, set) };
+    if matches.get_one::<bool>(ATTESTED_VEX).is_none_or(|asks| *asks) {
+        return (typed, set);
+    }
+    let signatory = SignatoryArgs::augment_args(Command::new("signatory"));
+    let scan = command.find_subcommand("scan").into_iter().flat_map(Command::get_arguments);
+    for option in scan.filter(|option| signatory.get_arguments().any(|one| one.get_id() == option.get_id())) {
+        match matches.value_source(option.get_id().as_str()) {
+            Some(ValueSource::CommandLine) => {
+                typed.extend(option.get_long().map(|name| format!("--{name}")));
+            }
+            Some(ValueSource::EnvVariable) => {
+                set.extend(option.get_env().map(|name| name.to_string_lossy().into_owned()));
+            }
+            // A switch that is off is its default.
+            Some(_) | None => {}
+        }
+    }
+    (typed, set)
 }
 
 /// The command, and none of its options may be taken from a variable that is empty.
@@ -118,6 +160,22 @@ mod tests {
     fn every_decisive_variable_is_one_of_an_option() {
         let all = variables(&Cli::command());
         assert!(DECISIVE.iter().all(|name| all.iter().any(|known| known == name)));
+    }
+
+    #[test]
+    fn who_is_named_for_nothing_in_a_scan_is_told() {
+        let typed = |arguments: &[&str]| {
+            let command = Cli::command();
+            let all = [&["portcullis", "scan", "oci:x"], arguments].concat();
+            let matches = without(command.clone(), &|_| true).try_get_matches_from(all).unwrap();
+            unused(&command, &matches).0
+        };
+        let key = ["--key", "k.pub", "--key-without-log"];
+        assert_eq!(typed(&key), ["--key", "--key-without-log"]);
+        assert_eq!(typed(&["--require", "all"]), ["--require"]);
+        assert_eq!(typed(&["--certificate-claim", "a=b"]), ["--certificate-claim"]);
+        assert_eq!(typed(&[&key[..], &["--attested-vex"]].concat()), [""; 0]);
+        assert_eq!(typed(&["--fail-on", "high"]), [""; 0]);
     }
 
     #[test]

@@ -46,7 +46,7 @@ const WIDTH: usize = 110;
 /// Runs the command that was typed.
 #[must_use]
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
-    let (cli, passed_over) = match environment::parse(arguments) {
+    let (cli, told) = match environment::parse(arguments) {
         Ok(parsed) => parsed,
         Err(error) => {
             // Help and version are asked for, and end with 0. A closed pipe is no reason to fail.
@@ -55,10 +55,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         }
     };
     let context = Context { global: cli.global, registries: Registries::default() };
-    // Attack, or a mistake: a policy that was meant to judge, and another one does without anybody being told.
-    if !passed_over.is_empty() {
-        let names = passed_over.join(", ");
-        context.complain(&format!("empty in the environment, and as if it were not set: {names}"));
+    for message in &told {
+        context.complain(message);
     }
     let mut out = io::stdout().lock();
     let ended = match &cli.command {

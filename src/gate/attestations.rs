@@ -81,6 +81,10 @@ impl Inspected {
     pub(super) fn attest(&mut self, limits: &Limits, trusted: Trusted<'_>) {
         self.evidence.attested = match &self.found {
             Some(found) => attest(&found.source, &found.image, limits, trusted),
+            // Not the same as that nothing is signed: of the image that the document describes much may be.
+            None if matches!(self.evidence.platforms, Fact::Known(_)) => {
+                Fact::Unknown("nothing hangs on an SBOM document, only on an image".into())
+            }
             None => Fact::Unknown("the image could not be read".into()),
         };
     }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::model::attestation::{Attestation, Attested, Content};
+use crate::model::digest::Digest;
 use crate::model::evidence::Evidence;
 use crate::model::vex::{VexAttestation, VexUnread};
 use crate::policy::CLOCK_SKEW;
@@ -31,11 +32,56 @@ pub(super) struct HungVex {
     pub(super) hung: Hung,
 }
 
+/// A predicate of somebody who is believed.
+struct Predicate {
+    kind: String,
+    /// As it was signed; none where it was too long to be kept.
+    bytes: Option<Box<str>>,
+    digest: Option<Digest>,
+    origin: VexAttestation,
+    /// The latest time that a statement in it may bear.
+    latest: Option<Timestamp>,
+}
+
+impl Predicate {
+    /// Whether they are copies, as where one attestation hangs in two forms, or is made once more.
+    fn is_same(&self, other: &Self) -> bool {
+        let key = |one: &Self| {
+            let VexAttestation { subject, signed_by, logged, .. } = &one.origin;
+            (one.kind.clone(), one.digest.clone(), subject.clone(), signed_by.clone(), *logged)
+        };
+        self.digest.is_some() && self.digest == other.digest && key(self) == key(other)
+    }
+}
+
 /// Reads the documents of those who are believed. The bytes of all predicates are given back.
 pub(super) fn read(evidence: &mut Evidence, believed: Believed<'_>) -> HungVex {
     let mut found =
         HungVex { hung: Hung { settles: believed.settles, ..Hung::default() }, ..HungVex::default() };
     let mut left = MAX_BYTES;
+    for Predicate { kind, bytes, origin, latest, .. } in predicates(evidence, believed) {
+        let length = bytes.as_ref().map_or(0, |bytes| bytes.len());
+        let rest = left.checked_sub(length).filter(|_| found.documents.len() < MAX_DOCUMENTS);
+        let Some(rest) = rest else {
+            let cause = format!(
+                "more than {MAX_DOCUMENTS} documents or {MAX_BYTES} bytes of VEX (limit `attested VEX`)"
+            );
+            let document = origin.at.in_words();
+            found.hung.unread.push(VexUnread { document, attested: origin, cause });
+            continue;
+        };
+        left = rest;
+        let (document, unread) = vex::read_attested(&kind, bytes.as_deref(), origin, latest);
+        found.hung.unread.extend(unread);
+        found.documents.extend(document);
+    }
+    found
+}
+
+/// What those state who are believed, each once. Attack: copies of one document, for which the limits are used up before
+/// the one that keeps a finding.
+fn predicates(evidence: &mut Evidence, believed: Believed<'_>) -> Vec<Predicate> {
+    let mut predicates: Vec<Predicate> = Vec::new();
     for attested in evidence.attested.known_mut().into_iter().flatten() {
         let Attested { subject, platform, below, attestations, .. } = attested;
         for attestation in attestations {
@@ -44,44 +90,29 @@ pub(super) fn read(evidence: &mut Evidence, believed: Believed<'_>) -> HungVex {
             if !vex::states(predicate_type, predicate) || !(believed.by)(attestation) {
                 continue;
             }
-            let origin = VexAttestation {
-                at: attestation.at.clone(),
-                subject: subject.clone(),
-                platform: platform.clone(),
-                below: below.clone(),
-                signed_by: attestation.signed_by.clone(),
-                logged: !attestation.logs.is_empty(),
+            let one = Predicate {
+                kind: predicate_type.clone(),
+                digest: bytes.as_ref().map(|bytes| Digest::sha256(bytes.as_bytes())),
+                bytes,
+                origin: VexAttestation {
+                    at: attestation.at.clone(),
+                    subject: subject.clone(),
+                    platform: platform.clone(),
+                    below: below.clone(),
+                    signed_by: attestation.signed_by.clone(),
+                    logged: !attestation.logs.is_empty(),
+                },
+                latest: signed_by_then(attestation),
             };
-            let length = bytes.as_ref().map_or(0, |bytes| bytes.len());
-            let rest = left.checked_sub(length).filter(|_| found.documents.len() < MAX_DOCUMENTS);
-            let Some(rest) = rest else {
-                let cause = format!(
-                    "more than {MAX_DOCUMENTS} documents or {MAX_BYTES} bytes of VEX (limit `attested VEX`)"
-                );
-                let document = origin.at.in_words();
-                found.hung.unread.push(VexUnread { document, attested: origin, cause });
-                continue;
-            };
-            left = rest;
-            let latest = signed_by_then(attestation);
-            let (document, unread) = vex::read_attested(predicate_type, bytes.as_deref(), origin, latest);
-            found.hung.unread.extend(unread);
-            found.documents.extend(document.filter(|document| !is_there(document, &found.documents)));
+            match predicates.iter_mut().find(|other| other.is_same(&one)) {
+                // Whoever signs it once more says it then: the last of the times bounds its statements, whichever
+                // copy is listed first. A copy without a time lifts no bound.
+                Some(other) => other.latest = other.latest.max(one.latest),
+                None => predicates.push(one),
+            }
         }
     }
-    found
-}
-
-/// Whether the same stands there already, as where one attestation hangs in two forms.
-fn is_there(document: &Document, others: &[Document]) -> bool {
-    let same = |other: &Document| {
-        let both = document.info.attested.as_ref().zip(other.info.attested.as_ref());
-        other.info.digest == document.info.digest
-            && both.is_some_and(|(one, other)| {
-                (&one.subject, &one.signed_by, one.logged) == (&other.subject, &other.signed_by, other.logged)
-            })
-    };
-    others.iter().any(same)
+    predicates
 }
 
 /// The latest time that a statement may bear: it was there when somebody who is trusted saw it. Attack: a statement that
@@ -96,7 +127,6 @@ mod tests {
 
     use super::*;
     use crate::model::attestation::{Place, SignedBy};
-    use crate::model::digest::Digest;
     use crate::model::evidence::ImageIdentity;
     use crate::model::fact::Fact;
     use crate::model::predicate::OPENVEX;
@@ -121,7 +151,7 @@ mod tests {
         })
     }
 
-    fn found(attestations: Vec<Attestation>) -> HungVex {
+    fn hanging(attestations: Vec<Attestation>) -> Evidence {
         let subject = Digest::sha256(b"image");
         let image = ImageIdentity { reference: "x".into(), digest: Some(subject.clone()) };
         let mut evidence = Evidence::of(image);
@@ -134,8 +164,16 @@ mod tests {
             refused,
             unknown,
         }]);
-        let ours = SignedBy::Key(Digest::sha256(b"ours"));
-        let by = |one: &Attestation| one.signed_by == ours;
+        evidence
+    }
+
+    fn is_ours(attestation: &Attestation) -> bool {
+        attestation.signed_by == SignedBy::Key(Digest::sha256(b"ours"))
+    }
+
+    fn found(attestations: Vec<Attestation>) -> HungVex {
+        let mut evidence = hanging(attestations);
+        let by = is_ours;
         let found = read(&mut evidence, Believed { by: &by, settles: false });
         let kept = evidence.attested.known().unwrap().iter().flat_map(|one| &one.attestations);
         assert!(kept.into_iter().all(|one| one.signed_predicate.is_none()), "the bytes are given back");
@@ -153,6 +191,32 @@ mod tests {
         ];
         let found = found(all);
         assert_eq!((found.documents.len(), found.hung.unread.len()), (2, 0));
+    }
+
+    #[test]
+    fn copies_use_no_limit_up_and_the_last_signature_bounds_their_statements() {
+        let mut many: Vec<Attestation> = (0..MAX_DOCUMENTS).map(|_| signed("ours", &openvex(0))).collect();
+        many.extend((1..MAX_DOCUMENTS).map(|number| signed("ours", &openvex(number))));
+        let found = found(many);
+        assert_eq!((found.documents.len(), found.hung.unread.len()), (MAX_DOCUMENTS, 0));
+        let at = |times: &[&str]| {
+            let mut one = signed("ours", &openvex(1));
+            one.times = times.iter().map(|time| time.parse().unwrap()).collect();
+            one
+        };
+        let (early, late) = ("2026-10-01T00:00:00Z", "2026-11-01T00:00:00Z");
+        for copies in [[&[early][..], &[late], &[]], [&[], &[late], &[early]], [&[late], &[], &[early]]] {
+            let mut evidence = hanging(copies.map(at).into());
+            let read = predicates(&mut evidence, Believed { by: &is_ours, settles: false });
+            let bound = late.parse::<Timestamp>().unwrap().checked_add(CLOCK_SKEW).unwrap();
+            assert_eq!(read.iter().map(|one| one.latest).collect::<Vec<_>>(), [Some(bound)]);
+        }
+        // Under another type it is another one.
+        let mut other = signed("ours", &openvex(1));
+        let Content::Statement { predicate_type, .. } = &mut other.content else { panic!() };
+        predicate_type.push('x');
+        let mut evidence = hanging(vec![signed("ours", &openvex(1)), other]);
+        assert_eq!(predicates(&mut evidence, Believed { by: &is_ours, settles: false }).len(), 2);
     }
 
     #[test]

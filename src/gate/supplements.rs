@@ -149,8 +149,8 @@ pub(super) fn supplement(
     match hung {
         None => vex::apply(evidence, &supplements.vex, latest(now)),
         Some(HungVex { documents, hung }) => {
-            let all: Vec<vex::Document> = supplements.vex.iter().cloned().chain(documents).collect();
-            vex::apply_hung(evidence, &all, latest(now), hung);
+            let all = supplements.vex.iter().chain(&documents);
+            vex::apply_hung(evidence, all, latest(now), hung);
         }
     }
 }

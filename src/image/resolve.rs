@@ -10,7 +10,7 @@ use crate::model::fault::Fault;
 use crate::model::platform::Platform;
 
 use super::compression::Compression;
-use super::document::{self, Document};
+use super::document::{self, Document, INDEX_TYPES};
 use super::limits::Limits;
 
 /// An image, resolved to its platforms. Its layers are not read yet.
@@ -214,10 +214,13 @@ impl Resolution<'_, '_> {
         }
     }
 
-    /// BuildKit's attestation manifests are no platform. A child without a platform may be any.
+    /// BuildKit's attestation manifests are no platform. A child without a platform may be any, and so may an index,
+    /// whatever is said of it. Attack: an index that leads to the wanted platform under the name of another, so that what
+    /// hangs on it and speaks against the platform is not seen.
     fn is_wanted(&self, child: &Descriptor) -> bool {
         match (&child.platform, self.wanted) {
             (Some(_), _) if child.is_build_attestation() => false,
+            (Some(_), _) if INDEX_TYPES.contains(&child.media_type.as_str()) => true,
             (Some(platform), Some(wanted)) if !platform.os.is_empty() => wanted.matches(platform),
             (Some(_) | None, _) => true,
         }

@@ -63,10 +63,32 @@ impl Attested {
     /// nobody has signed.
     #[must_use]
     pub fn leads_to(&self, manifest: Option<&Digest>) -> bool {
-        match &self.below {
-            Some(below) => manifest.is_some_and(|manifest| below.contains(manifest)),
-            None => self.platform.is_none(),
-        }
+        leads_to(self.platform.as_ref(), self.below.as_ref(), manifest)
+    }
+
+    /// Whether it is a platform's manifest itself.
+    #[must_use]
+    pub fn is_of(&self, manifest: Option<&Digest>) -> bool {
+        manifest == Some(&self.subject)
+    }
+
+    /// Whether what is signed of it speaks of a platform: it is the platform's manifest, or leads to it.
+    #[must_use]
+    pub fn concerns(&self, manifest: Option<&Digest>) -> bool {
+        self.is_of(manifest) || self.leads_to(manifest)
+    }
+}
+
+/// Whether what is of this platform and has these manifests below leads to a platform's manifest; both as of
+/// [`Attested`].
+pub(super) fn leads_to(
+    platform: Option<&Platform>,
+    below: Option<&BTreeSet<Digest>>,
+    manifest: Option<&Digest>,
+) -> bool {
+    match below {
+        Some(below) => manifest.is_some_and(|manifest| below.contains(manifest)),
+        None => platform.is_none(),
     }
 }
 

@@ -71,9 +71,7 @@ impl Evidence {
             faults: Vec::new(),
         }
     }
-}
 
-impl Evidence {
     /// Why there may be VEX of a platform that was not seen or not read: empty only where all was. `is_believed` says
     /// whose documents count.
     pub fn unseen_vex(
@@ -87,22 +85,24 @@ impl Evidence {
             Fact::Unknown(cause) => return vec![format!("what is signed is not known: {cause}")],
         };
         let mut unseen = Vec::new();
-        let is_own = |attested: &&Attested| platform.digest.as_ref() == Some(&attested.subject);
+        let manifest = platform.digest.as_ref();
         // Nothing can hang on an image that has no manifest, and then there is no list.
         if !attested.is_empty() && !attested.iter().any(|one| one.platform.is_none() && one.below.is_none()) {
             unseen.push("nobody looked for what is signed of the image".to_owned());
         }
-        if !attested.is_empty() && !attested.iter().any(|attested| is_own(&attested)) {
+        if !attested.is_empty() && !attested.iter().any(|attested| attested.is_of(manifest)) {
             unseen.push("nobody looked for what is signed of the platform".to_owned());
         }
-        for attested in attested.iter().filter(|one| one.leads_to(platform.digest.as_ref()) || is_own(one)) {
+        for attested in attested.iter().filter(|one| one.concerns(manifest)) {
             unseen.extend(attested.unknown.iter().cloned());
             let unread = attested.refused.iter().filter(|refused| refused.is_unread());
             unseen.extend(unread.map(|refused| escape(refused.cause.as_bytes())));
         }
-        let unread = self.vex.unread.iter().filter(|unread| {
-            unread.attested.concerns(platform.digest.as_ref()) && is_believed(&unread.attested)
-        });
+        let unread = self
+            .vex
+            .unread
+            .iter()
+            .filter(|unread| unread.attested.concerns(manifest) && is_believed(&unread.attested));
         unseen.extend(unread.map(|unread| {
             let who = unread.attested.signed_by.in_words();
             let text =

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::attestation::{Place, SignedBy};
+use super::attestation::{Place, SignedBy, leads_to};
 use super::digest::Digest;
 use super::platform::Platform;
 
@@ -83,10 +83,7 @@ impl VexAttestation {
     /// applied to the findings of another.
     #[must_use]
     pub fn concerns(&self, manifest: Option<&Digest>) -> bool {
-        match &self.below {
-            Some(below) => manifest.is_some_and(|manifest| below.contains(manifest)),
-            None => self.platform.is_none() || manifest == Some(&self.subject),
-        }
+        manifest == Some(&self.subject) || leads_to(self.platform.as_ref(), self.below.as_ref(), manifest)
     }
 }
 
@@ -102,19 +99,51 @@ pub struct VexUnread {
     pub cause: String,
 }
 
-/// What a document certainly says of a finding: the one of its statements that counts.
+/// What a document says of a finding: the one of its statements that counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VexClaim {
     /// Of which vulnerability, where a finding joins several, from 0.
     pub question: usize,
-    /// How near it is.
-    pub level: VexLevel,
-    /// When it was made; without a time it is older than all others.
+    /// When it was made, where that is stated.
     pub time: Option<Timestamp>,
     /// What it says.
     pub status: VexStatus,
     /// Number of the attested document in the report; none of a file, of which only what keeps a finding is noted.
     pub document: Option<usize>,
+}
+
+impl VexClaim {
+    /// Which of several counts: the latest, and of one time the stricter. How near a claim is does not matter. Attack: an
+    /// old word on the image, which would go before every later one on the package.
+    #[must_use]
+    pub fn rank(&self) -> (Option<Timestamp>, VexStatus) {
+        let time = match self.time {
+            // Attack: the time left out, so that what keeps a finding is older than what clears it.
+            None if !self.status.sets_aside() => Some(Timestamp::MAX),
+            time => time,
+        };
+        (time, self.status)
+    }
+}
+
+/// A claim that keeps a finding, and of which it cannot be said whether it is about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VexDoubt {
+    /// The claim, of an attested document.
+    pub claim: VexClaim,
+    /// Why that cannot be said: a lowercase fragment, escaped.
+    pub cause: String,
+}
+
+/// Whether a finding is set aside by those who are believed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VexAnswer {
+    /// It is not.
+    Kept,
+    /// It is, by these attested documents.
+    Cleared(BTreeSet<usize>),
+    /// It is, and a later statement of one who is believed may keep it: why that cannot be said.
+    Doubted(String),
 }
 
 /// What is claimed of a finding, for rules that choose whom they believe.
@@ -124,26 +153,38 @@ pub struct VexClaims {
     pub questions: usize,
     /// The claims.
     pub claims: Vec<VexClaim>,
+    /// What may be about it, and then keeps it.
+    pub doubts: Vec<VexDoubt>,
 }
 
 impl VexClaims {
-    /// The attested documents by which the finding is set aside where these are believed; none where it is not. The
-    /// nearest claim counts, of those the latest, and of one time the stricter. What a file says counts only where it
-    /// keeps the finding.
-    pub fn cleared(&self, is_believed: impl Fn(usize) -> bool) -> Option<BTreeSet<usize>> {
+    /// Whether the finding is set aside where these attested documents are believed. The latest claim counts, and of one
+    /// time the stricter. What a file says counts only where it keeps the finding.
+    pub fn answer(&self, is_believed: impl Fn(usize) -> bool) -> VexAnswer {
         let mut by = BTreeSet::new();
+        let mut doubt = None;
         for question in 0..self.questions {
-            let claims = self
-                .claims
-                .iter()
-                .filter(|claim| claim.question == question && claim.document.is_none_or(&is_believed));
-            let best = claims.max_by_key(|claim| (claim.level, claim.time, claim.status))?;
-            match best.document {
-                Some(document) if best.status.sets_aside() => by.insert(document),
-                Some(_) | None => return None,
-            };
+            let counts =
+                |claim: &VexClaim| claim.question == question && claim.document.is_none_or(&is_believed);
+            let best = self.claims.iter().filter(|claim| counts(claim)).max_by_key(|claim| claim.rank());
+            match best.and_then(|best| Some((best, best.document?))) {
+                Some((best, document)) if best.status.sets_aside() => {
+                    by.insert(document);
+                    // Attack: the later word that keeps it, about a product of which nobody can say what it is.
+                    let mut later = self
+                        .doubts
+                        .iter()
+                        .filter(|doubt| counts(&doubt.claim) && doubt.claim.rank() > best.rank());
+                    doubt = doubt.or_else(|| later.next().map(|later| later.cause.clone()));
+                }
+                Some(_) | None => return VexAnswer::Kept,
+            }
         }
-        Some(by).filter(|by| !by.is_empty())
+        match doubt {
+            _ if by.is_empty() => VexAnswer::Kept,
+            Some(cause) => VexAnswer::Doubted(cause),
+            None => VexAnswer::Cleared(by),
+        }
     }
 }
 

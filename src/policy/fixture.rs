@@ -11,7 +11,7 @@ use crate::model::fact::Fact;
 use crate::model::predicate::{CYCLONEDX, SLSA_V1, VSA};
 use crate::model::signer::{Claim, Name, Signer};
 use crate::model::verdict::{Message, Outcome, Verdict};
-use crate::model::vex::{VexAttestation, VexClaim, VexDocument, VexLevel, VexStatus};
+use crate::model::vex::{VexAttestation, VexClaim, VexDocument, VexStatus};
 use crate::model::violation::{CheckSeverity, Place, Violation};
 
 pub(crate) use crate::model::fixture::{
@@ -239,7 +239,7 @@ pub(crate) fn vex_document(signed_by: SignedBy) -> VexDocument {
 /// What a document says of the one vulnerability of a finding, or a file where there is none.
 pub(crate) fn claim(document: Option<usize>, day: &str, status: VexStatus) -> VexClaim {
     let time = format!("{day}T00:00:00Z").parse().unwrap();
-    VexClaim { question: 0, level: VexLevel::Package, time: Some(time), status, document }
+    VexClaim { question: 0, time: Some(time), status, document }
 }
 
 /// Nothing is signed of the image and of each platform, and all of that was seen.

@@ -188,7 +188,8 @@ impl By {
     /// Whether what is signed of a manifest speaks for a platform: that of its own, and unless each platform must be
     /// signed by itself, that of an index above it.
     fn counts(&self, attested: &Attested, platform: &PlatformEvidence) -> bool {
-        is_own(attested, platform) || (!self.per_platform && attested.leads_to(platform.digest.as_ref()))
+        let manifest = platform.digest.as_ref();
+        if self.per_platform { attested.is_of(manifest) } else { attested.concerns(manifest) }
     }
 
     /// What the right ones signed of some manifests, and who of them.
@@ -330,10 +331,6 @@ struct Accepted<'a> {
     signers: Vec<&'a str>,
     /// Whether it speaks for the platform, or can only speak against it.
     counts: bool,
-}
-
-fn is_own(attested: &Attested, platform: &PlatformEvidence) -> bool {
-    platform.digest.as_ref() == Some(&attested.subject)
 }
 
 fn violated(headline: String, mut others: Vec<String>, relevant: &[&Attested]) -> String {

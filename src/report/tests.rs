@@ -53,6 +53,7 @@ fn hostile_finding(number: usize) -> Finding {
     finding.locations = vec![hostile_path(); 3];
     finding.vendored_in = Some(hostile());
     finding.evidence.low_confidence = Some(hostile());
+    finding.vex_doubt = Some(hostile());
     finding.evidence.range = hostile();
     finding.vex = vec![hostile_statement(); 3];
     finding

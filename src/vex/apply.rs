@@ -7,14 +7,16 @@ use std::mem;
 use jiff::Timestamp;
 
 use crate::model::attestation::SignedBy;
+use crate::model::digest::Digest;
 use crate::model::evidence::{Evidence, PlatformEvidence};
 use crate::model::finding::{Finding, Suppressed};
 use crate::model::path::escape;
 use crate::model::vex::{
-    VEX_REASON, VexAttestation, VexClaim, VexLevel, VexOutcome, VexReport, VexStatement, VexStatus, VexUnread,
+    VEX_REASON, VexAttestation, VexDoubt, VexLevel, VexOutcome, VexReport, VexStatement, VexUnread,
 };
 
 use super::bind::{Bound, Place, bind};
+use super::candidate::{Candidate, Chosen};
 use super::index::Index;
 use super::{Document, Statement, cut};
 
@@ -68,20 +70,27 @@ pub fn apply(evidence: &mut Evidence, documents: &[Document], latest: Timestamp)
 }
 
 /// The same where attestations were looked through for documents as well, which are among the others.
-pub fn apply_hung(evidence: &mut Evidence, documents: &[Document], latest: Timestamp, hung: Hung) {
+pub fn apply_hung<'d>(
+    evidence: &mut Evidence,
+    documents: impl IntoIterator<Item = &'d Document>,
+    latest: Timestamp,
+    hung: Hung,
+) {
     evidence.vex.unread = hung.unread;
     evidence.vex.sought = true;
-    apply_all(evidence, documents, (latest, MAX_STEPS), hung.settles);
+    let documents: Vec<&Document> = documents.into_iter().collect();
+    apply_all(evidence, &documents, (latest, MAX_STEPS), hung.settles);
 }
 
 /// As [`apply`], in so many steps.
 pub(super) fn apply_within(evidence: &mut Evidence, documents: &[Document], latest: Timestamp, steps: usize) {
-    apply_all(evidence, documents, (latest, steps), false);
+    let documents: Vec<&Document> = documents.iter().collect();
+    apply_all(evidence, &documents, (latest, steps), false);
 }
 
 fn apply_all(
     evidence: &mut Evidence,
-    documents: &[Document],
+    documents: &[&Document],
     (latest, steps): (Timestamp, usize),
     settles: bool,
 ) {
@@ -96,7 +105,17 @@ fn apply_all(
     for (number, platform) in evidence.platforms.known_mut().into_iter().flatten().enumerate() {
         let PlatformEvidence { platform, digest, findings, .. } = platform;
         let Some(findings) = findings.known_mut() else { continue };
-        let place = Place { image: image.as_ref(), manifest: digest.as_ref(), platform, bom: bom.as_deref() };
+        let above = evidence.attested.known().into_iter().flatten();
+        let above = above.filter(|index| index.leads_to(digest.as_ref()));
+        let above: Vec<Digest> = above.map(|index| index.subject.clone()).collect();
+        let place = Place {
+            image: image.as_ref(),
+            manifest: digest.as_ref(),
+            platform,
+            bom: bom.as_deref(),
+            above: &above,
+            attested: None,
+        };
         let unseen = unseen.get(number).map(Vec::as_slice).unwrap_or_default();
         for finding in mem::take(&mut findings.findings) {
             let (finding, detail) = applying.finding(finding, &place, unseen);
@@ -126,7 +145,7 @@ struct Fate {
 }
 
 struct Applying<'a> {
-    documents: &'a [Document],
+    documents: &'a [&'a Document],
     /// Each with the number of its document.
     statements: Vec<(usize, &'a Statement)>,
     /// The targets of each.
@@ -143,47 +162,8 @@ struct Applying<'a> {
     steps: Option<usize>,
 }
 
-/// A statement that is about a finding.
-#[derive(Clone)]
-struct Candidate {
-    number: usize,
-    product: String,
-    level: VexLevel,
-    time: Option<Timestamp>,
-    status: VexStatus,
-    /// Number of the attested document that leaves it to the rules; none where it settles the finding.
-    claims: Option<usize>,
-}
-
-impl Candidate {
-    fn rank(&self) -> (VexLevel, Option<Timestamp>, VexStatus) {
-        (self.level, self.time, self.status)
-    }
-
-    fn claim(&self, question: usize) -> VexClaim {
-        let Self { level, time, status, claims: document, .. } = *self;
-        VexClaim { question, level, time, status, document }
-    }
-}
-
-/// The candidate that counts.
-fn best<'c>(candidates: impl Iterator<Item = &'c Candidate>) -> Option<&'c Candidate> {
-    candidates.max_by_key(|candidate| candidate.rank())
-}
-
-/// What was chosen of one question about a finding.
-#[derive(Default)]
-struct Chosen {
-    /// The statement that settles it.
-    settling: Option<Candidate>,
-    /// What each attested document claims.
-    claims: Vec<Candidate>,
-    /// The statement of a file that keeps the finding, whatever another one says.
-    kept: Option<Candidate>,
-}
-
 impl<'a> Applying<'a> {
-    fn new(documents: &'a [Document], latest: Timestamp, steps: usize, settles: bool) -> Self {
+    fn new(documents: &'a [&'a Document], latest: Timestamp, steps: usize, settles: bool) -> Self {
         let statements: Vec<(usize, &Statement)> = documents
             .iter()
             .enumerate()
@@ -228,7 +208,9 @@ impl<'a> Applying<'a> {
             if self.steps.is_none() {
                 return (finding, None);
             }
-            all.push(self.choose(question, &finding, place, &label).unwrap_or_default());
+            let shared = if cves.len() > 1 { ids.as_slice() } else { &[] };
+            let chosen = self.choose((question, shared), &finding, place, &label);
+            all.push(chosen.unwrap_or_default());
         }
         if cves.len() > 1 {
             self.refuse_unspecific(&ids, &cves, &label);
@@ -249,23 +231,23 @@ impl<'a> Applying<'a> {
         (label, unseen): (&str, &[String]),
     ) -> Option<String> {
         let questions = all.len();
+        let mut unclear = all.iter().flat_map(|chosen| &chosen.doubts).filter(|_| self.settles);
+        let unclear = unclear.next().map(|one| self.in_doubt(one));
         let chosen: Vec<Candidate> = all.into_iter().filter_map(|chosen| chosen.settling).collect();
         let answered = chosen.len() == questions;
         let all_clear = answered && !chosen.is_empty() && chosen.iter().all(|one| one.status.sets_aside());
         // Attack: the later statement that keeps the finding is held back, so that only the older one is seen.
-        let doubt = match unseen {
-            [first, ..] if all_clear && !finding.malicious => Some(format!(
-                "VEX sets it aside, and a later statement may keep it: not all could be looked at ({first})"
-            )),
-            _ => None,
-        };
+        let doubt = unseen.first().map(|first| format!("not all could be looked at ({first})")).or(unclear);
+        let doubt = doubt.filter(|_| all_clear && !finding.malicious);
+        let doubt =
+            doubt.map(|doubt| format!("VEX sets it aside, and a later statement may keep it: {doubt}"));
         let mut detail = None;
         let mut told = BTreeSet::new();
         for one in chosen {
             if !told.insert(one.number) {
                 continue;
             }
-            let clears = one.status.sets_aside();
+            let clears = one.clears();
             if clears && finding.malicious {
                 self.refuse(one.number, MALICIOUS.to_owned(), label);
                 continue;
@@ -291,13 +273,12 @@ impl<'a> Applying<'a> {
         if all.iter().all(|chosen| chosen.claims.is_empty()) {
             return;
         }
-        let clears = |one: &Candidate| one.status.sets_aside();
-        let may_clear = all.iter().all(|chosen| chosen.claims.iter().any(clears));
+        let may_clear = all.iter().all(|chosen| chosen.claims.iter().any(Candidate::clears));
         let mut told = BTreeSet::new();
         for (question, chosen) in all.iter().enumerate() {
             let mut last: BTreeMap<String, &Candidate> = BTreeMap::new();
             for one in &chosen.claims {
-                let holder = one.claims.and_then(|document| self.attested(document));
+                let holder = one.attested.and_then(|document| self.attested(document));
                 let holder = holder.map(|attested| holder_of(&attested.signed_by)).unwrap_or_default();
                 let latest = last.entry(holder).or_insert(one);
                 if latest.rank() < one.rank() {
@@ -306,7 +287,7 @@ impl<'a> Applying<'a> {
             }
             for one in &chosen.claims {
                 let is_last = last.values().any(|last| last.number == one.number);
-                match (clears(one), is_last) {
+                match (one.clears(), is_last) {
                     (true, _) if finding.malicious => self.refuse(one.number, MALICIOUS.to_owned(), label),
                     (true, true) if !may_clear => self.refuse(one.number, SEVERAL.to_owned(), label),
                     (_, true) => self.used(one.number, label),
@@ -323,34 +304,27 @@ impl<'a> Applying<'a> {
             }
             let claims = chosen.claims.iter().chain(&chosen.kept).map(|one| one.claim(question));
             finding.claims.claims.extend(claims);
+            let doubts = chosen.doubts.iter();
+            let doubts = doubts.map(|one| VexDoubt { claim: one.claim(question), cause: self.in_doubt(one) });
+            finding.claims.doubts.extend(doubts);
         }
         if !finding.malicious {
             finding.claims.questions = all.len();
         }
     }
 
-    /// The statement that counts of those about one vulnerability: the nearest, of those the latest, and where
-    /// two are of one time the stricter. `None` where the steps are used up.
+    /// What counts of the statements about one vulnerability. `None` where the steps are used up.
     fn choose(
         &mut self,
-        ids: &[String],
+        ids: (&[String], &[String]),
         finding: &Finding,
         place: &Place<'_>,
         label: &str,
     ) -> Option<Chosen> {
         let candidates = self.candidates(ids, finding, place, label)?;
-        let settling = || candidates.iter().filter(|one| one.claims.is_none());
-        let mut chosen = Chosen {
-            settling: best(settling()).cloned(),
-            claims: Vec::new(),
-            kept: best(settling().filter(|one| !one.status.sets_aside())).cloned(),
-        };
-        let documents: BTreeSet<usize> = candidates.iter().filter_map(|one| one.claims).collect();
-        for document in documents {
-            self.spend(CLAIM)?;
-            chosen.claims.extend(best(candidates.iter().filter(|one| one.claims == Some(document))).cloned());
-        }
-        for one in &candidates {
+        let chosen = Chosen::of(&candidates, self.settles);
+        self.spend(CLAIM * (chosen.claims.len() + chosen.doubts.len()))?;
+        for one in candidates.iter().filter(|one| one.doubt.is_none()) {
             let mut counting = chosen.claims.iter().chain(&chosen.settling);
             if !counting.any(|counting| counting.number == one.number) {
                 self.replace(one.number);
@@ -359,18 +333,17 @@ impl<'a> Applying<'a> {
         Some(chosen)
     }
 
-    /// The statements that certainly are about one vulnerability of a finding.
+    /// The statements that are about one vulnerability of a finding, by these ids of it. Where the finding joins several,
+    /// `shared` are the ids of all.
     fn candidates(
         &mut self,
-        ids: &[String],
+        (ids, shared): (&[String], &[String]),
         finding: &Finding,
         place: &Place<'_>,
         label: &str,
     ) -> Option<Vec<Candidate>> {
-        let numbers: BTreeSet<usize> =
-            ids.iter().filter_map(|id| self.by_id.get(id)).flatten().copied().collect();
         let mut candidates = Vec::new();
-        for number in numbers {
+        for (number, ids) in self.numbers(ids, shared)? {
             let Some((document, statement)) = self.statements.get(number).copied() else { continue };
             let attested = self.attested(document);
             // Attack: what was attested of one platform, for the findings of another.
@@ -387,11 +360,17 @@ impl<'a> Applying<'a> {
             for target in &targets {
                 self.spend(target.steps())?;
             }
-            let (level, product) = match bind(statement, targets.into_iter(), finding, place) {
-                Bound::Yes(level, product) => (level, product),
+            let place = Place { attested: attested.map(|attested| &attested.subject), ..*place };
+            let keeps = !statement.status.sets_aside();
+            let (level, product, doubt) = match bind(statement, targets.into_iter(), finding, &place) {
+                Bound::Yes(level, product) => (level, product, None),
                 Bound::Unsure(reason) => {
-                    self.refuse(number, reason, label);
-                    continue;
+                    self.refuse(number, reason.clone(), label);
+                    // Attack: the signer's later word that keeps the finding, lost since its product is not clear.
+                    if attested.is_none() || !keeps {
+                        continue;
+                    }
+                    (VexLevel::Package, String::new(), Some(reason))
                 }
                 Bound::No => continue,
             };
@@ -401,11 +380,31 @@ impl<'a> Applying<'a> {
                 self.refuse(number, reason, label);
                 continue;
             }
-            let claims = attested.filter(|_| !self.settles).map(|_| document);
+            let renewed = if attested.is_some() { statement.renewed } else { statement.time };
             let (time, status) = (statement.time, statement.status);
-            candidates.push(Candidate { number, product, level, time, status, claims });
+            let attested = attested.map(|_| document);
+            candidates.push(Candidate { number, product, level, time, renewed, status, attested, doubt });
         }
         Some(candidates)
+    }
+
+    /// The numbers of the statements that name one vulnerability of a finding by these ids, each with the ids that it is
+    /// compared by. What keeps a finding and names none of the several that it joins may mean each of them.
+    fn numbers<'i>(&mut self, ids: &'i [String], shared: &'i [String]) -> Option<Vec<(usize, &'i [String])>> {
+        let by = |ids: &[String]| -> BTreeSet<usize> {
+            ids.iter().filter_map(|id| self.by_id.get(id)).flatten().copied().collect()
+        };
+        let named = shared.iter().filter_map(|id| self.by_id.get(id)).map(BTreeSet::len).sum::<usize>();
+        let own = by(ids);
+        let keeps = |number: &usize| {
+            let statement = self.statements.get(*number).map(|(_, statement)| *statement);
+            let is_named = |id: &String| is_cve(id) && shared.contains(&id.to_ascii_lowercase());
+            statement.is_some_and(|one| !one.status.sets_aside() && !one.ids.iter().any(is_named))
+        };
+        let unspecific: Vec<usize> = by(shared).difference(&own).copied().filter(keeps).collect();
+        self.spend(2 * named)?;
+        let all = own.into_iter().map(|number| (number, ids));
+        Some(all.chain(unspecific.into_iter().map(|number| (number, shared))).collect())
     }
 
     /// Why the time of a statement that sets aside is not believed, if it is not.
@@ -445,7 +444,12 @@ impl<'a> Applying<'a> {
         let by = |ids: &[String]| -> BTreeSet<usize> {
             ids.iter().filter_map(|id| self.by_id.get(id)).flatten().copied().collect()
         };
-        let unspecific: Vec<usize> = by(ids).difference(&by(cves)).copied().collect();
+        // One that keeps the finding is about each of them.
+        let changes = |number: &usize| {
+            let statement = self.statements.get(*number).map(|(_, statement)| *statement);
+            statement.is_some_and(|one| one.status.sets_aside() || !is_about(one, ids))
+        };
+        let unspecific: Vec<usize> = by(ids).difference(&by(cves)).copied().filter(changes).collect();
         for number in unspecific {
             let reason = "the finding joins several CVEs, and it names none of them".to_owned();
             self.refuse(number, reason, label);
@@ -463,6 +467,17 @@ impl<'a> Applying<'a> {
             self.named += 1;
             findings.push(label.to_owned());
         }
+    }
+
+    /// Why it cannot be said whether a statement is about a finding, and where that stands.
+    fn in_doubt(&self, one: &Candidate) -> String {
+        let known = self.statements.get(one.number);
+        let name =
+            known.and_then(|(document, _)| self.documents.get(*document)).map(|it| it.info.name.as_str());
+        let at = known.map(|(_, statement)| statement.at.as_str());
+        let (name, at) = (name.unwrap_or_default(), at.unwrap_or_default());
+        let doubt = one.doubt.as_deref().unwrap_or_default();
+        escape(format!("`{}` in {name}, {at}: {doubt}", one.status.word()).as_bytes())
     }
 
     fn evidence(&self, chosen: &Candidate) -> Option<VexStatement> {
@@ -485,7 +500,7 @@ impl<'a> Applying<'a> {
         })
     }
 
-    fn report(mut self, documents: &[Document]) -> VexReport {
+    fn report(mut self, documents: &[&Document]) -> VexReport {
         if self.steps.is_none() {
             for fate in &mut self.fates {
                 fate.refused.entry(EXHAUSTED.to_owned()).or_default();

@@ -1,12 +1,12 @@
 //! Documents out of attestations: the predicate of an in-toto statement, whose signature was verified before.
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::model::predicate::{CYCLONEDX, OPENVEX};
 use crate::model::vex::{VexAttestation, VexUnread};
 
-use super::{Document, MAX_BYTES, ReadError, read};
+use super::{Document, MAX_BYTES, ReadError, cut, read};
 
 /// Words of both formats for what clears. One that is refused although it says so changes nothing.
 const CLEARING: &[&str] = &["not_affected", "fixed", "false_positive", "resolved", "resolved_with_pedigree"];
@@ -35,19 +35,46 @@ fn kind(predicate_type: &str) -> Option<Kind> {
 #[must_use]
 pub fn states(predicate_type: &str, predicate: &Value) -> bool {
     match kind(predicate_type) {
-        None => false,
+        None => is_like(predicate_type) || is_document(predicate),
         Some(Kind::OpenVex) => true,
-        Some(Kind::CycloneDx) => {
-            let Value::Object(fields) = predicate else { return true };
-            // Written otherwise some parsers read it and others do not, which [`read`] refuses.
-            let is_list = |key: &str| key.eq_ignore_ascii_case("vulnerabilities");
-            fields.iter().filter(|(key, _)| is_list(key)).any(|(_, value)| match value {
-                Value::Null => false,
-                Value::Array(items) => items.iter().any(has_analysis),
-                Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => true,
-            })
-        }
+        Some(Kind::CycloneDx) => match predicate {
+            Value::Object(fields) => is_analysed(fields),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => true,
+        },
     }
+}
+
+fn is_analysed(fields: &Map<String, Value>) -> bool {
+    // Written otherwise some parsers read it and others do not, which [`read`] refuses.
+    let is_list = |key: &str| key.eq_ignore_ascii_case("vulnerabilities");
+    fields.iter().filter(|(key, _)| is_list(key)).any(|(_, value)| match value {
+        Value::Null => false,
+        Value::Array(items) => items.iter().any(has_analysis),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => true,
+    })
+}
+
+/// Whether a predicate type looks like one of VEX, and is none that is known. Attack: what keeps a finding, under a type
+/// that is off by a letter, beside what clears it under the right one.
+fn is_like(predicate_type: &str) -> bool {
+    let text = predicate_type.trim().to_ascii_lowercase();
+    let text = text.split_once("://").map_or(text.as_str(), |(_, rest)| rest);
+    let text = text.strip_prefix("www.").unwrap_or(text);
+    text.starts_with("openvex.dev") || text.starts_with("cyclonedx.org/vex")
+}
+
+/// Whether it is a document of VEX, whatever type it is under.
+fn is_document(predicate: &Value) -> bool {
+    let Value::Object(fields) = predicate else { return false };
+    let of = |key: &'static str| fields.iter().filter(move |(own, _)| own.eq_ignore_ascii_case(key));
+    let is_context =
+        |value: &Value| is_openvex(value) || value.as_array().is_some_and(|all| all.iter().any(is_openvex));
+    of("@context").any(|(_, value)| is_context(value))
+        || (of("bomFormat").next().is_some() && is_analysed(fields))
+}
+
+fn is_openvex(context: &Value) -> bool {
+    context.as_str().is_some_and(|context| context.to_ascii_lowercase().contains("openvex.dev"))
 }
 
 fn has_analysis(vulnerability: &Value) -> bool {
@@ -94,12 +121,18 @@ pub fn read_attested(
 
 /// Attack: a document of one format under the type of the other, which each reader takes for something else.
 fn typed(predicate_type: &str, predicate: &str, name: &str) -> Result<Document, ReadError> {
-    let document = read(predicate.as_bytes(), name)?;
     let expected = match kind(predicate_type) {
         Some(Kind::OpenVex) => "OpenVEX ",
         Some(Kind::CycloneDx) => "CycloneDX ",
-        None => return Err(ReadError::Format(format!("`{predicate_type}` is no type of VEX"))),
+        None => {
+            let known = format!("none of VEX: write `{OPENVEX}` or `{CYCLONEDX}`");
+            return Err(ReadError::Format(format!(
+                "its predicate type `{}` is {known}",
+                cut(predicate_type, 200)
+            )));
+        }
     };
+    let document = read(predicate.as_bytes(), name)?;
     match document.info.format.starts_with(expected) {
         true => Ok(document),
         false => Err(ReadError::Format(format!(

@@ -19,12 +19,19 @@ pub(super) struct Place<'a> {
     pub(super) platform: &'a Platform,
     /// The SBOM document that is judged.
     pub(super) bom: Option<&'a str>,
+    /// The indexes that lead to the platform, as far as somebody looked for what hangs on them.
+    pub(super) above: &'a [Digest],
+    /// What an attested document was attested of; none of a file.
+    pub(super) attested: Option<&'a Digest>,
 }
 
 impl Place<'_> {
-    /// Whether a digest is that of the image.
+    /// Whether a digest is that of the image. Of attested documents, which are known to speak of the platform, it may be
+    /// an index between as well. Attack: a statement that keeps a finding, attested of the index that its product names,
+    /// and passed over as one on another image.
     fn is(&self, digest: &Digest) -> bool {
-        self.image == Some(digest) || self.manifest == Some(digest)
+        let between = |subject| subject == digest || self.above.contains(digest);
+        self.image == Some(digest) || self.manifest == Some(digest) || self.attested.is_some_and(between)
     }
 }
 
@@ -72,7 +79,7 @@ pub(super) fn bind<'a>(
 fn one(statement: &Statement, target: &Target, finding: &Finding, place: &Place<'_>) -> Bound {
     let bound = match target.parts.as_slice() {
         [] => whole(statement, target, finding, place),
-        parts => part(&target.product, parts, finding, place),
+        parts => part(&target.product, parts, finding, (statement.status, place)),
     };
     let Bound::Yes(level, text) = bound else { return bound };
     // The finding is proof that the component is there: the statement is about another image than it says, or wrong.
@@ -90,7 +97,8 @@ fn one(statement: &Statement, target: &Target, finding: &Finding, place: &Place<
 fn whole(statement: &Statement, target: &Target, finding: &Finding, place: &Place<'_>) -> Bound {
     let product = &target.product;
     let text = product.text.clone();
-    match (is_image(product, place), is_package(product, &finding.package.purl, place)) {
+    let is_ours = may_be_package(product, &finding.package.purl, (statement.status, place));
+    match (is_image(product, place), is_ours) {
         (Is::Yes, _) => Bound::Yes(Level::Product, text),
         (Is::Unsure(reason), _) => Bound::Unsure(reason),
         (Is::No, Is::Yes) => {
@@ -113,11 +121,16 @@ fn whole(statement: &Statement, target: &Target, finding: &Finding, place: &Plac
 }
 
 /// A statement about parts of a product: what is true of a part in one product need not be so in another.
-fn part(product: &Component, parts: &[Component], finding: &Finding, place: &Place<'_>) -> Bound {
+fn part(
+    product: &Component,
+    parts: &[Component],
+    finding: &Finding,
+    (status, place): (VexStatus, &Place<'_>),
+) -> Bound {
     let mut unsure = None;
     let mut named = None;
     for part in parts {
-        match is_package(part, &finding.package.purl, place) {
+        match may_be_package(part, &finding.package.purl, (status, place)) {
             Is::Yes => named = Some(part),
             Is::Unsure(reason) => unsure = Some(reason),
             Is::No => {}
@@ -216,6 +229,21 @@ fn qualified(purl: &Purl, platform: &Platform) -> Is {
     Is::Yes
 }
 
+/// As [`is_package`], and of what keeps a finding and is attested: whether it may be the package. Attack: a qualifier of the
+/// writer's own, by which a later word that keeps the finding is passed over as of another package.
+fn may_be_package(component: &Component, package: &Purl, (status, place): (VexStatus, &Place<'_>)) -> Is {
+    let like = |name: &Identity| match name {
+        Identity::Purl(purl) | Identity::Link(_, purl) => may_name(purl, package),
+        Identity::Reference(_) | Identity::Hash(_) => false,
+    };
+    match is_package(component, package, place) {
+        Is::No if place.attested.is_some() && !status.sets_aside() && component.names.iter().any(like) => {
+            Is::Unsure(format!("`{}` may be {package} by another name", cut(&component.text, 200)))
+        }
+        is @ (Is::Yes | Is::No | Is::Unsure(_)) => is,
+    }
+}
+
 /// Whether a component is the package. Every purl that it has must name it.
 fn is_package(component: &Component, package: &Purl, place: &Place<'_>) -> Is {
     if let Some(problem) = &component.problem {
@@ -256,12 +284,29 @@ fn names(stated: &Purl, package: &Purl) -> bool {
         && (stated.version.is_none() || epoch(stated) == epoch(package))
 }
 
+/// Whether a purl may name a package, but for its qualifiers and a `v` before the version.
+fn may_name(stated: &Purl, package: &Purl) -> bool {
+    let bare =
+        |purl: &Purl| purl.version.as_deref().map(|version| version.trim_start_matches('v').to_owned());
+    let mut likened = stated.clone();
+    likened.qualifiers.clear();
+    likened.version = None;
+    !names(stated, package)
+        && likened.covers(package)
+        && (stated.version.is_none() || bare(stated) == bare(package))
+}
+
 /// Whether the versions that a statement lists have the package's. One that keeps a finding need not be certain.
 fn of_version(claims: &[VersionClaim], status: VexStatus, finding: &Finding) -> Is {
     let package = &finding.package;
     let mut listed = false;
     for VersionClaim { version, range, status: stated } in claims {
-        let is_ours = |text: &String| *text == package.version || Some(text) == package.purl.version.as_ref();
+        let bare = |text: &str| match status.sets_aside() {
+            true => text.to_owned(),
+            false => text.trim_start_matches('v').to_owned(),
+        };
+        let ours = [Some(package.version.as_str()), package.purl.version.as_deref()];
+        let is_ours = |text: &String| ours.iter().flatten().any(|version| bare(version) == bare(text));
         let covers = match (version, range) {
             (Some(version), _) => Some(is_ours(version)),
             (None, Some(range)) => vers::contains(range, &package.purl.kind, &package.version),

@@ -12,7 +12,7 @@ use crate::model::vex::VexStatus;
 use super::bind::is_image_type;
 use super::{
     Component, Document, Identity, MAX_NAME, MAX_TEXT, ReadError, Reading, Refused, Statement, Target,
-    VersionClaim, cut, parse, time, words,
+    VersionClaim, cut, parse, time, trimmed, words,
 };
 
 #[derive(Deserialize)]
@@ -332,7 +332,7 @@ fn is_name(name: &str, purl: &Purl) -> bool {
 fn statement(raw: Vulnerability, analysis: Analysis, at: String, bom: &Bom) -> Result<Statement, Refused> {
     let stated = analysis.state.unwrap_or_default();
     let ids = raw.id.into_iter().chain(raw.references.into_iter().filter_map(|reference| reference.id));
-    let ids: Vec<String> = ids.filter(|id| !id.trim().is_empty()).collect();
+    let ids = trimmed(ids);
     let refused = |reason: String| Refused {
         vulnerability: ids.first().cloned().unwrap_or_default(),
         stated: stated.clone(),
@@ -367,7 +367,8 @@ fn statement(raw: Vulnerability, analysis: Analysis, at: String, bom: &Bom) -> R
         justification,
         text,
         action: words(Some(analysis.response.join(", ")), MAX_TEXT),
-        time: last.or(first).or(bom.issued),
+        time: if status.sets_aside() { last.or(first) } else { last.max(first) }.or(bom.issued),
+        renewed: last.max(first).max(bom.issued),
         targets: raw.affects.into_iter().map(|affected| bom.target(affected)).collect(),
         stated,
         ids,

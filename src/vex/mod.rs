@@ -9,6 +9,7 @@
 mod apply;
 mod attested;
 mod bind;
+mod candidate;
 mod cyclonedx;
 mod index;
 mod openvex;
@@ -129,8 +130,10 @@ struct Statement {
     justification: Option<String>,
     text: Option<String>,
     action: Option<String>,
-    /// When it was made; one without a time is older than all others.
+    /// When it was made, where that is stated.
     time: Option<Timestamp>,
+    /// The latest of all times that the document states of it, or of itself.
+    renewed: Option<Timestamp>,
     targets: Vec<Target>,
 }
 
@@ -274,6 +277,11 @@ fn cut(text: &str, limit: usize) -> String {
 /// A text that says something, cut.
 fn words(text: Option<String>, limit: usize) -> Option<String> {
     text.filter(|text| !text.trim().is_empty()).map(|text| cut(&text, limit))
+}
+
+/// The ids of a vulnerability that say something. Attack: an id with a space beside it, which names nothing that is found.
+fn trimmed(ids: impl Iterator<Item = String>) -> Vec<String> {
+    ids.map(|id| id.trim().to_owned()).filter(|id| !id.is_empty()).collect()
 }
 
 /// A time as both formats write it (RFC 3339).

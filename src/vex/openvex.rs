@@ -1,5 +1,6 @@
 //! OpenVEX (github.com/openvex/spec, OPENVEX-SPEC.md, 0.2.0; 0.0.1 has texts in the place of objects).
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -7,7 +8,7 @@ use crate::model::vex::VexStatus;
 
 use super::{
     Component, Document, MAX_NAME, MAX_TEXT, ReadError, Reading, Refused, Statement, Target, Texts, cut,
-    parse, time, words,
+    parse, time, trimmed, words,
 };
 
 /// The values of `@context`, and the version that each stands for.
@@ -35,6 +36,7 @@ struct Raw<'a> {
     id: Option<String>,
     author: Option<String>,
     timestamp: Option<String>,
+    last_updated: Option<String>,
     #[serde(borrow)]
     statements: Option<Vec<&'a RawValue>>,
 }
@@ -97,6 +99,9 @@ pub(super) fn read(bytes: &[u8], name: &str, context: &str) -> Result<Document, 
     let author = words(raw.author, MAX_NAME).ok_or_else(|| missing("author"))?;
     let timestamp = raw.timestamp.ok_or_else(|| missing("timestamp"))?;
     let issued = time(&timestamp).map_err(|cause| ReadError::Format(format!("`timestamp`: {cause}")))?;
+    let updated = raw.last_updated.as_deref().map(time).transpose();
+    let updated = updated.map_err(|cause| ReadError::Format(format!("`last_updated`: {cause}")))?;
+    let dates = (issued, updated.max(Some(issued)));
     let statements = raw.statements.ok_or_else(|| missing("statements"))?;
     let mut reading = Reading::new(bytes, name, format!("OpenVEX {version}"));
     reading.document.info.id = words(raw.id, MAX_NAME);
@@ -110,19 +115,23 @@ pub(super) fn read(bytes: &[u8], name: &str, context: &str) -> Result<Document, 
                 stated: String::new(),
                 reason: format!("it cannot be read: {error}"),
             })
-            .and_then(|raw| statement(raw, at.clone(), issued));
+            .and_then(|raw| statement(raw, at.clone(), dates));
         reading.add(read, at);
     }
     Ok(reading.document)
 }
 
-fn statement(raw: RawStatement, at: String, issued: jiff::Timestamp) -> Result<Statement, Refused> {
+fn statement(
+    raw: RawStatement,
+    at: String,
+    (issued, updated): (Timestamp, Option<Timestamp>),
+) -> Result<Statement, Refused> {
     let ids = match raw.vulnerability {
         Some(Vulnerability::Name(name)) => vec![name],
         Some(Vulnerability::Described { name, aliases }) => name.into_iter().chain(aliases).collect(),
         None => Vec::new(),
     };
-    let ids: Vec<String> = ids.into_iter().filter(|id| !id.trim().is_empty()).collect();
+    let ids = trimmed(ids.into_iter());
     let refused = |reason: String| Refused {
         vulnerability: ids.first().cloned().unwrap_or_default(),
         stated: raw.status.clone(),
@@ -152,7 +161,7 @@ fn statement(raw: RawStatement, at: String, issued: jiff::Timestamp) -> Result<S
     }
     let stated: Result<Vec<_>, _> =
         [&raw.timestamp, &raw.last_updated].into_iter().flatten().map(|text| time(text)).collect();
-    let stated = stated.map_err(refused)?;
+    let last = stated.map_err(refused)?.into_iter().max();
     if raw.products.is_empty() {
         return Err(refused("it names no product".to_owned()));
     }
@@ -169,7 +178,9 @@ fn statement(raw: RawStatement, at: String, issued: jiff::Timestamp) -> Result<S
         justification,
         text: impact.or_else(|| words(raw.status_notes, MAX_TEXT)),
         action: words(raw.action_statement, MAX_TEXT),
-        time: stated.into_iter().max().or(Some(issued)),
+        // Without a time of its own one that keeps a finding may have come with the last change of the document.
+        time: last.or(if status.sets_aside() { Some(issued) } else { updated }),
+        renewed: last.max(updated),
         targets: raw.products.into_iter().map(target).collect(),
         ids,
     })

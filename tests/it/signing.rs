@@ -104,6 +104,10 @@ impl Stage {
 
     /// The image judged by one rule.
     fn gate(&self, rule: &str) -> Run {
+        self.gate_with(rule, &[])
+    }
+
+    fn gate_with(&self, rule: &str, more: &[&str]) -> Run {
         let policy = format!(
             "apiVersion: portcullis.dev/v1\nkind: Policy\nmetadata: {{name: test}}\nidentities:\n  \
              ci: {{github: acme/app, workflow: .github/workflows/release.yml, refs: [refs/heads/main]}}\n  \
@@ -111,7 +115,8 @@ impl Stage {
         );
         let policy = self.write("policy.yaml", &policy);
         let root = self.files.trusted_root.to_str().unwrap();
-        self.run(&["gate", &self.image, "--policy", &policy, "--trusted-root", root, "-o", "json"])
+        let own = ["gate", &self.image, "--policy", &policy, "--trusted-root", root, "-o", "json"];
+        self.run(&[own.as_slice(), more].concat())
     }
 
     fn attest(&self, predicate: &Value, rekor: Version, more: &[&str]) -> Run {

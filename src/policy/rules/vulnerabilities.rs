@@ -24,7 +24,7 @@ use crate::policy::waiver::{FindingWaiver, PackageWaiver, report_use};
 use crate::policy::yaml::Node;
 
 use self::condition::{DenyEntry, Match, Unknowns, WhenUnknown};
-use self::vex::{Fate, OnPlatform, Vex};
+use self::vex::{Fate, Vex};
 
 /// The kind `vulnerabilities`.
 pub(crate) struct VulnerabilitiesRule;
@@ -249,15 +249,19 @@ impl Vulnerabilities {
                 (Judged::InGrace, _) => Group::InGrace,
                 (_, Fate::SetAside(whose)) => Group::SetAside(whose),
                 (_, _) if waived => Group::Waived,
-                (Judged::Violates(entry), Fate::Doubted { cleared }) => Group::Doubted(entry, cleared),
-                (Judged::Undecided(entry, _), Fate::Doubted { cleared: true }) => Group::Doubted(entry, true),
+                (Judged::Violates(entry), Fate::Doubted { cleared, cause }) => {
+                    Group::Doubted(entry, cleared, cause)
+                }
+                (Judged::Undecided(entry, _), Fate::Doubted { cleared: true, cause }) => {
+                    Group::Doubted(entry, true, cause)
+                }
                 (Judged::Violates(entry), Fate::Stands(_)) => Group::Violates(entry),
                 (Judged::Undecided(entry, cause), _) => Group::Undecided(entry, cause),
             };
             groups.entry(group).or_default().push(finding);
         }
         for (group, findings) in groups {
-            self.report((platform, &vex), group, &findings, decided);
+            self.report(platform, group, &findings, decided);
         }
     }
 
@@ -349,7 +353,7 @@ impl Vulnerabilities {
 
     fn report(
         &self,
-        (platform, vex): (&PlatformEvidence, &OnPlatform<'_>),
+        platform: &PlatformEvidence,
         group: Group,
         findings: &[&Finding],
         decided: &mut Decided,
@@ -368,17 +372,13 @@ impl Vulnerabilities {
                 decided.possible.extend(copies);
                 (Outcome::Undecided, format!("{number} may be of `{}`, {cause}", entry(index)))
             }
-            Group::Doubted(index, cleared) => {
+            Group::Doubted(index, cleared, cause) => {
                 decided.possible.extend(copies);
                 let said = match cleared {
                     true => "VEX sets aside, and a later statement may keep",
                     false => "VEX may set aside",
                 };
-                let (entry, unseen) = (entry(index), vex.unseen());
-                let text = format!(
-                    "{number} of `{entry}` that {said}, of which not all could be looked at ({unseen})"
-                );
-                (Outcome::Undecided, text)
+                (Outcome::Undecided, format!("{number} of `{}` that {said}, {cause}", entry(index)))
             }
             Group::Waived => (Outcome::Waived, format!("{number} accepted")),
             Group::SetAside(whose) => (Outcome::Hold, format!("{number} set aside by VEX{whose}")),
@@ -408,8 +408,8 @@ enum Judged {
 enum Group {
     Violates(usize),
     Undecided(usize, &'static str),
-    /// Whether VEX that was seen sets them aside.
-    Doubted(usize, bool),
+    /// Whether VEX that was seen sets them aside, and why that is not certain.
+    Doubted(usize, bool, String),
     Waived,
     SetAside(String),
     Disbelieved(&'static str),

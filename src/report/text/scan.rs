@@ -60,7 +60,7 @@ fn rows<'a>(findings: impl Iterator<Item = &'a Finding>) -> Vec<Row<'a>> {
     for finding in findings {
         let package = &finding.package;
         let key = (
-            urgency(finding),
+            (urgency(finding), finding.vex_doubt.is_some()),
             (package.kind, &package.name, &package.version),
             (finding.layer.index, &finding.locations, finding.state, &finding.fixed),
         );
@@ -69,6 +69,9 @@ fn rows<'a>(findings: impl Iterator<Item = &'a Finding>) -> Vec<Row<'a>> {
     }
     rows.into_values().collect()
 }
+
+/// Characters of why a finding is in doubt: 300.
+const DOUBT_CHARS: usize = 300;
 
 /// The findings in one phrase, for a verdict that need not have been about them.
 pub(super) fn phrase(evidence: &Evidence) -> String {
@@ -96,6 +99,7 @@ pub(super) fn write(page: &mut Page, evidence: &Evidence, detail: Detail) {
     if !scan.rows.is_empty() {
         page.gap();
         scan.table(page);
+        scan.in_doubt(page, detail);
     }
     scan.set_aside(page, detail);
     page.gap();
@@ -184,7 +188,7 @@ impl Scan<'_> {
         }
         const COLUMNS: [Column; 8] = [
             column("SEVERITY", 9, 9),
-            column("ID", 30, 30),
+            column("ID", 40, 40),
             column("PACKAGE", 60, 16),
             column("INSTALLED", 40, 40),
             column("FIXED", 60, 60),
@@ -210,9 +214,13 @@ impl Scan<'_> {
             Some(version) => version.clone(),
             None => fix(finding),
         };
+        let id = match &finding.vex_doubt {
+            Some(_) => format!("{} (doubted)", finding.id),
+            None => finding.id.clone(),
+        };
         [
             (severity_tint(finding), severity(finding).to_owned()),
-            (Tint::Strong, finding.id.clone()),
+            (Tint::Strong, id),
             (Tint::Plain, finding.package.name.clone()),
             (Tint::Plain, finding.package.version.clone()),
             (Tint::Plain, fixed),
@@ -220,6 +228,32 @@ impl Scan<'_> {
             (Tint::Faint, on),
             (Tint::Faint, some(&paths, 1)),
         ]
+    }
+
+    /// Findings of which it cannot be said whether VEX sets them aside, by cause.
+    fn in_doubt(&self, page: &mut Page, detail: Detail) {
+        let mut causes: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+        for Row { finding, .. } in &self.rows {
+            if let Some(cause) = &finding.vex_doubt {
+                let named = format!("{} in {}", name(&finding.id), name(&finding.package.name));
+                causes.entry(cause).or_default().insert(named);
+            }
+        }
+        if causes.is_empty() {
+            return;
+        }
+        page.gap();
+        page.line(&[piece(Tint::Strong, "In doubt")]);
+        let most = if detail == Detail::Full { usize::MAX } else { NAMED };
+        let rest = causes.len().saturating_sub(most);
+        for (cause, ids) in causes.into_iter().take(most) {
+            let ids: Vec<String> = ids.into_iter().collect();
+            let cause = super::page::safe(cause, DOUBT_CHARS);
+            page.row(&[plain("  ")], &[plain(format!("{}: ", some(&ids, most))), piece(Tint::Doubt, cause)]);
+        }
+        if rest > 0 {
+            page.row(&[plain("  ")], &[plain(format!("and {rest} more causes"))]);
+        }
     }
 
     /// Findings that do not count, by reason, so that nothing is dropped in silence.

@@ -6,8 +6,10 @@ use super::*;
 use crate::model::attestation::{Attested, Place, Refused, SignedBy};
 use crate::model::fact::Fact;
 use crate::model::signer::{Name, Signer};
-use crate::model::vex::{VexAttestation, VexUnread};
+use crate::model::vex::{VexAnswer, VexAttestation, VexUnread};
 use crate::vex::{Hung, apply_hung};
+
+mod later;
 
 const OPENVEX: &str = "https://openvex.dev/ns/v0.2.0";
 
@@ -62,13 +64,22 @@ fn found(change: impl FnOnce(&mut Finding), documents: &[Document], settles: boo
     evidence
 }
 
-/// The documents that set the finding aside where all, or some, are believed.
-fn cleared_by(evidence: &mut Evidence, believed: &[usize]) -> Option<BTreeSet<usize>> {
+/// What becomes of the one finding where these documents are believed.
+fn answer(evidence: &mut Evidence, believed: &[usize]) -> VexAnswer {
     let findings = evidence.platforms_mut()[0].findings_mut();
     let all = findings.findings.iter().chain(findings.suppressed.iter().map(|one| &one.finding));
     let all: Vec<&Finding> = all.collect();
     assert_eq!(all.len(), 1, "nothing is lost");
-    all[0].claims.cleared(|document| believed.contains(&document))
+    all[0].claims.answer(|document| believed.contains(&document))
+}
+
+/// The documents that set the finding aside where all, or some, are believed.
+fn cleared_by(evidence: &mut Evidence, believed: &[usize]) -> Option<BTreeSet<usize>> {
+    match answer(evidence, believed) {
+        VexAnswer::Cleared(documents) => Some(documents),
+        VexAnswer::Kept => None,
+        VexAnswer::Doubted(cause) => panic!("{cause}"),
+    }
 }
 
 fn set(documents: &[usize]) -> Option<BTreeSet<usize>> {
@@ -249,6 +260,8 @@ fn what_cannot_be_read_is_told_and_not_passed_over() {
         // It says that it clears: that it does not is told where it is refused.
         (OPENVEX, Some(&unjustified.to_string()), None),
         (OPENVEX, None, Some("no predicate")),
+        ("http://openvex.dev/ns/v0.2.0", Some(&good), Some("none of VEX")),
+        ("https://cyclonedx.org/vex", Some(&cyclonedx), Some("none of VEX")),
         (OPENVEX, Some("{}"), Some("neither OpenVEX")),
         (OPENVEX, Some(&twice), Some("stands twice")),
         (OPENVEX, Some(&cyclonedx), Some("CycloneDX 1.6 under the predicate type")),
@@ -281,9 +294,19 @@ fn only_an_analysis_makes_vex_of_an_sbom() {
         ("https://cyclonedx.org/bom", json!({"Vulnerabilities": analysed}), true),
         ("https://cyclonedx.org/bom", bom(json!({})), true),
         ("https://cyclonedx.org/bom", json!("<bom/>"), true),
-        ("https://cyclonedx.org/bomb", bom(analysed.clone()), false),
-        ("https://spdx.dev/Document", bom(analysed.clone()), false),
-        ("https://openvex.dev/nsx", json!({}), false),
+        // Of a type that is none of VEX, and looked at all the same.
+        ("https://cyclonedx.org/bomb", bom(analysed.clone()), true),
+        ("https://cyclonedx.org/bomb", bom(json!([])), false),
+        ("https://cyclonedx.org/vex", json!({}), true),
+        ("https://spdx.dev/Document", bom(analysed.clone()), true),
+        ("https://spdx.dev/Document", json!({"vulnerabilities": analysed}), false),
+        ("https://acme.example/x", json!({"@context": "https://openvex.dev/ns/v0.2.0"}), true),
+        ("https://acme.example/x", json!({"@context": ["https://openvex.dev/ns"]}), true),
+        ("https://acme.example/x", json!({"@context": "https://acme.example"}), false),
+        ("https://openvex.dev/nsx", json!({}), true),
+        ("http://openvex.dev/ns/v0.2.0", json!({}), true),
+        ("https://openvex.dev/ns#v0.2.0", json!({}), true),
+        ("https://OpenVEX.dev/ns", json!({}), true),
         ("https://openvex.dev/ns", Value::Null, true),
         ("https://openvex.dev/ns/v0.2.0", json!({}), true),
     ] {

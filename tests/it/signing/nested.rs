@@ -2,13 +2,16 @@
 
 use serde_json::{Value, json};
 
+use super::vex::{BY_CI, LODASH, NATIVE, files_with_lodash, openvex};
 use super::{APP, CYCLONEDX, KINDS, Stage, message};
 use crate::support::cli::{Run, portcullis};
 use crate::support::docker_registry::DockerRegistry;
-use crate::support::image::{Layout, image, layer, layout};
+use crate::support::image::{Layer, Layout, image, layer, layout};
 use crate::support::registry::{Fault, Referrers, on};
 use crate::support::signatures::digest;
 use crate::support::sigstore::{GITHUB, Version};
+
+const VERDICT: &str = "verdict: {by: [ci], verifier: 'https://acme.example/gate'}";
 
 /// An image whose index lists a platform and an index, which lists another one and once more an index.
 struct Nested {
@@ -20,9 +23,13 @@ struct Nested {
 }
 
 fn nested() -> Nested {
+    nested_of(|platform| layer("one").file("etc/os-release", platform))
+}
+
+fn nested_of(files: impl Fn(&str) -> Layer) -> Nested {
     let mut built = layout();
     let platforms = ["linux/amd64", "linux/arm64", "linux/s390x"]
-        .map(|platform| built.add(image(platform).layer(layer("one").file("etc/os-release", platform))));
+        .map(|platform| built.add(image(platform).layer(files(platform))));
     let [amd64, arm64, s390x] = platforms.clone();
     let build = built.attestation(&amd64);
     let inner = built.index(vec![s390x]);
@@ -64,6 +71,20 @@ impl Stage {
         let (token, root) = (self.token(), self.files.trusted_root.to_str().unwrap());
         let services = ["--identity-token", &token, "--signing-config", config, "--trusted-root", root];
         self.run(&[&[command, &other], services.as_slice(), more].concat()).ended(0);
+    }
+
+    /// Attests a verdict on one manifest.
+    fn summary(&self, result: &str, at: &str, of: &Value) {
+        let name = self.image.split('@').next().unwrap();
+        let levels = if result == "PASSED" { json!([]) } else { json!(["FAILED"]) };
+        let predicate = json!({
+            "verifier": {"id": "https://acme.example/gate"}, "timeVerified": at,
+            "resourceUri": format!("{name}@{}", digest(of)), "policy": {"uri": "https://acme.example/policy"},
+            "verificationResult": result, "verifiedLevels": levels, "slsaVersion": "1.1",
+        });
+        let file = self.write("summary.json", &predicate.to_string());
+        let more = ["--type", "https://slsa.dev/verification_summary/v1", "--predicate", &file];
+        self.signing_on(of, "attest", &more);
     }
 
     /// Nothing was pushed, and nobody was asked to sign.
@@ -140,25 +161,85 @@ fn a_signature_of_an_index_between_counts_for_what_it_leads_to_and_for_nothing_e
 fn a_failed_verdict_of_an_index_between_speaks_against_what_it_leads_to() {
     let nested = nested();
     let stage = Stage::with(Referrers::Off, &nested.built);
-    let name = stage.image.split('@').next().unwrap().to_owned();
-    let summary = |result: &str, at: &str, of: &Value| {
-        let levels = if result == "PASSED" { json!([]) } else { json!(["FAILED"]) };
-        let predicate = json!({
-            "verifier": {"id": "https://acme.example/gate"}, "timeVerified": at,
-            "resourceUri": format!("{name}@{}", digest(of)), "policy": {"uri": "https://acme.example/policy"},
-            "verificationResult": result, "verifiedLevels": levels, "slsaVersion": "1.1",
-        });
-        let file = stage.write("summary.json", &predicate.to_string());
-        let more = ["--type", "https://slsa.dev/verification_summary/v1", "--predicate", &file];
-        stage.signing_on(of, "attest", &more);
-    };
-    let rule = "verdict: {by: [ci], verifier: 'https://acme.example/gate'}";
-    summary("PASSED", "2026-01-01T00:00:00Z", &nested.root);
-    stage.gate(rule).ended(0);
-    summary("FAILED", "2026-01-02T00:00:00Z", &nested.middle);
-    let judged = stage.gate(rule).ended(1);
+    stage.summary("PASSED", "2026-01-01T00:00:00Z", &nested.root);
+    stage.gate(VERDICT).ended(0);
+    stage.summary("FAILED", "2026-01-02T00:00:00Z", &nested.middle);
+    let judged = stage.gate(VERDICT).ended(1);
     assert!(message(&judged).contains("linux/s390x"), "{}", message(&judged));
     assert!(!message(&judged).contains("linux/amd64"), "{}", message(&judged));
+}
+
+/// An index is looked into whatever platform it is said to be of: what it leads to is of the platform that is asked for.
+#[test]
+fn an_index_that_is_listed_under_another_platform_speaks_all_the_same() {
+    let mut built = layout();
+    let amd64 = built.add(image("linux/amd64").layer(files_with_lodash("linux/amd64")));
+    let mut middle = built.index(vec![amd64.clone()]);
+    middle["platform"] = json!({"os": "linux", "architecture": "arm64"});
+    let root = built.index(vec![amd64, middle.clone()]);
+    built.tag("v1", root.clone());
+    let stage = Stage::with(NATIVE, &built);
+    let only = ["--platform", "linux/amd64"];
+    stage.summary("PASSED", "2026-01-01T00:00:00Z", &root);
+    stage.gate_with(VERDICT, &only).ended(0);
+    stage.summary("FAILED", "2026-01-02T00:00:00Z", &middle);
+    let judged = stage.gate_with(VERDICT, &only).ended(1);
+    assert!(message(&judged).contains("linux/amd64"), "{}", message(&judged));
+    stage.state(&openvex("not_affected", 1));
+    stage.judge(BY_CI, &only).ended(0);
+    stage.state_of(&digest(&middle), &stage.token(), "openvex", &openvex("affected", 2), &[]);
+    stage.judge(BY_CI, &only).ended(1);
+    stage.scan(&stage.image, &[&only[..], &["--fail-on", "high"]].concat()).ended(1);
+    // What else it leads to is none of this platform's.
+    stage.judge(BY_CI, &["--platform", "linux/arm64"]).ended(3);
+}
+
+/// The platforms with findings that count.
+fn denied(run: &Run) -> Vec<String> {
+    let judged = run.json();
+    let rule = judged["rules"].as_array().unwrap().iter().find(|rule| rule["id"] == "rule").unwrap();
+    let violated = rule["messages"].as_array().unwrap().iter().filter(|it| it["outcome"] == "violate");
+    violated.map(|it| it["platform"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn vex_of_an_index_between_speaks_of_what_it_leads_to() {
+    let nested = nested_of(files_with_lodash);
+    let middle = digest(&nested.middle);
+    let state = |stage: &Stage, of: &str, document: &Value| {
+        stage.state_of(of, &stage.token(), "openvex", document, &[]).unwrap();
+    };
+    let about = |status: &str, month: u32, of: &str| {
+        let mut document = openvex(status, month);
+        document["statements"][0]["products"] =
+            json!([{"@id": format!("pkg:oci/app@{of}"), "subcomponents": [{"@id": LODASH}]}]);
+        document
+    };
+    // By the package, and by the index's own digest.
+    for clears in [openvex("not_affected", 1), about("not_affected", 1, &middle)] {
+        let stage = Stage::with(NATIVE, &nested.built);
+        state(&stage, &middle, &clears);
+        assert_eq!(denied(&stage.judge(BY_CI, &[]).ended(1)), ["linux/amd64"]);
+        for (platform, code) in [("linux/amd64", 1), ("linux/arm64", 0), ("linux/s390x", 0)] {
+            stage.judge(BY_CI, &["--platform", platform]).ended(code);
+        }
+    }
+    for keeps in [openvex("affected", 2), about("affected", 2, &middle)] {
+        let stage = Stage::with(NATIVE, &nested.built);
+        state(&stage, &digest(&nested.root), &openvex("not_affected", 1));
+        stage.judge(BY_CI, &[]).ended(0);
+        state(&stage, &middle, &keeps);
+        assert_eq!(denied(&stage.judge(BY_CI, &[]).ended(1)), ["linux/arm64", "linux/s390x"]);
+        stage.judge(BY_CI, &["--platform", "linux/amd64"]).ended(0);
+    }
+    // What hangs on it and is not listed may be a later word on what it leads to.
+    let stage = Stage::with(NATIVE, &nested.built);
+    state(&stage, &digest(&nested.root), &openvex("not_affected", 1));
+    stage.registry.script(on("GET", &format!("/referrers/{middle}")).times(1_000), [Fault::bare(403)]);
+    let undecided = stage.judge(BY_CI, &[]).ended(3);
+    assert!(message(&undecided).contains("a later statement may keep"), "{}", message(&undecided));
+    stage.judge(BY_CI, &["--platform", "linux/amd64"]).ended(0);
+    stage.judge(BY_CI, &["--platform", "linux/s390x"]).ended(3);
 }
 
 #[test]

@@ -1,39 +1,43 @@
 //! VEX that hangs on an image, signed by the command: whose it is, where it hangs, and what is not seen of it.
 
+use std::process::Command;
+
 use serde_json::{Value, json};
 
 use super::{APP, Stage};
 use crate::support::cli::Run;
-use crate::support::image::{Layout, image, layer, layout};
+use crate::support::image::{Layer, Layout, image, layer, layout};
 use crate::support::registry::{Fault, MANIFEST, Referrers, on};
 use crate::support::sigstore::{Claims, GITHUB, Version};
 
 const CVE: &str = "CVE-2021-23337";
-const LODASH: &str = "pkg:npm/lodash@4.17.20";
+pub(super) const LODASH: &str = "pkg:npm/lodash@4.17.20";
 const OSV: &str = "testdata/demo/osv";
 const WORKFLOW: &str = "https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main";
-const NATIVE: Referrers = Referrers::Native { page_size: 100 };
-const BY_CI: &str = "{by: [ci]}";
+pub(super) const NATIVE: Referrers = Referrers::Native { page_size: 100 };
+pub(super) const BY_CI: &str = "{by: [ci]}";
+
+pub(super) fn files_with_lodash(platform: &str) -> Layer {
+    let package = json!({"name": "lodash", "version": "4.17.20"}).to_string();
+    layer("COPY . .")
+        .file("etc/os-release", "ID=alpine\nVERSION_ID=3.16.0\n")
+        .file("lib/apk/db/installed", "P:musl\nV:1.2.3-r0\nA:x86_64\no:musl\nL:MIT\n\n")
+        .file("srv/node_modules/lodash/package.json", package)
+        .file("etc/motd", platform)
+}
 
 /// Two platforms that have lodash, in which one vulnerability of high severity is known.
 fn with_lodash() -> Layout {
     let mut built = layout();
-    let platforms = ["linux/amd64", "linux/arm64"].map(|platform| {
-        let package = json!({"name": "lodash", "version": "4.17.20"}).to_string();
-        let files = layer("COPY . .")
-            .file("etc/os-release", "ID=alpine\nVERSION_ID=3.16.0\n")
-            .file("lib/apk/db/installed", "P:musl\nV:1.2.3-r0\nA:x86_64\no:musl\nL:MIT\n\n")
-            .file("srv/node_modules/lodash/package.json", package)
-            .file("etc/motd", platform);
-        built.add(image(platform).layer(files))
-    });
+    let platforms = ["linux/amd64", "linux/arm64"]
+        .map(|platform| built.add(image(platform).layer(files_with_lodash(platform))));
     let index = built.index(platforms.to_vec());
     built.tag("v1", index);
     built
 }
 
 /// OpenVEX with one statement on lodash, of a month of 2026.
-fn openvex(status: &str, month: u32) -> Value {
+pub(super) fn openvex(status: &str, month: u32) -> Value {
     json!({
         "@context": "https://openvex.dev/ns/v0.2.0", "@id": "https://acme.example/vex", "author": "Acme",
         "timestamp": format!("2026-{month:02}-01T00:00:00Z"), "version": month,
@@ -75,7 +79,7 @@ impl Stage {
     }
 
     /// Attests a predicate of one manifest; the referrer's digest, where it is one.
-    fn state_of(
+    pub(super) fn state_of(
         &self,
         digest: &str,
         token: &str,
@@ -94,12 +98,12 @@ impl Stage {
     }
 
     /// The signer `ci` states something of the image.
-    fn state(&self, predicate: &Value) -> String {
+    pub(super) fn state(&self, predicate: &Value) -> String {
         self.state_of(&self.manifests()[0], &self.token(), "openvex", predicate, &[]).unwrap()
     }
 
     /// The image judged by a rule with this `vex`.
-    fn judge(&self, vex: &str, more: &[&str]) -> Run {
+    pub(super) fn judge(&self, vex: &str, more: &[&str]) -> Run {
         let policy = format!(
             "apiVersion: portcullis.dev/v1\nkind: Policy\nmetadata: {{name: test}}\nidentities:\n  \
              ci: {{github: acme/app, workflow: .github/workflows/release.yml, refs: [refs/heads/main]}}\n  \
@@ -113,7 +117,7 @@ impl Stage {
     }
 
     /// The image scanned by what `ci` attests.
-    fn scan(&self, image: &str, more: &[&str]) -> Run {
+    pub(super) fn scan(&self, image: &str, more: &[&str]) -> Run {
         let root = self.files.trusted_root.to_str().unwrap();
         let identity =
             ["--certificate-identity", WORKFLOW, "--certificate-oidc-issuer", GITHUB, "--trusted-root", root];
@@ -299,13 +303,40 @@ fn an_analysis_in_a_bom_counts_and_a_bom_without_one_is_none() {
     stage.judge(BY_CI, &[]).ended(0);
     state("cyclonedx", &cyclonedx("exploitable"));
     stage.judge(BY_CI, &[]).ended(1);
-    // Whatever else hangs there under another type says nothing.
+    // What is none of both says nothing, and a document of the one under another type is not passed over.
     let stage = Stage::vulnerable(NATIVE);
     let index = stage.manifests()[0].clone();
-    stage.state_of(&index, &stage.token(), "custom", &openvex("not_affected", 1), &[]);
+    stage.state_of(&index, &stage.token(), "custom", &json!({"a": 1}), &[]);
     stage.judge(BY_CI, &[]).ended(1);
     stage.state_of(&index, &stage.token(), "openvex", &cyclonedx("false_positive"), &[]);
     stage.judge(BY_CI, &[]).ended(3);
+    for kind in ["custom", "http://openvex.dev/ns/v0.2.0", "https://openvex.dev/ns#v0.2.0"] {
+        let stage = Stage::vulnerable(NATIVE);
+        stage.state(&openvex("not_affected", 1));
+        stage.judge(BY_CI, &[]).ended(0);
+        let index = stage.manifests()[0].clone();
+        stage.state_of(&index, &stage.token(), kind, &openvex("affected", 2), &[]);
+        let undecided = stage.judge(BY_CI, &[]).ended(3);
+        assert!(text(&undecided).contains("is none of VEX"), "{kind}: {}", text(&undecided));
+    }
+}
+
+#[test]
+fn a_later_word_on_a_product_that_is_unclear_leaves_it_undecided() {
+    let stage = Stage::vulnerable(NATIVE);
+    stage.state(&openvex("not_affected", 1));
+    let mut unclear = openvex("affected", 2);
+    unclear["statements"][0]["products"] = json!([{"@id": "pkg:oci/app?tag=v1"}]);
+    let referrer = stage.state(&unclear);
+    let undecided = stage.judge(BY_CI, &[]).ended(3);
+    for part in ["a later statement may keep", "without its digest", &referrer] {
+        assert!(text(&undecided).contains(part), "{part}: {}", text(&undecided));
+    }
+    let doubtful = stage.scan(&stage.image, &["--fail-on", "high", "-o", "json"]).ended(3).json();
+    let doubt = doubtful["findings"][0]["vexDoubt"].as_str().unwrap();
+    assert!(doubt.contains("without its digest") && doubt.contains(&referrer), "{doubt}");
+    stage.state(&openvex("not_affected", 3));
+    stage.judge(BY_CI, &[]).ended(0);
 }
 
 #[test]
@@ -354,6 +385,15 @@ fn a_scan_applies_what_those_attest_who_are_named() {
     let own = ["scan", &stage.image, "--db", OSV, "--attested-vex"];
     let usage = stage.run(&own).ended(2);
     assert!(usage.err().contains("say who is to have signed") && usage.out().is_empty(), "{}", usage.err());
+    // Who is named and asked for nothing is a mistake; a variable may be meant for other commands.
+    for typed in [["--key", "k.pub"], ["--certificate-identity", WORKFLOW], ["--require", "all"]] {
+        let usage = stage.run(&[&own[..4], &typed].concat()).ended(2);
+        assert!(usage.err().contains(typed[0]) && usage.err().contains("--attested-vex"), "{}", usage.err());
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    command.env_clear().env("HOME", stage.folder.path()).args(["scan", "oci:/nowhere", "--db", OSV]);
+    let told = Run::of(command.env("PORTCULLIS_CERTIFICATE_IDENTITY", WORKFLOW)).err();
+    assert!(told.contains("PORTCULLIS_CERTIFICATE_IDENTITY") && told.contains("--attested-vex"), "{told}");
     let fail = ["--fail-on", "high"];
     stage.scan(&stage.image, &fail).ended(1);
     stage.state(&openvex("not_affected", 1));
@@ -378,6 +418,11 @@ fn a_scan_applies_what_those_attest_who_are_named() {
     assert_eq!(doubtful["unknown"][0]["what"], "vex", "{doubtful:#}");
     let shown = stage.scan(&stage.image, &[]).ended(0).out();
     assert!(shown.contains("not all VEX that hangs on the image could be looked at"), "{shown}");
+    let words: Vec<&str> = shown.split_whitespace().collect();
+    assert!(words.join(" ").contains("CVE-2021-23337 (doubted) lodash"), "{shown}");
+    let doubt =
+        "In doubt CVE-2021-23337 in lodash: VEX sets it aside, and a later statement may keep it: not all";
+    assert!(words.join(" ").contains(doubt), "{shown}");
     stage.scan(&stage.image, &["--fail-on", "critical"]).ended(0);
 }
 
@@ -397,4 +442,9 @@ fn the_referrers_of_a_layout_are_looked_at() {
     stage.run(&["sbom", &layout, "--platform", "linux/amd64", "-o", &output]).ended(0);
     let usage = stage.scan(&format!("sbom:{document}"), &[]).ended(2);
     assert!(usage.err().contains("nothing hangs on an SBOM document"), "{}", usage.err());
+    // A policy that asks for what is signed cannot be answered, and that is no fault of the document.
+    let stage = Stage { image: format!("sbom:{document}"), ..stage };
+    let undecided = stage.judge(BY_CI, &[]).ended(3);
+    assert!(text(&undecided).contains("nothing hangs on an SBOM document"), "{}", text(&undecided));
+    assert!(!text(&undecided).contains("could not be read"), "{}", text(&undecided));
 }

@@ -105,7 +105,7 @@ fn a_finding() -> impl Strategy<Value = Finding> {
     let finding_of = (0..4_usize, severity, state, published, kev, epss, prop::bool::weighted(0.03));
     (finding_of, some_claims()).prop_map(
         |((id, severity, state, published, kev, epss, malicious), claims)| Finding {
-            claims: VexClaims { questions: usize::from(!claims.is_empty()), claims },
+            claims: VexClaims { questions: usize::from(!claims.is_empty()), claims, doubts: Vec::new() },
             severity,
             state,
             published: published.map(|text: &str| text.parse().unwrap()),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::model::evidence::{Evidence, PlatformEvidence};
 use crate::model::finding::Finding;
 use crate::model::path::escape;
-use crate::model::vex::VexAttestation;
+use crate::model::vex::{VexAnswer, VexAttestation};
 use crate::policy::error::Errors;
 use crate::policy::fields::Fields;
 use crate::policy::identity::Identities;
@@ -72,8 +72,8 @@ pub(super) enum Fate {
     Stands(Option<&'static str>),
     /// It is set aside: by whom.
     SetAside(String),
-    /// It cannot be said; whether what was seen sets it aside.
-    Doubted { cleared: bool },
+    /// It cannot be said: why, and whether what was seen sets it aside.
+    Doubted { cleared: bool, cause: String },
 }
 
 /// The VEX of a platform.
@@ -99,24 +99,25 @@ impl OnPlatform<'_> {
                 self.evidence.vex.documents.get(document).and_then(|known| known.attested.as_ref());
             attested.map(|attested| names(by, attested)).unwrap_or_default()
         };
-        let cleared = finding.claims.cleared(|document| !signers(document).is_empty());
-        match cleared {
+        match finding.claims.answer(|document| !signers(document).is_empty()) {
             // Attack: the later statement that keeps the finding is held back, so that only the older one is seen.
-            cleared if !self.unseen.is_empty() => Fate::Doubted { cleared: cleared.is_some() },
-            Some(documents) => Fate::SetAside(self.told(&documents, &signers)),
-            None if by_file => {
+            answer if !self.unseen.is_empty() => Fate::Doubted {
+                cleared: answer != VexAnswer::Kept,
+                cause: format!("of which not all could be looked at ({})", list(&self.unseen)),
+            },
+            VexAnswer::Cleared(documents) => Fate::SetAside(self.told(&documents, &signers)),
+            VexAnswer::Doubted(cause) => {
+                let cause = format!("since there is one that may be about it ({cause})");
+                Fate::Doubted { cleared: true, cause }
+            }
+            VexAnswer::Kept if by_file => {
                 Fate::Stands(Some("in a file of `--vex`: the rule's `vex` believes what is signed alone"))
             }
-            None if finding.claims.cleared(|_| true).is_some() => {
+            VexAnswer::Kept if finding.claims.answer(|_| true) != VexAnswer::Kept => {
                 Fate::Stands(Some("that was signed by somebody whom the rule's `vex` does not name"))
             }
-            None => Fate::Stands(None),
+            VexAnswer::Kept => Fate::Stands(None),
         }
-    }
-
-    /// What could not be seen, in words.
-    pub(super) fn unseen(&self) -> String {
-        list(&self.unseen)
     }
 
     /// By whom a finding is set aside, and where that is found.

@@ -6,7 +6,7 @@ use crate::model::severity::Severity;
 use crate::model::verdict::Decision;
 use crate::model::verdict::Outcome::{self, Hold, Undecided, Violate, Waived};
 use crate::model::vex::VexStatus::{self, Affected, NotAffected};
-use crate::model::vex::{VEX_REASON, VexClaims, VexUnread};
+use crate::model::vex::{VEX_REASON, VexClaims, VexDoubt, VexUnread};
 use crate::policy::fixture::{
     Case, HEAD, IDENTITIES, ci, claim, finding, nothing_hangs, sec, vex_attestation, vex_document,
 };
@@ -30,7 +30,7 @@ fn stated(said: &[Said]) -> impl FnOnce(&mut Evidence) {
         evidence.vex.documents = documents.collect();
         let claims = said.iter().enumerate();
         let claims = claims.map(|(number, (_, day, status))| claim(Some(number), day, *status)).collect();
-        let claims = VexClaims { questions: 1, claims };
+        let claims = VexClaims { questions: 1, claims, doubts: Vec::new() };
         let one = Finding { severity: Severity::High, claims, ..finding("CVE-2026-1") };
         evidence.platforms_mut()[0].findings_mut().findings.push(one);
     }
@@ -151,6 +151,34 @@ fn what_could_not_be_seen_leaves_it_undecided_whatever_was_seen() {
     // What hangs on the other platform is not looked at, nor what somebody else signed.
     for fine in [listing(2), hidden(|e| e.vex.unread.push(unread(sec())))] {
         assert_eq!(judged(BY_CI, &[clears(ci())]).with(fine).outcome(), Hold);
+    }
+}
+
+#[test]
+fn a_statement_that_may_be_about_the_finding_leaves_the_rules_undecided_that_believe_its_signer() {
+    let doubted = |by: SignedBy, day: &'static str, status: VexStatus| {
+        move |evidence: &mut Evidence| {
+            evidence.vex.documents.push(vex_document(by));
+            let claims = &mut evidence.platforms_mut()[0].findings_mut().findings[0].claims;
+            claims.doubts.push(VexDoubt { claim: claim(Some(1), day, status), cause: "no digest".into() });
+        }
+    };
+    for (vex, by, day, want) in [
+        (BY_CI, ci(), "2026-10-02", Undecided),
+        (BY_CI, ci(), "2026-10-01", Undecided),
+        (BY_CI, ci(), "2026-09-30", Hold),
+        (BY_CI, sec(), "2026-10-02", Hold),
+        (", vex: {by: [ci, sec]}", sec(), "2026-10-02", Undecided),
+        ("", ci(), "2026-10-02", Violate),
+    ] {
+        let case = judged(vex, &[clears(ci())]).with(doubted(by, day, Affected));
+        assert_eq!(case.outcome(), want, "{vex} {day}");
+    }
+    let texts = judged(BY_CI, &[clears(ci())]).with(doubted(ci(), "2026-10-02", Affected)).texts();
+    assert!(texts[0].contains("a later statement may keep") && texts[0].contains("(no digest)"), "{texts:?}");
+    // Nothing is cleared by what is in doubt, and what is kept is kept.
+    for said in [&[][..], &[(ci(), "2026-10-01", Affected)]] {
+        assert_eq!(judged(BY_CI, said).with(doubted(ci(), "2026-10-02", Affected)).outcome(), Violate);
     }
 }
 
