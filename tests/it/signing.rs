@@ -12,6 +12,7 @@ mod prompt;
 mod several;
 mod stubborn;
 mod trust;
+mod unseen;
 mod vex;
 
 use std::fs;
@@ -364,7 +365,9 @@ fn a_platform_that_cannot_be_read_leaves_verify_undecided() {
     stage.registry.script(on("GET", arm64).times(1_000), [Fault::bare(404)]);
     let root = stage.files.trusted_root.to_str().unwrap();
     let identity = ["--certificate-identity-glob", "https://**", "--certificate-oidc-issuer", GITHUB];
-    stage.run(&[["verify", &stage.image, "--trusted-root", root].as_slice(), &identity].concat()).ended(3);
+    let told = stage.run(&[["verify", &stage.image, "--trusted-root", root].as_slice(), &identity].concat());
+    let told = told.ended(3).out();
+    assert_eq!(told.matches(&format!("manifest {arm64}")).count(), 1, "{told}");
 }
 
 /// A later page that is answered as if there were no list does not make the first one forgotten.
