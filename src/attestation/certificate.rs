@@ -49,8 +49,13 @@ pub struct Claimed {
 pub fn read(der: &[u8]) -> Result<Claimed, String> {
     let certificate = parse(der)?;
     let mut claimed = Claimed::default();
-    let mut old_issuer = None;
+    let (mut old_issuer, mut seen) = (None, Vec::new());
     for extension in certificate.tbs_certificate().extensions().into_iter().flatten() {
+        // Attack: an issuer twice, of which the one is shown that nobody verified.
+        if seen.contains(&extension.extn_id) {
+            return Err(format!("a certificate with the extension {} twice", extension.extn_id));
+        }
+        seen.push(extension.extn_id);
         if extension.extn_id == SUBJECT_ALT_NAME {
             let names = names(extension)?;
             let known = names.0.iter().take(NAMES).filter_map(identity);
@@ -240,6 +245,7 @@ mod tests {
             &[(1, b"\xff"), (8, b"\x0c\x01i")],
             &[(8, b"\x0c\x01\xff")],
             &[(1, b"i"), (8, b"\x0c\x01j")],
+            &[(8, b"\x0c\x01i"), (8, b"\x0c\x01j")],
         ] {
             assert!(issuer(extensions).is_err(), "{extensions:?}");
             assert!(holder(&issued(&[uri("u:a")], extensions)).is_err(), "{extensions:?}");

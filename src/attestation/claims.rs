@@ -61,10 +61,19 @@ pub fn read(bytes: &[u8]) -> Result<Bundle, String> {
     let material =
         value.get("verificationMaterial").ok_or("no sigstore bundle: it has no `verificationMaterial`")?;
     let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
+    let there = |key: &&str| material.get(*key).is_some_and(|value| !value.is_null());
+    let kinds = ["certificate", "x509CertificateChain", "publicKey"];
+    // Attack: a certificate beside the key that signed. Whoever verifies refuses both; whoever looks is shown a name.
+    if kinds.iter().filter(|kind| there(kind)).count() > 1 {
+        return Err("no sigstore bundle: it has more than one of certificate, chain and key".to_owned());
+    }
+    if ["messageSignature", "dsseEnvelope"].iter().all(|key| value.get(key).is_some_and(|it| !it.is_null())) {
+        return Err("no sigstore bundle: it has both `messageSignature` and `dsseEnvelope`".to_owned());
+    }
     let raw = material
         .pointer("/certificate/rawBytes")
         .or_else(|| material.pointer("/x509CertificateChain/certificates/0/rawBytes"));
-    let signer = match (raw, material.get("publicKey")) {
+    let signer = match (raw, material.get("publicKey").filter(|key| !key.is_null())) {
         (Some(raw), _) => raw
             .as_str()
             .filter(|raw| raw.len() <= certificate::CERTIFICATE * 2)
@@ -129,6 +138,9 @@ mod tests {
             (key, payload("{")),
             (key, r#"{"payload":"!"}"#.to_owned()),
             (key, format!(r#"{{"payload":"","payload":{:?}}}"#, STANDARD.encode("{}"))),
+            (r#"{"publicKey":{"hint":"k"},"certificate":{"rawBytes":"AAAA"}}"#, good.clone()),
+            (r#"{"publicKey":{"hint":"k"},"x509CertificateChain":{"certificates":[]}}"#, good.clone()),
+            (key, format!(r#"{good},"messageSignature":{{}}"#)),
         ] {
             assert!(bundle(material, &envelope).is_err(), "{material} {envelope}");
         }

@@ -27,8 +27,8 @@ pub struct Summary<'a> {
     pub resource: &'a str,
     /// Its repository, before which digests of what hangs beside it stand.
     pub repository: &'a str,
-    /// What was verified beside the image.
-    pub attested: &'a [Attested],
+    /// What was verified of the manifest that it is about, and of those that lead to it or that it leads to.
+    pub attested: &'a [&'a Attested],
     /// Whether the answer of a kind of rule depends on the time or the advisories.
     pub timed: fn(&str) -> bool,
 }

@@ -269,7 +269,9 @@ fn pushed(args: &PushArgs, context: &Context) -> Result<(String, Exit), Failure>
             now: clock::now(),
         };
         let unsigned = |error| {
-            let message = format!("pushed as {digest}, and not signed; no tag was written\n{error}");
+            let message = format!(
+                "pushed as {digest}; no tag was written, since its signature was not made or not seen\n{error}"
+            );
             match error {
                 SignError::Usage(_) => DbError::Usage(message),
                 SignError::Unread(_)

@@ -99,7 +99,7 @@ impl SignatoryArgs {
     /// A failure where nobody is named, or in two ways, or too many are required, or a file cannot be read.
     pub(super) fn signatories(&self) -> Result<Signatories, Failure> {
         let require = self.require.unwrap_or(Require::Any);
-        let wrong = |cause: String| Failure::usage(format!("who is to have signed: {cause}"));
+        let wrong = |cause: String| Failure::usage(format!("those who must have signed: {cause}"));
         let named = match (self.key.as_slice(), self.any(), &self.identities) {
             ([], true, None) => vec![Signatory::Identity(self.typed()?)],
             (keys @ [_, ..], false, None) => {

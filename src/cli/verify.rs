@@ -51,8 +51,8 @@ pub(super) struct VerifyArgs {
     output: Vec<Output>,
 }
 
-/// Ends with 0 where each image is signed, by its index or on each of its platforms, by as many as must of those who were named; with 1 where
-/// one is not, and with 3 where that cannot be told.
+/// Ends with 0 where every platform of each image is signed, itself or an index that leads to it, by as many as must of
+/// those who were named; with 1 where one is not, and with 3 where that cannot be told.
 pub(super) fn run(args: &VerifyArgs, context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
     let plan = Plan::new(&args.output, VERIFY_FORMATS, |format| format.id()).map_err(Failure::usage)?;
     let signatories = args.signatory.signatories()?;

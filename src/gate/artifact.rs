@@ -22,9 +22,6 @@ pub(super) const BUNDLES: u64 = 256 << 20;
 
 /// The predicate type of what `cosign sign` makes.
 const COSIGN_SIGN: &str = "https://sigstore.dev/cosign/sign/v1";
-/// Annotations of a bundle's manifest (cosign, `pkg/oci/remote/write.go`).
-const PREDICATE_TYPE: &str = "dev.sigstore.bundle.predicateType";
-const CONTENT: &str = "dev.sigstore.bundle.content";
 
 /// Reads artifacts.
 #[derive(Debug)]
@@ -61,25 +58,23 @@ impl<'a> Reader<'a> {
         if let [layer] = manifest.layers.as_slice()
             && is_bundle(&layer.media_type)
         {
-            self.look_into(&mut artifact, &manifest, layer);
+            self.look_into(&mut artifact, layer);
         }
         artifact
     }
 
-    /// Says what a bundle is and who is said to have signed it.
-    fn look_into(&self, artifact: &mut Artifact, manifest: &Manifest, layer: &Descriptor) {
+    /// Says what a bundle is and who is said to have signed it. Attack: a bundle that no verifier reads, shown as what the
+    /// annotations of its manifest say of it, which nobody signed.
+    fn look_into(&self, artifact: &mut Artifact, layer: &Descriptor) {
         let read = self.bytes(layer).and_then(|bytes| claims::read(&bytes));
-        let noted = |key: &str| manifest.annotations.get(key).map(String::as_str);
         let (predicate, is_message) = match &read {
             Ok(bundle) => (bundle.predicate_type.clone(), bundle.is_message),
             Err(_) => (None, false),
         };
-        // What is signed counts before what stands beside it.
-        let predicate = predicate.or_else(|| noted(PREDICATE_TYPE).map(str::to_owned));
         artifact.kind = match predicate.as_deref() {
             Some(COSIGN_SIGN) => ArtifactKind::Signature,
             Some(_) => ArtifactKind::Attestation,
-            None if is_message || noted(CONTENT) == Some("message-signature") => ArtifactKind::Signature,
+            None if is_message => ArtifactKind::Signature,
             None => ArtifactKind::Bundle,
         };
         artifact.predicate_types.extend(predicate.filter(|predicate| predicate != COSIGN_SIGN));

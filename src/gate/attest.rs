@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::attestation::predicate::{Summary, scan, summary};
 use crate::attestation::{PublicKey, Trust};
 use crate::image::limits::Limits;
-use crate::model::attestation::SignedManifest;
+use crate::model::attestation::{Attested, SignedManifest};
 use crate::model::digest::Digest;
 use crate::model::evidence::{Evidence, PlatformEvidence};
 use crate::model::fact::Fact;
@@ -130,8 +130,8 @@ const SAME_CREATOR: &[&str] = &["/creationInfo/creators"];
 /// The verdict as whoever pulls this manifest looks for it.
 fn verdict(request: &AttestRequest<'_>, reference: &Reference, target: &Target) -> Result<Value, SignError> {
     let attested = match &request.evidence.attested {
-        Fact::Known(attested) => attested.as_slice(),
-        Fact::Absent | Fact::Unknown(_) => &[],
+        Fact::Known(attested) => attested.iter().filter(|attested| is_related(target, attested)).collect(),
+        Fact::Absent | Fact::Unknown(_) => Vec::new(),
     };
     let resource = format!("{}@{}", reference.name(), target.descriptor.digest);
     let summary = summary(&Summary {
@@ -139,10 +139,24 @@ fn verdict(request: &AttestRequest<'_>, reference: &Reference, target: &Target) 
         verifier: request.verifier,
         resource: &resource,
         repository: &reference.name(),
-        attested,
+        attested: &attested,
         timed: |kind| RULES.iter().find(|rule| rule.kind() == kind).is_none_or(|rule| rule.timed()),
     });
     summary.ok_or_else(|| SignError::Usage("an undecided verdict is not attested".into()))
+}
+
+/// Whether what is signed of a manifest was looked at for the verdict on another: on it, on what leads to it, and on what
+/// it leads to.
+fn is_related(target: &Target, attested: &Attested) -> bool {
+    let digest = &target.descriptor.digest;
+    match (&target.below, &attested.below) {
+        _ if attested.subject == *digest => true,
+        (_, None) if attested.platform.is_none() => true,
+        (None, None) => false,
+        (None, Some(below)) => below.contains(digest),
+        (Some(own), None) => own.contains(&attested.subject),
+        (Some(own), Some(below)) => below.is_subset(own) || own.is_subset(below),
+    }
 }
 
 fn job(target: &Target, predicate_type: &str, predicate: Value, alike: &'static [&'static str]) -> Job {
@@ -185,4 +199,49 @@ fn documents(request: &AttestRequest<'_>, platform: &PlatformEvidence) -> Result
         documents.push((VULN, scan(findings, snapshot, verdict.evaluated_at), SAME_SCANNER));
     }
     Ok(documents)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Attack: attestations on one platform, told as what the verdict on another rests on.
+    #[test]
+    fn a_verdict_rests_on_what_leads_to_its_manifest_and_on_what_that_leads_to() {
+        let digest = |name: &str| Digest::sha256(name.as_bytes());
+        let set = |names: &[&str]| names.iter().map(|name| digest(name)).collect::<BTreeSet<_>>();
+        let attested = |name: &str, platform: Option<&str>, below: Option<&[&str]>| Attested {
+            subject: digest(name),
+            platform: platform.map(|platform| platform.parse().unwrap()),
+            below: below.map(set),
+            attestations: Vec::new(),
+            refused: Vec::new(),
+            unknown: Vec::new(),
+        };
+        let all = [
+            attested("root", None, None),
+            attested("middle", None, Some(&["b", "c"])),
+            attested("inner", None, Some(&["c"])),
+            attested("a", Some("linux/amd64"), None),
+            attested("b", Some("linux/arm64"), None),
+            attested("c", Some("linux/s390x"), None),
+        ];
+        let related = |name: &str, below: Option<&[&str]>| {
+            let target = Target {
+                descriptor: crate::model::descriptor::Descriptor {
+                    digest: digest(name),
+                    ..crate::model::descriptor::Descriptor::of("a/b", b"")
+                },
+                platform: None,
+                below: below.map(set),
+            };
+            all.iter().map(|one| is_related(&target, one)).collect::<Vec<_>>()
+        };
+        assert_eq!(related("a", None), [true, false, false, true, false, false]);
+        assert_eq!(related("b", None), [true, true, false, false, true, false]);
+        assert_eq!(related("c", None), [true, true, true, false, false, true]);
+        assert_eq!(related("inner", Some(&["c"])), [true, true, true, false, false, true]);
+        assert_eq!(related("middle", Some(&["b", "c"])), [true, true, true, false, true, true]);
+        assert_eq!(related("root", Some(&["a", "b", "c"])), [true; 6]);
+    }
 }

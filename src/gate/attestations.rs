@@ -14,12 +14,13 @@ use crate::attestation::{
 };
 use crate::image::limits::Limits;
 use crate::image::resolve::{Image, verify as verify_bytes};
-use crate::model::attestation::{Attestation, Attested, Content, LogEntry, Place, Refused, SignedBy};
+use crate::model::attestation::{Attestation, Attested, Content, GONE, LogEntry, Place, Refused, SignedBy};
 use crate::model::descriptor::{Descriptor, Manifest};
 use crate::model::digest::Digest;
 use crate::model::fact::Fact;
+use crate::model::path::escape;
 use crate::model::platform::Platform;
-use crate::registry::REFERRERS_LIMIT;
+use crate::registry::{self, REFERRERS_LIMIT, RejectedReferrer, facts};
 use crate::vex;
 
 use super::artifact::{BUNDLES, LAYERS, manifest};
@@ -163,12 +164,7 @@ impl Collecting<'_> {
         let mut work = Vec::new();
         for (place, listing) in listings.into_iter().enumerate() {
             let mut own = Found { unknown: listing.unknown, ..Found::default() };
-            own.refused.extend(listing.rejected.into_iter().map(|rejected| Refused {
-                at: Place::Referrer { digest: rejected.digest },
-                unjudged: false,
-                kind: RejectionKind::Subject.id(),
-                cause: rejected.cause,
-            }));
+            own.refused.extend(listing.rejected.into_iter().map(rejected));
             let mut entries = listing.entries;
             // Attack: a thousand referrers, behind which the one that counts is not seen. Not seen is unknown.
             if entries.len() > left {
@@ -216,12 +212,25 @@ impl Collecting<'_> {
                 .unknown
                 .push(format!("{}: more than {LAYERS} layers (limit `signatures`)", hung.descriptor.digest));
         }
+        let kind = facts(&bytes).ok().and_then(|facts| facts.artifact_type);
+        let is_said_signed = kind.is_some_and(|kind| resembles_signed(&kind));
         for layer in manifest.layers.iter().take(LAYERS) {
             if attestation::claims::is_bundle(&layer.media_type) {
                 found.add(self.bundle(subject, &at, layer));
             } else if is_legacy(&layer.media_type) {
                 found.add(self.layer(subject, &at, layer));
+            } else if is_said_signed || resembles_signed(&layer.media_type) {
+                // Attack: a failed verdict whose media type is written in capitals, which other verifiers read and
+                // which would be passed over here in silence.
+                let media_type = escape(layer.media_type.as_bytes());
+                let digest = &hung.descriptor.digest;
+                found.unknown.push(format!(
+                    "referrer {digest}: a layer of the media type `{media_type}`, of which it is not known what it signs"
+                ));
             }
+        }
+        if is_said_signed && manifest.layers.is_empty() {
+            found.unknown.push(format!("referrer {}: a bundle without a layer", hung.descriptor.digest));
         }
         found
     }
@@ -327,6 +336,36 @@ impl Collecting<'_> {
 
 fn is_legacy(media_type: &str) -> bool {
     [SIMPLE_SIGNING, ENVELOPE].contains(&media_type)
+}
+
+/// Whether a media type says that something is signed, if in other letters or of another version than what is read.
+fn resembles_signed(media_type: &str) -> bool {
+    let folded = media_type.trim().to_ascii_lowercase();
+    folded.starts_with("application/vnd.dev.sigstore.bundle")
+        || [SIMPLE_SIGNING, ENVELOPE].iter().any(|known| folded.starts_with(known))
+}
+
+/// What is listed and was not accepted as a referrer. Attack: the newest verdict, which says that the image did not
+/// pass, deleted or made illegible where it is listed, so that an older one counts. Only what names another subject,
+/// or none, certainly says nothing of the image.
+fn rejected(entry: RejectedReferrer) -> Refused {
+    let RejectedReferrer { digest, cause, why } = entry;
+    let (unjudged, kind, cause) = match why {
+        registry::Rejection::NoSubject | registry::Rejection::Subject(_) => {
+            (false, RejectionKind::Subject.id(), cause)
+        }
+        registry::Rejection::Unreadable => {
+            (true, RejectionKind::Malformed.id(), format!("referrer {digest}: {cause}"))
+        }
+        registry::Rejection::Gone => {
+            let cause = format!(
+                "referrer {digest} is listed, and {cause}: where it was deleted on purpose, take its entry out of the \
+                 fallback tag"
+            );
+            (true, GONE, cause)
+        }
+    };
+    Refused { at: Place::Referrer { digest }, unjudged, kind, cause }
 }
 
 fn attested(wanted: &Wanted, found: Found) -> Attested {

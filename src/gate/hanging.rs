@@ -83,6 +83,8 @@ pub(super) struct Lister<'a> {
 struct Local {
     by_subject: BTreeMap<Digest, Vec<Hung>>,
     by_tag: BTreeMap<String, Descriptor>,
+    /// Tags that lead to several manifests.
+    doubled: BTreeSet<String>,
     unknown: Vec<String>,
 }
 
@@ -121,7 +123,7 @@ impl<'a> Lister<'a> {
                     Err(error) => Err(error.into()),
                 }
             }
-            Source::Layout(store) => match self.local(store).by_tag.get(&tag) {
+            Source::Layout(store) => match self.local(store).tagged(&tag)? {
                 Some(descriptor) => Ok(Some((descriptor.clone(), self.document(descriptor)?))),
                 None => Ok(None),
             },
@@ -201,7 +203,7 @@ impl<'a> Lister<'a> {
                 Err(cause) => local.unknown.push(cause.to_string()),
             }
             if let Some(tag) = entry.tag {
-                local.by_tag.insert(tag, entry.descriptor);
+                local.name(tag, entry.descriptor);
             }
         }
         if let Some(more) = local.unknown.len().checked_sub(NAMED).filter(|more| *more > 0) {
@@ -219,8 +221,15 @@ impl<'a> Lister<'a> {
             unknown: local.unknown.clone(),
             lists: Lists::default(),
         };
-        let Some(fallback) = local.by_tag.get(&fallback_tag(subject)) else { return listing };
         let at = fallback_tag(subject);
+        let fallback = match local.tagged(&at) {
+            Ok(Some(fallback)) => fallback,
+            Ok(None) => return listing,
+            Err(cause) => {
+                listing.unknown.push(cause);
+                return listing;
+            }
+        };
         let parsed = self
             .document(fallback)
             .and_then(|bytes| Ok(document::parse(&bytes, Some(&fallback.media_type), &at)?));
@@ -272,6 +281,27 @@ impl<'a> Lister<'a> {
 }
 
 impl Local {
+    fn name(&mut self, tag: String, descriptor: Descriptor) {
+        match self.by_tag.get(&tag) {
+            Some(first) if first.digest != descriptor.digest => {
+                self.doubled.insert(tag);
+            }
+            Some(_) => {}
+            None => {
+                self.by_tag.insert(tag, descriptor);
+            }
+        }
+    }
+
+    /// What a tag leads to; none where there is certainly no such tag. Attack: a second entry with the tag of the
+    /// signatures, which leads to fewer of them.
+    fn tagged(&self, tag: &str) -> Result<Option<&Descriptor>, String> {
+        match self.doubled.contains(tag) {
+            true => Err(format!("index.json lists several manifests under the tag {tag}")),
+            false => Ok(self.by_tag.get(tag)),
+        }
+    }
+
     fn add(&mut self, descriptor: Descriptor, bytes: &[u8]) {
         let at = descriptor.digest.clone();
         match referrer(descriptor, bytes) {

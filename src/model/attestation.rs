@@ -194,15 +194,18 @@ pub struct Refused {
     pub cause: String,
 }
 
-/// The word for what is no statement, in [`Refused::kind`].
-pub const NO_STATEMENT: &str = "statement";
+/// The word for what is listed and not there any more, in [`Refused::kind`].
+pub const GONE: &str = "gone";
+
+/// The words for what is no bundle, no statement and no payload, in [`Refused::kind`].
+const ILLEGIBLE: &[&str] = &["malformed", "statement", "payload"];
 
 impl Refused {
     /// Whether it may be a statement that somebody meant and nobody could read. Attack: a statement that speaks against
-    /// the others, signed with a key twice in it, so that it is refused before anybody asks who signed.
+    /// the others, signed with a key twice in it or in its bundle, so that it is refused before anybody asks who signed.
     #[must_use]
     pub fn is_unread(&self) -> bool {
-        self.unjudged || self.kind == NO_STATEMENT
+        self.unjudged || ILLEGIBLE.contains(&self.kind)
     }
 }
 

@@ -17,24 +17,46 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// Whether `self`, as asked for or as declared, means `other`. A variant counts where both
-    /// sides state one; `arm64` without one is `v8`, as containerd normalises it.
+    /// Whether `self`, as asked for or as declared, means `other`, however each is written. A variant counts where
+    /// both sides state one: `arm` without one, which containerd takes for `v7`, may be any here, as old images write
+    /// it of all of theirs.
     #[must_use]
     pub fn matches(&self, other: &Self) -> bool {
-        self.os == other.os
-            && self.architecture == other.architecture
-            && match (self.normal_variant(), other.normal_variant()) {
+        let (own, other) = (self.normal(), other.normal());
+        own.os == other.os
+            && own.architecture == other.architecture
+            && match (own.variant, other.variant) {
                 (Some(a), Some(b)) => a == b,
                 (None, _) | (_, None) => true,
             }
     }
 
-    fn normal_variant(&self) -> Option<&str> {
-        match (self.architecture.as_str(), self.variant.as_deref()) {
-            ("arm64", None | Some("" | "8")) => Some("v8"),
-            (_, Some("")) => None,
-            (_, variant) => variant,
-        }
+    /// The platform as whoever runs images understands it (containerd, `platforms/database.go`). Attack: a child of an
+    /// index for `Linux/x86_64`, which runs on `linux/amd64` and is passed over by whoever compares letters.
+    fn normal(&self) -> Self {
+        let os = match self.os.to_ascii_lowercase().as_str() {
+            "macos" => "darwin".to_owned(),
+            os => os.to_owned(),
+        };
+        let architecture = self.architecture.to_ascii_lowercase();
+        let variant = self.variant.as_deref().unwrap_or_default().to_ascii_lowercase();
+        let (architecture, variant) = match (architecture.as_str(), variant.as_str()) {
+            ("i386", _) => ("386", ""),
+            ("x86_64" | "x86-64" | "amd64", "" | "v1" | "1") => ("amd64", ""),
+            ("x86_64" | "x86-64" | "amd64", variant) => ("amd64", variant),
+            ("aarch64" | "arm64", "" | "8" | "v8.0") => ("arm64", "v8"),
+            ("aarch64" | "arm64", "9" | "v9.0") => ("arm64", "v9"),
+            ("aarch64" | "arm64", variant) => ("arm64", variant),
+            ("armhf", _) => ("arm", "v7"),
+            ("armel", _) => ("arm", "v6"),
+            ("arm", "5") => ("arm", "v5"),
+            ("arm", "6") => ("arm", "v6"),
+            ("arm", "7") => ("arm", "v7"),
+            ("arm", "8") => ("arm", "v8"),
+            (architecture, variant) => (architecture, variant),
+        };
+        let variant = (!variant.is_empty()).then(|| variant.to_owned());
+        Self { os, architecture: architecture.to_owned(), variant }
     }
 
     /// Whether this is the `unknown/unknown` that BuildKit gives its attestation manifests.
@@ -109,6 +131,41 @@ mod tests {
         assert!(platform("linux/arm64").matches(&platform("linux/arm64/v8")));
         assert!(!platform("linux/arm64").matches(&platform("linux/arm64/v9")));
         assert!(!platform("linux/arm/v6").matches(&platform("linux/arm/v7")));
+    }
+
+    /// Attack: the image that runs, under a name that is not looked for.
+    #[test]
+    fn however_a_platform_is_written_it_is_the_one_that_runs() {
+        for (asked, written) in [
+            ("linux/amd64", "linux/x86_64"),
+            ("linux/amd64", "linux/X86-64"),
+            ("linux/amd64", "Linux/AMD64"),
+            ("linux/amd64/v2", "linux/x86_64/V2"),
+            ("linux/amd64", "linux/amd64/v1"),
+            ("linux/arm64", "linux/aarch64"),
+            ("linux/arm64", "linux/ARM64/8"),
+            ("linux/386", "linux/i386"),
+            ("linux/arm/v7", "linux/armhf"),
+            ("linux/arm/v6", "linux/armel"),
+            ("linux/arm/v7", "linux/arm/7"),
+            ("linux/arm/v7", "linux/arm"),
+            ("darwin/arm64", "macOS/aarch64"),
+        ] {
+            assert!(platform(asked).matches(&platform(written)), "{asked} {written}");
+            assert!(platform(written).matches(&platform(asked)), "{written} {asked}");
+        }
+        for (asked, other) in [
+            ("linux/amd64", "linux/i386"),
+            ("linux/arm64", "linux/armhf"),
+            ("linux/arm/v6", "linux/armhf"),
+            ("linux/arm64", "linux/arm64/9"),
+            ("linux/amd64", "darwin/x86_64"),
+            ("linux/amd64/v2", "linux/x86_64/v3"),
+        ] {
+            assert!(!platform(asked).matches(&platform(other)), "{asked} {other}");
+        }
+        // What reports show stays as it is written.
+        assert_eq!(platform("Linux/x86_64").to_string(), "Linux/x86_64");
     }
 
     #[test]

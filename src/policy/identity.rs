@@ -119,10 +119,11 @@ impl Identities {
         errors.finish(Some(identities))
     }
 
-    /// Those with these names, or all where none is named.
+    /// Those with these names, in their order, or all where none is named. A name that stands twice is chosen twice:
+    /// see [`distinct`].
     ///
     /// # Errors
-    /// A name that is not there, or stands twice: a lowercase fragment.
+    /// A name that is not there: a lowercase fragment.
     pub(crate) fn choose(&self, names: &[String]) -> Result<Vec<Arc<NamedIdentity>>, String> {
         if names.is_empty() {
             return Ok(self.0.clone());

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::model::attestation::{Attestation, Attested, SignedBy};
+use crate::model::attestation::{Attestation, Attested, Refused, SignedBy};
+use crate::model::digest::Digest;
 use crate::model::evidence::PlatformEvidence;
 use crate::model::fact::Fact;
 use crate::model::path::escape;
+use crate::model::signer::Name;
 
 use super::error::Errors;
 use super::fields::Fields;
@@ -37,7 +39,7 @@ impl Require {
             Self::AtLeast(number) if (1..=named).contains(&number) => Ok(number),
             Self::AtLeast(number) => {
                 let noun = if named == 1 { "identity" } else { "identities" };
-                Err(format!("{number} of {named} {noun}"))
+                Err(format!("{number} of {named} {noun} cannot be required"))
             }
         }
     }
@@ -95,7 +97,7 @@ impl By {
             return Ok(());
         }
         let others = self.strangers(attestations.iter().copied()).into_iter().collect();
-        Err(Missing { headline: self.headline(&there, what), others })
+        Err(Missing { headline: self.headline(&fitting, what), others })
     }
 
     /// The names of those who made it.
@@ -148,21 +150,17 @@ impl By {
         what: &str,
         fits: &dyn Fn(&Attestation, &PlatformEvidence) -> Fits,
     ) -> Decided {
-        let judge = |all: &[&Attestation], platform: &PlatformEvidence| {
-            all.iter().map(|attestation| fits(attestation, platform)).collect()
+        let judge = |all: &[(&Attestation, &Digest)], platform: &PlatformEvidence| {
+            all.iter().map(|(attestation, _)| fits(attestation, platform)).collect()
         };
         self.decide_on_all(subject, &Asked { what, judge: &judge, whole: false })
     }
 
     /// The same where one attestation may speak against another: `judge` gets all that the right ones signed of the
-    /// platform's manifest and of the indexes above it, and answers for each in turn. What could not be seen might be
+    /// platform's manifest and of the indexes above it, each with the manifest that it is of, and answers for each in
+    /// turn. What could not be seen might be
     /// the one that speaks against the others, so that it leaves the rule undecided.
-    pub(crate) fn decide_together(
-        &self,
-        subject: &Subject<'_>,
-        what: &str,
-        judge: &dyn Fn(&[&Attestation], &PlatformEvidence) -> Vec<Fits>,
-    ) -> Decided {
+    pub(crate) fn decide_together(&self, subject: &Subject<'_>, what: &str, judge: &Judge<'_>) -> Decided {
         self.decide_on_all(subject, &Asked { what, judge, whole: true })
     }
 
@@ -200,7 +198,7 @@ impl By {
             for attestation in &attested.attestations {
                 let signers = self.signers(attestation);
                 if !signers.is_empty() {
-                    accepted.push(Accepted { attestation, signers, counts });
+                    accepted.push(Accepted { attestation, subject: &attested.subject, signers, counts });
                 }
             }
         }
@@ -223,15 +221,10 @@ impl By {
             })
             .collect();
         let accepted = self.accepted(&relevant, platform);
-        let attestations: Vec<&Attestation> = accepted.iter().map(|one| one.attestation).collect();
+        let attestations: Vec<(&Attestation, &Digest)> =
+            accepted.iter().map(|one| (one.attestation, one.subject)).collect();
         let judged = (asked.judge)(&attestations, platform);
-        // What could not be judged may be true.
-        let unseen = relevant.iter().flat_map(|attested| {
-            let unjudged = attested.refused.iter().filter(|refused| refused.unjudged);
-            let unjudged = unjudged.map(|refused| escape(refused.cause.as_bytes()));
-            attested.unknown.iter().cloned().chain(unjudged)
-        });
-        let unseen: Vec<String> = unseen.collect();
+        let unseen = unseen(&relevant, asked.whole);
         relevant.retain(|attested| self.counts(attested, platform));
         let mut fitting: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
         let mut doubts: Vec<String> = Vec::new();
@@ -261,7 +254,7 @@ impl By {
             }
             return;
         }
-        let headline = self.headline(&there, asked.what);
+        let headline = self.headline(&fitting, asked.what);
         doubts.extend(unseen);
         // What could not be seen may be the one that is missing.
         if !doubts.is_empty() {
@@ -273,7 +266,8 @@ impl By {
     }
 
     /// What is missing.
-    fn headline(&self, there: &BTreeSet<&str>, what: &str) -> String {
+    fn headline(&self, fitting: &BTreeMap<String, BTreeSet<&str>>, what: &str) -> String {
+        let there = assigned(fitting);
         let names = self.identities.iter().map(|identity| identity.name.as_str());
         let missing: Vec<String> =
             names.filter(|name| !there.contains(name)).map(|name| format!("`{name}`")).collect();
@@ -281,7 +275,12 @@ impl By {
             (1, _) => format!("there is no {what} by {}", list(&missing)),
             (needed, _) => {
                 let there = there.len();
-                format!("there are {there} of {needed} {what}s that are needed: none by {}", list(&missing))
+                let more = if fitting.values().any(|names| names.len() > 1) {
+                    "; a signer who is several of those who are named counts once"
+                } else {
+                    ""
+                };
+                format!("only {there} of {needed} {what}s are there, and none by {}{more}", list(&missing))
             }
         }
     }
@@ -316,10 +315,13 @@ pub struct Missing {
     pub others: BTreeSet<String>,
 }
 
+/// What attestations, each with the manifest that it is of, are worth for a platform.
+type Judge<'j> = dyn Fn(&[(&Attestation, &Digest)], &PlatformEvidence) -> Vec<Fits> + 'j;
+
 /// What a rule looks for.
 struct Asked<'a> {
     what: &'a str,
-    judge: &'a dyn Fn(&[&Attestation], &PlatformEvidence) -> Vec<Fits>,
+    judge: &'a Judge<'a>,
     /// Whether all must be seen, since one may speak against another.
     whole: bool,
 }
@@ -327,10 +329,23 @@ struct Asked<'a> {
 /// An attestation that one of the right ones signed.
 struct Accepted<'a> {
     attestation: &'a Attestation,
+    /// The manifest that it is of.
+    subject: &'a Digest,
     /// The names of the identities that it is of.
     signers: Vec<&'a str>,
     /// Whether it speaks for the platform, or can only speak against it.
     counts: bool,
+}
+
+/// What could not be judged, which may be true. Attack, where one may speak against another: that one made illegible, so
+/// that it is refused before anybody asks who signed.
+fn unseen(relevant: &[&Attested], whole: bool) -> Vec<String> {
+    let unseen = relevant.iter().flat_map(|attested| {
+        let unread = |refused: &&Refused| refused.unjudged || (whole && refused.is_unread());
+        let unread = attested.refused.iter().filter(unread);
+        attested.unknown.iter().cloned().chain(unread.map(|refused| escape(refused.cause.as_bytes())))
+    });
+    unseen.collect()
 }
 
 fn violated(headline: String, mut others: Vec<String>, relevant: &[&Attested]) -> String {
@@ -346,18 +361,37 @@ fn violated(headline: String, mut others: Vec<String>, relevant: &[&Attested]) -
         text.push_str(&format!("; {}", list(&others)));
     }
     if !refused.is_empty() {
-        text.push_str(&format!("; {} refused ({})", count(refused.len(), "one"), list(&refused)));
+        text.push_str(&format!("; {} not accepted ({})", count(refused.len(), "other"), list(&refused)));
     }
     text
 }
 
-/// Who signed, as one is told from another.
+/// Who signed, as one is told from another where several must: a name of an issuer, or a key. Attack: one workflow, run
+/// for two refs, as the two that are demanded: whoever may push a branch has both. (Whose attestation takes the place of
+/// whose is another question: `gate/sign/engine.rs`, `same_signer`.)
 fn holder(signed_by: &SignedBy) -> String {
     match signed_by {
         SignedBy::Certificate(signer) => {
-            format!("{} {} {:?}", signer.name.kind(), signer.name.as_str(), signer.issuer)
+            let name = match &signer.name {
+                Name::Uri(uri) => without_ref(uri),
+                Name::Mail(name) | Name::User(name) => name,
+            };
+            format!("{} {name} {:?}", signer.name.kind(), signer.issuer)
         }
         SignedBy::Key(key) => key.to_string(),
+    }
+}
+
+/// A workflow's name (`…/release.yml@refs/heads/main`, or `@` and a commit) without what it was run for.
+fn without_ref(uri: &str) -> &str {
+    if let Some((workflow, _)) = uri.split_once("@refs/") {
+        return workflow;
+    }
+    match uri.rsplit_once('@') {
+        Some((workflow, commit)) if commit.len() >= 40 && commit.bytes().all(|b| b.is_ascii_hexdigit()) => {
+            workflow
+        }
+        Some(_) | None => uri,
     }
 }
 
@@ -420,5 +454,22 @@ pub(crate) fn shown(signed_by: &SignedBy) -> String {
     match signed_by {
         SignedBy::Certificate(signer) => format!("`{}`", escape(signer.name.as_str().as_bytes())),
         SignedBy::Key(key) => format!("the key {key}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_workflow_is_the_same_for_every_ref_and_commit() {
+        let workflow = "https://github.com/a/b/.github/workflows/c.yml";
+        let commit = "0123456789abcdef0123456789abcdef01234567";
+        for of in ["refs/heads/main", "refs/tags/x@1", "refs/pull/1/merge", commit] {
+            assert_eq!(without_ref(&format!("{workflow}@{of}")), workflow, "{of}");
+        }
+        for other in [workflow, "https://example.com/~a@b", "spiffe://a/b@c"] {
+            assert_eq!(without_ref(other), other);
+        }
     }
 }

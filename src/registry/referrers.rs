@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
-use reqwest::header::ACCEPT;
-use reqwest::{Method, StatusCode};
+use reqwest::header::{ACCEPT, LOCATION};
+use reqwest::{Method, StatusCode, Url};
 use serde_json::{Map, Value};
 use tokio::task::JoinSet;
 
@@ -13,12 +13,13 @@ use crate::image::document::{self, Document, INDEX_TYPES};
 use crate::image::json;
 use crate::model::descriptor::Descriptor;
 use crate::model::digest::Digest;
+use crate::model::path::escape;
 
 use super::attach::Listed;
 use super::budget::Budget;
 use super::client::{Repository, Target};
 use super::error::{Error, ErrorKind};
-use super::http::is_redirect;
+use super::http::{Answer, is_redirect};
 use super::limits;
 use super::link::Pages;
 
@@ -54,9 +55,9 @@ pub struct RejectedReferrer {
 /// Why an entry of a list of referrers does not count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rejection {
-    /// Its manifest is not there.
+    /// Its manifest is not there. What it said of the image nobody can tell.
     Gone,
-    /// It cannot be read as a referrer.
+    /// It cannot be read as a referrer. Whether it is one nobody can tell.
     Unreadable,
     /// It refers to nothing.
     NoSubject,
@@ -81,7 +82,7 @@ pub struct Lists {
 pub struct Referrers {
     /// Those that are there, each once.
     pub entries: Vec<Referrer>,
-    /// Entries that certainly do not belong to the image, or are not there any more.
+    /// Entries that do not belong to the image, are not there any more, or cannot be read: see [`Rejection`].
     pub rejected: Vec<RejectedReferrer>,
     /// What could not be read: there may be more.
     pub unknown: Vec<Error>,
@@ -233,23 +234,7 @@ impl Repository {
         let mut pages = Pages::new(&url);
         let mut entries = Vec::new();
         loop {
-            budget.request(&at)?;
-            let mut call = self.call(Method::GET, url.clone(), "pull", at.clone());
-            // GHCR at times answers 303 to a page of github.com, which then answers 429.
-            call.follow = false;
-            let index_type = INDEX_TYPES.first().copied().unwrap_or_default();
-            let mut answer = match self.host.send(&call.header(ACCEPT, index_type)?).await {
-                Ok(answer) => answer,
-                // Registries without the API answer 404, some 400 or 405 for the odd path.
-                Err(error) if matches!(error.status, Some(400 | 404 | 405 | 406 | 501)) => {
-                    return self.without_api(&at);
-                }
-                Err(error) => return Err(error),
-            };
-            let is_index = answer.media_type().as_deref() == Some(index_type);
-            if is_redirect(answer.status()) || answer.status() != StatusCode::OK || !is_index {
-                return self.without_api(&at);
-            }
+            let Some(mut answer) = self.page(&url, budget, &at).await? else { return self.without_api(&at) };
             let patience = self.host.settings.times.document;
             let bytes = answer.read(limits::MANIFEST, "a page of referrers", patience).await?;
             budget.spent(bytes.len());
@@ -271,6 +256,49 @@ impl Repository {
                 None => return Ok(Some(entries)),
             }
         }
+    }
+
+    /// A page of the registry's list; none where the registry says that it has no such API.
+    async fn page(&self, url: &Url, budget: &Budget, at: &str) -> Result<Option<Answer>, Error> {
+        budget.request(at)?;
+        let index_type = INDEX_TYPES.first().copied().unwrap_or_default();
+        let mut call =
+            self.call(Method::GET, url.clone(), "pull", at.to_owned()).header(ACCEPT, index_type)?;
+        call.follow = false;
+        let mut asked = self.host.send(&call).await;
+        if let Ok(answer) = &asked
+            && is_redirect(answer.status())
+        {
+            if leads_to_ghcr_page(answer.status(), answer.header(LOCATION)) {
+                return Ok(None);
+            }
+            budget.request(at)?;
+            call.follow = true;
+            asked = self.host.send(&call).await;
+        }
+        let answer = match asked {
+            Ok(answer) => answer,
+            // Registries without the API answer 404, some 400 or 405 for the odd path.
+            Err(error) if matches!(error.status, Some(400 | 404 | 405 | 406 | 501)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        // Attack, or a proxy that puts its log-in page in between: taken for a registry without the API, so that nothing
+        // hangs on the image but what the fallback tag lists.
+        answer.refuse_web_page("no list of referrers")?;
+        let media_type = answer.media_type();
+        if answer.status() == StatusCode::OK && media_type.as_deref() == Some(index_type) {
+            return Ok(Some(answer));
+        }
+        let shown = media_type.map_or_else(
+            || "without a media type".to_owned(),
+            |found| format!("of the media type `{}`", escape(found.as_bytes())),
+        );
+        let status = answer.status().as_u16();
+        let message = format!(
+            "asked for referrers it answers {status} {shown}, neither a list nor that it has none: check whether a \
+             proxy stands in between"
+        );
+        Err(Error::invalid(at, message))
     }
 
     /// An answer of a registry that has no referrers API. Attack, or a proxy that fails: the same answer of
@@ -383,6 +411,14 @@ impl Repository {
         let artifact_type = facts.artifact_type;
         Ok(Opened::Referrer(Referrer { descriptor, artifact_type, manifest, stated_type, listed }))
     }
+}
+
+/// Whether a redirect is GHCR's, which has no referrers API: at times it answers 303 to a page of github.com, which then
+/// answers 429.
+fn leads_to_ghcr_page(status: StatusCode, location: Option<&str>) -> bool {
+    let url = location.and_then(|location| Url::parse(location).ok());
+    status == StatusCode::SEE_OTHER
+        && url.is_some_and(|url| url.path().starts_with("/-/v2/packages/container/"))
 }
 
 /// The tag under which referrers are listed where there is no API: algorithm and digits, cut to 32 and 64

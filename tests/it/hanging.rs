@@ -268,3 +268,30 @@ fn a_digest_header_that_lies_is_told_as_such() {
 fn found_all(document: &Value) -> Vec<&str> {
     document["violations"].as_array().unwrap().iter().map(|it| it["check"].as_str().unwrap()).collect()
 }
+
+/// Attack: a second entry with the tag of the signatures, which leads to none of them.
+#[test]
+fn a_tag_of_signatures_that_a_layout_lists_twice_is_unknown() {
+    let place = |others: &[&str]| {
+        let place = tempfile::tempdir().unwrap();
+        let mut built = layout();
+        let platform = built.add(image("linux/amd64").layer(layer("COPY . .").file("etc/motd", "x")));
+        built.tag("v1", platform.clone());
+        let subject = digest(&platform).replace(':', "-");
+        for (number, suffix) in others.iter().enumerate() {
+            let config = json!({"mediaType": "application/vnd.oci.image.config.v1+json", "size": 2,
+                "digest": Digest::sha256(b"{}").to_string()});
+            let manifest = json!({"schemaVersion": 2, "mediaType": MANIFEST, "layers": [], "config": config,
+                "annotations": {"number": number.to_string()}});
+            let manifest = built.blob(MANIFEST, manifest.to_string().into_bytes());
+            built.tag(&format!("{subject}{suffix}"), manifest);
+        }
+        built.write(place.path());
+        place
+    };
+    local(&place(&[".sig"])).ended(0);
+    let document = local(&place(&[".sig", ".sig"])).ended(3).json();
+    assert!(document["unseen"].to_string().contains("several manifests under the tag"), "{document}");
+    let document = local(&place(&["", ""])).ended(3).json();
+    assert!(document["unseen"].to_string().contains("several manifests under the tag"), "{document}");
+}

@@ -12,6 +12,7 @@ mod prompt;
 mod several;
 mod stubborn;
 mod trust;
+mod unseen;
 mod vex;
 
 use std::fs;
@@ -27,6 +28,7 @@ use super::support::sigstore::{Claims, Files, GITHUB, Lie, Sigstore, Version};
 
 const APP: &str = "acme/app";
 const CYCLONEDX: &str = "https://cyclonedx.org/bom";
+const VSA: &str = "https://slsa.dev/verification_summary/v1";
 
 /// Services, a registry with an image of two platforms, and a place for files.
 struct Stage {
@@ -94,6 +96,17 @@ impl Stage {
 
     fn sign(&self) -> Run {
         self.signing("sign", &self.token(), Version::V1, &[])
+    }
+
+    /// A file with a verdict on an image, as a SLSA verification summary.
+    fn summary_of(&self, result: &str, at: &str, image: &str) -> String {
+        let levels = if result == "PASSED" { json!([]) } else { json!(["FAILED"]) };
+        let predicate = json!({
+            "verifier": {"id": "https://acme.example/gate"}, "timeVerified": at,
+            "resourceUri": image, "policy": {"uri": "https://acme.example/policy"},
+            "verificationResult": result, "verifiedLevels": levels, "slsaVersion": "1.1",
+        });
+        self.write("summary.json", &predicate.to_string())
     }
 
     fn write(&self, name: &str, text: &str) -> String {
@@ -369,7 +382,9 @@ fn a_platform_that_cannot_be_read_leaves_verify_undecided() {
     stage.registry.script(on("GET", arm64).times(1_000), [Fault::bare(404)]);
     let root = stage.files.trusted_root.to_str().unwrap();
     let identity = ["--certificate-identity-glob", "https://**", "--certificate-oidc-issuer", GITHUB];
-    stage.run(&[["verify", &stage.image, "--trusted-root", root].as_slice(), &identity].concat()).ended(3);
+    let told = stage.run(&[["verify", &stage.image, "--trusted-root", root].as_slice(), &identity].concat());
+    let told = told.ended(3).out();
+    assert_eq!(told.matches(&format!("manifest {arm64}")).count(), 1, "{told}");
 }
 
 /// A later page that is answered as if there were no list does not make the first one forgotten.

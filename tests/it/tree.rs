@@ -331,3 +331,18 @@ fn the_tree_of_a_layout() {
     );
     portcullis(home.path(), &["tree", "docker-archive:x.tar"]).ended(2);
 }
+
+/// Attack: what stands beside a bundle that no verifier reads, shown as what it is.
+#[test]
+fn a_bundle_that_cannot_be_read_is_not_what_its_annotations_say() {
+    let registry = Registry::start(Switches::default());
+    let [index, ..] = image_on(&registry);
+    let listed = registry.add_referrer(APP, &index, BUNDLE, b"{}");
+    let (_, _, bytes) = registry.manifest(APP, listed["digest"].as_str().unwrap()).unwrap();
+    let mut manifest: Value = serde_json::from_slice(&bytes).unwrap();
+    manifest["annotations"] = json!({"dev.sigstore.bundle.predicateType": SLSA});
+    registry.remove_manifest(APP, listed["digest"].as_str().unwrap());
+    registry.put_manifest(APP, None, MANIFEST, manifest.to_string().as_bytes());
+    let drawn = text(&look(&registry.reference(APP, "v1")));
+    assert!(!drawn.contains(SLSA) && drawn.contains("no sigstore bundle"), "{drawn}");
+}

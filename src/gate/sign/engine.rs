@@ -135,17 +135,22 @@ impl Signing<'_> {
         let (begun, lag) = (Instant::now(), store.repository().lag());
         let mut pause = PAUSE;
         loop {
-            let found = self.collect(jobs)?;
-            let is_missing = |job: &&Job| {
-                (self.format.bundle() && !self.is_done(job, &found, Hung::Referrer))
-                    || (self.format.legacy() && !self.is_done(job, &found, Hung::Tag))
+            let error = match self.collect(jobs) {
+                Ok(found) => {
+                    let is_missing = |job: &&Job| {
+                        (self.format.bundle() && !self.is_done(job, &found, Hung::Referrer))
+                            || (self.format.legacy() && !self.is_done(job, &found, Hung::Tag))
+                    };
+                    let Some(missing) = jobs.iter().find(is_missing) else { return Ok(found) };
+                    let subject = &missing.target.descriptor.digest;
+                    SignError::Push(format!("what was pushed is not found beside {subject}: try again"))
+                }
+                // What cannot be seen for a moment is waited for as well: all of it is signed and pushed by now.
+                Err(SignError::Unknown(cause)) => SignError::Unknown(cause),
+                Err(error) => return Err(error),
             };
-            let Some(missing) = jobs.iter().find(is_missing) else { return Ok(found) };
             if begun.elapsed() >= lag {
-                let subject = &missing.target.descriptor.digest;
-                return Err(SignError::Push(format!(
-                    "what was pushed is not found beside {subject}: try again"
-                )));
+                return Err(error);
             }
             std::thread::sleep(pause);
             pause = (pause * 2).min(LONGEST_PAUSE);

@@ -16,7 +16,7 @@ use crate::gate::source::Source;
 #[derive(Debug, Clone)]
 pub(in crate::gate) struct Target {
     pub(in crate::gate) descriptor: Descriptor,
-    /// Its platform, as the index has it; none of the image as a whole.
+    /// Its platform, as the index has it; none of the image as a whole, and of an index within it.
     pub(in crate::gate) platform: Option<Platform>,
     /// Of an index, the manifests that it leads to, whatever number of indexes are between.
     pub(in crate::gate) below: Option<BTreeSet<Digest>>,

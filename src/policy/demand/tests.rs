@@ -32,8 +32,8 @@ fn the_names_of_a_file_are_chosen_from_and_counted() {
     for (names, require, words) in [
         (&["cj"][..], Require::Any, "there is no `cj`, only ci, sec, anybody, ours"),
         (&["ci", "ci"], Require::Any, "`ci` is the same identity as another"),
-        (&["ci", "sec"], Require::AtLeast(3), "3 of 2 identities"),
-        (&["ci", "sec"], Require::AtLeast(0), "0 of 2 identities"),
+        (&["ci", "sec"], Require::AtLeast(3), "3 of 2 identities cannot be required"),
+        (&["ci", "sec"], Require::AtLeast(0), "0 of 2 identities cannot be required"),
     ] {
         assert_eq!(chosen(names, require).unwrap_err(), words);
     }
@@ -87,4 +87,39 @@ fn a_count_of_signatures_says_who_is_missing() {
     assert!(missing.others.iter().any(|other| other.contains("security@acme.example")), "{missing:?}");
     // Attack: one signer who is two of those that are named.
     assert!(chosen(&["ci", "anybody"], Require::All).unwrap().signed(&[all[0], all[0]]).is_err());
+}
+
+/// Attack: one workflow, run for a branch and for a tag, as the two who must have signed.
+#[test]
+fn one_workflow_of_two_refs_is_one_signer() {
+    let file = "main: {github: acme/app, workflow: .github/workflows/release.yml, refs: [refs/heads/main]}\n\
+                tag: {github: acme/app, workflow: .github/workflows/release.yml, refs: ['refs/tags/*']}\n\
+                sec: {issuer: 'https://accounts.google.com', subject: security@acme.example}\n";
+    let of = |name: &str| match ci() {
+        SignedBy::Certificate(mut signer) => {
+            let workflow = "https://github.com/acme/app/.github/workflows/release.yml";
+            signer.name = crate::model::signer::Name::Uri(format!("{workflow}@{name}"));
+            let reference = crate::model::signer::Claim::SourceRepositoryRef;
+            signer.claims.insert(reference, name.to_owned());
+            SignedBy::Certificate(signer)
+        }
+        SignedBy::Key(_) => panic!("no certificate"),
+    };
+    let decide = |names: [&str; 2], require, who: [SignedBy; 2]| {
+        let mut evidence = evidence();
+        signed(who.map(|who| (who, signature())))(&mut evidence);
+        let names = names.map(str::to_owned);
+        let by = NamedIdentities::parse(file.as_bytes()).unwrap().choose(&names, require).unwrap();
+        let demand = Demand::signature(&by, &BTreeMap::new());
+        demand.decide(&evidence, "2026-11-24T12:00:00Z".parse().unwrap())
+    };
+    let both = || [of("refs/heads/main"), of("refs/tags/v1")];
+    assert_eq!(decide(["main", "tag"], Require::Any, both()).0, Outcome::Hold);
+    assert_eq!(decide(["main", "tag"], Require::All, both()).0, Outcome::Violate);
+    let (_, messages) = decide(["main", "tag"], Require::All, both());
+    assert!(
+        messages[0].text.contains("only 1 of 2") && messages[0].text.contains("counts once"),
+        "{messages:?}"
+    );
+    assert_eq!(decide(["main", "sec"], Require::All, [of("refs/heads/main"), sec()]).0, Outcome::Hold);
 }

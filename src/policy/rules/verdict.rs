@@ -99,14 +99,21 @@ enum Refused {
 }
 
 impl Verdict {
-    fn judge(&self, all: &[&Attestation], subject: &Subject<'_>, platform: &PlatformEvidence) -> Vec<Fits> {
+    /// Judges attestations, each with the manifest that it is of.
+    fn judge(
+        &self,
+        all: &[(&Attestation, &Digest)],
+        subject: &Subject<'_>,
+        platform: &PlatformEvidence,
+    ) -> Vec<Fits> {
         // Whatever repository, policy or levels it is about: the verifier looked at these very bytes.
-        let refused = all.iter().filter(|one| self.refuses(one));
-        let refused =
-            refused.map(|one| one.times.last().map_or(Refused::Sometime, |time| Refused::At(*time))).max();
-        let judge = |one: &&Attestation| {
+        let refused = all.iter().filter(|(one, _)| self.refuses(one));
+        let refused = refused
+            .map(|(one, _)| one.times.last().map_or(Refused::Sometime, |time| Refused::At(*time)))
+            .max();
+        let judge = |(one, of): &(&Attestation, &Digest)| {
             let Some(summary) = summary(one) else { return Fits::No(None) };
-            let judged = self.check(summary, subject, platform).and_then(|()| {
+            let judged = self.check(summary, subject, (platform, of)).and_then(|()| {
                 let passed = passed_at(one, summary, subject.now)?;
                 self.check_age(passed, subject.now)?;
                 refused.map_or(Ok(()), |refused| check_refused(passed, refused))
@@ -123,8 +130,13 @@ impl Verdict {
         })
     }
 
-    /// Everything but the times.
-    fn check(&self, summary: &Value, subject: &Subject<'_>, platform: &PlatformEvidence) -> Result<(), Fits> {
+    /// Everything but the times, of what is signed of the manifest `of` and is to count for a platform.
+    fn check(
+        &self,
+        summary: &Value,
+        subject: &Subject<'_>,
+        (platform, of): (&PlatformEvidence, &Digest),
+    ) -> Result<(), Fits> {
         match text(summary, "/verifier/id") {
             Some(id) if id == self.verifier => {}
             Some(id) => return no(format!("is of the verifier {}", quoted(id))),
@@ -154,7 +166,7 @@ impl Verdict {
         if !lacking.is_empty() {
             return no(format!("did not verify {}", list(&lacking)));
         }
-        self.check_resource(summary, subject, platform)
+        self.check_resource(summary, subject, (platform, of))
     }
 
     /// Attack: a verdict for `acme/app-dev`, whose rules are easier, copied beside the same image in `acme/app`.
@@ -162,7 +174,7 @@ impl Verdict {
         &self,
         summary: &Value,
         subject: &Subject<'_>,
-        platform: &PlatformEvidence,
+        (platform, of): (&PlatformEvidence, &Digest),
     ) -> Result<(), Fits> {
         let Some(uri) = text(summary, "/resourceUri") else { return no("does not say what it is about") };
         let Some((name, digest)) = resource(uri) else {
@@ -189,6 +201,8 @@ impl Verdict {
             return Ok(());
         }
         match (image, &platform.digest) {
+            // What is signed of an index between the image's own and the platform is about that index.
+            (Some(_), Some(_)) if *of == digest => Ok(()),
             (Some(_), Some(_)) => no(format!("is about {}, which is another image", quoted(uri))),
             (None, _) | (_, None) => {
                 Err(Fits::Unknown("the image's digest is not known, to compare a verdict's with".into()))

@@ -46,9 +46,6 @@ impl Text {
                 message.platform.as_ref().map_or(String::new(), |platform| format!("{platform}: "));
             lines.push(format!("  {platform}{}", foreign(&message.text)));
         }
-        for fault in &image.evidence.faults {
-            lines.push(format!("  {}", foreign(&fault.to_string())));
-        }
         match &image.evidence.attested {
             Fact::Known(attested) => attested.iter().for_each(|one| manifest(one, lines)),
             Fact::Unknown(cause) => lines.push(format!("  what is signed is not known: {}", foreign(cause))),

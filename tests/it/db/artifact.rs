@@ -227,7 +227,12 @@ fn a_tag_stays_where_it_is_when_signing_fails() {
     let config = signing.files.signing_config(Version::V1).to_str().unwrap();
     let services = ["push", &tag, "--sign", "--identity-token", &token, "--signing-config", config];
     let run = db(&from, &services).ended(3);
-    assert!(run.err().contains("not signed") && run.err().contains("no tag was written"), "{}", run.err());
+    assert!(
+        run.err().contains("its signature was not made or not seen")
+            && run.err().contains("no tag was written"),
+        "{}",
+        run.err()
+    );
     let pulled = signing.pull(&place(), &tag, &[&SIGNER[..], &["-q"]].concat()).ended(0);
     assert_eq!(pulled.out(), digest);
     // The same again goes on from there.

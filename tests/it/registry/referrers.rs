@@ -197,3 +197,47 @@ fn a_registry_that_listed_referrers_and_then_has_no_such_list() {
         assert_eq!(list(&client, &repository, &subject, None).unknown.len(), 1);
     }
 }
+
+/// Attack, or a proxy with a log-in page: an answer that says nothing of referrers, taken for "there is no such list".
+#[test]
+fn an_answer_that_is_no_list_and_denies_none_is_unknown() {
+    let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": []}).to_string().into_bytes();
+    let answer = |status, headers: &[(&'static str, &str)], body: &[u8]| Fault::Answer {
+        status,
+        headers: headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
+        body: body.to_vec(),
+    };
+    let registry = Registry::start(Switches::default());
+    let subject = small_image(&registry);
+    let look = |fault: Fault| {
+        registry.unscript();
+        registry.script(on("GET", "/referrers/").always(), [fault]);
+        // Nothing is known of the registry yet.
+        let (client, repository) = open(&registry, settings());
+        let found = list(&client, &repository, &subject, None);
+        (found.entries.len(), found.unknown.len())
+    };
+    let odd = [
+        Fault::Html,
+        answer(200, &[("content-type", "application/json")], &index),
+        answer(200, &[], &index),
+        answer(204, &[("content-type", INDEX)], b""),
+        answer(303, &[], b""),
+        Fault::RedirectToItself,
+        Fault::bare(403),
+        Fault::bare(410),
+    ];
+    for (number, fault) in odd.into_iter().enumerate() {
+        assert_eq!(look(fault), (0, 1), "{number}");
+    }
+    for status in [400, 404, 405, 406, 501] {
+        assert_eq!(look(Fault::bare(status)), (0, 0), "{status}");
+    }
+    // A registry may answer from elsewhere: there is the list.
+    let added = registry.add_referrer(APP, &subject, SBOM, b"1");
+    registry.unscript();
+    let there = format!("/v2/{APP}/referrers/{subject}");
+    registry.script(on("GET", "/referrers/").times(1), [Fault::redirect(307, &there)]);
+    let (client, repository) = open(&registry, settings());
+    assert_eq!(digests(&list(&client, &repository, &subject, None)), sorted(&[added]));
+}

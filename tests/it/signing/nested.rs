@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::vex::{BY_CI, LODASH, NATIVE, files_with_lodash, openvex};
-use super::{APP, CYCLONEDX, KINDS, Stage, message};
+use super::{APP, CYCLONEDX, KINDS, Stage, VSA, message};
 use crate::support::cli::{Run, portcullis};
 use crate::support::docker_registry::DockerRegistry;
 use crate::support::image::{Layer, Layout, image, layer, layout};
@@ -76,15 +76,8 @@ impl Stage {
     /// Attests a verdict on one manifest.
     fn summary(&self, result: &str, at: &str, of: &Value) {
         let name = self.image.split('@').next().unwrap();
-        let levels = if result == "PASSED" { json!([]) } else { json!(["FAILED"]) };
-        let predicate = json!({
-            "verifier": {"id": "https://acme.example/gate"}, "timeVerified": at,
-            "resourceUri": format!("{name}@{}", digest(of)), "policy": {"uri": "https://acme.example/policy"},
-            "verificationResult": result, "verifiedLevels": levels, "slsaVersion": "1.1",
-        });
-        let file = self.write("summary.json", &predicate.to_string());
-        let more = ["--type", "https://slsa.dev/verification_summary/v1", "--predicate", &file];
-        self.signing_on(of, "attest", &more);
+        let file = self.summary_of(result, at, &format!("{name}@{}", digest(of)));
+        self.signing_on(of, "attest", &["--type", VSA, "--predicate", &file]);
     }
 
     /// Nothing was pushed, and nobody was asked to sign.

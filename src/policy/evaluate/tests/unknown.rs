@@ -509,7 +509,6 @@ fn forgetting_a_fact_that_a_rule_needs_takes_an_admit_back() {
             "published",
             "severity",
             "fix",
-            "VEX that is no statement",
             "VEX of the image that cannot be read",
             "VEX of the platforms that cannot be read",
             "VEX that was not compared",

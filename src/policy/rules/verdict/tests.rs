@@ -325,3 +325,48 @@ fn settings_that_pin_no_verifier_are_errors() {
         assert!(Case::try_rule(&format!("verdict: {bad}")).is_err(), "{bad}");
     }
 }
+
+/// Attack: the bundle of the failed verdict spoilt, so that it is refused before anybody asks who signed.
+#[test]
+fn a_bundle_that_nobody_can_read_leaves_a_verdict_undecided() {
+    let refused = |kind: &'static str| {
+        move |evidence: &mut Evidence| {
+            signed([(sec(), vsa("PASSED")), (sec(), signature())])(evidence);
+            let Fact::Known(attested) = &mut evidence.attested else { panic!("not known") };
+            attested[0].refused.push(crate::model::attestation::Refused {
+                at: crate::model::attestation::Place::Referrer { digest: Digest::sha256(b"spoilt") },
+                unjudged: false,
+                kind,
+                cause: "a key stands twice".into(),
+            });
+        }
+    };
+    for kind in ["malformed", "statement", "payload"] {
+        assert_eq!(Case::rule(RULE).with(refused(kind)).outcome(), Undecided, "{kind}");
+        // Nothing speaks against a signature.
+        assert_eq!(Case::rule("signature: {by: [sec]}").with(refused(kind)).outcome(), Hold, "{kind}");
+    }
+    for kind in ["subject", "signature", "chain"] {
+        assert_eq!(Case::rule(RULE).with(refused(kind)).outcome(), Hold, "{kind}");
+    }
+}
+
+#[test]
+fn a_verdict_on_an_index_between_is_about_that_index() {
+    let middle = Digest::sha256(b"an index between");
+    let of_middle = with("resourceUri", json!(format!("ghcr.io/acme/app@{middle}")));
+    let case = |on_middle: bool| {
+        let (middle, of_middle) = (middle.clone(), of_middle.clone());
+        Case::rule(RULE).with(move |evidence| {
+            let below =
+                evidence.platforms_mut().iter().filter_map(|platform| platform.digest.clone()).collect();
+            let mut one = attested(None, [(sec(), of_middle)]);
+            if on_middle {
+                (one.subject, one.below) = (middle, Some(below));
+            }
+            evidence.attested = Fact::Known(vec![one]);
+        })
+    };
+    assert_eq!(case(true).outcome(), Hold);
+    assert_eq!(case(false).outcome(), Violate);
+}
