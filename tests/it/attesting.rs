@@ -253,8 +253,13 @@ fn nobody_elses_attestations_are_taken_away() {
 fn a_verdict_without_an_identity_is_reported_and_ends_with_3() {
     let registry = Registry::start(Switches::default());
     let stage = Stage::new(pushed(&registry), registry.address());
-    let verdict = stage.gate(HOLDS, &["--attest"]).ended(3).json();
+    let services =
+        ["--attest", "--signing-config", stage.files.signing_config(Version::V1).to_str().unwrap()];
+    let verdict = stage.gate(HOLDS, &services).ended(3).json();
     assert_eq!(verdict["decision"], "admit");
     assert!(verdict["attestations"][0]["error"].as_str().unwrap().contains("identity token"), "{verdict:#}");
-    stage.gate(FAILS, &["--attest"]).ended(1);
+    stage.gate(FAILS, &services).ended(1);
+    // Who is trusted says not yet who signs.
+    let unsaid = stage.gate(HOLDS, &["--attest"]).ended(2);
+    assert!(unsaid.err().contains("--signing-config"), "{}", unsaid.err());
 }
