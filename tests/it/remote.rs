@@ -288,7 +288,9 @@ fn an_interrupt_ends_a_pull_that_hangs() {
     registry.push_layout(APP, "v1", &two_platforms());
     registry.script(on("GET", "/blobs/"), [Fault::Hang]);
     let home = tempfile::tempdir().unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+    // Whoever runs the tests may ignore interrupts, as a shell does for what it starts in the background.
+    let mut child = Command::new("/usr/bin/env")
+        .args(["--default-signal=INT", env!("CARGO_BIN_EXE_portcullis")])
         .args(["gate", &registry.reference(APP, "v1"), "--insecure-registry", "127.0.0.1"])
         .env_clear()
         .env("HOME", home.path())
