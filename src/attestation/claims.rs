@@ -100,7 +100,8 @@ fn stated(envelope: &Value) -> Result<Option<String>, String> {
         predicate_type: Option<String>,
     }
     let odd = |cause: String| format!("its statement cannot be read: {cause}");
-    let payload = envelope.get("payload").and_then(Value::as_str).unwrap_or_default();
+    let payload = envelope.get("payload").and_then(Value::as_str);
+    let payload = payload.ok_or_else(|| odd("its envelope has no payload".to_owned()))?;
     let payload = STANDARD.decode(payload).map_err(|_| odd("no base64".to_owned()))?;
     strict::check(&payload, &statement::BOUNDS).map_err(odd)?;
     let typed: Typed = serde_json::from_slice(&payload).map_err(|error| odd(error.to_string()))?;

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use crate::model::attestation::{Attested, Place};
+use crate::model::attestation::{Attestation, Place};
 use crate::model::digest::Digest;
 use crate::model::evidence::SnapshotInfo;
 use crate::model::finding::Findings;
@@ -27,8 +27,8 @@ pub struct Summary<'a> {
     pub resource: &'a str,
     /// Its repository, before which digests of what hangs beside it stand.
     pub repository: &'a str,
-    /// What was verified of the manifest that it is about, and of those that lead to it or that it leads to.
-    pub attested: &'a [&'a Attested],
+    /// What the verdict rests on that was verified beside the image.
+    pub inputs: &'a [&'a Attestation],
     /// Whether the answer of a kind of rule depends on the time or the advisories.
     pub timed: fn(&str) -> bool,
 }
@@ -92,14 +92,13 @@ fn policy_uri(policy: &PolicyIdentity) -> String {
 
 /// What was verified beside the image, by its manifests. What is under a tag has no digest to be named by.
 fn inputs(of: &Summary<'_>) -> Vec<Value> {
-    let attestations = of.attested.iter().flat_map(|attested| &attested.attestations);
     let input = |at: &Place| match at {
         Place::Referrer { digest } => {
             Some(json!({"uri": format!("{}@{digest}", of.repository), "digest": digests(digest)}))
         }
         Place::Tag { .. } => None,
     };
-    attestations.filter_map(|attestation| input(&attestation.at)).collect()
+    of.inputs.iter().filter_map(|attestation| input(&attestation.at)).collect()
 }
 
 fn digests(digest: &Digest) -> Value {

@@ -10,7 +10,7 @@ use crate::model::attestation::Published;
 use crate::model::evidence::Evidence;
 use crate::model::location::Location;
 use crate::model::verdict::{Decision, Verdict};
-use crate::policy::{BASELINE, Policy, Selection};
+use crate::policy::{BASELINE, Policy, SelectedPolicy, Selection};
 use crate::report::{self, Judged};
 
 use super::args::{Attesting, GateArgs};
@@ -43,7 +43,7 @@ pub(super) fn run(args: &GateArgs, context: &Context, out: &mut dyn Write) -> Re
         let (evidence, verdict) = judge(request, &by, progress)?;
         let published = attesting.as_ref().and_then(|attesting| {
             let trust = || &roots.settle(&|message| progress.warn(message)).trust;
-            attesting.attest(request, &evidence, &verdict, trust)
+            attesting.attest(request, &selected, (&evidence, &verdict), trust)
         });
         Ok((evidence, verdict, published))
     })?;
@@ -105,8 +105,8 @@ impl<'a> Attester<'a> {
     fn attest<'t>(
         &self,
         request: &Request<'_>,
-        evidence: &Evidence,
-        verdict: &Verdict,
+        policy: &SelectedPolicy<'_>,
+        (evidence, verdict): (&Evidence, &Verdict),
         trust: impl FnOnce() -> &'t Trust,
     ) -> Option<Published> {
         let is_wanted = match verdict.decision {
@@ -128,6 +128,7 @@ impl<'a> Attester<'a> {
                 reference,
                 registry,
                 evidence,
+                policy,
                 verdict,
                 verifier: self.args.verifier_id.as_deref().unwrap_or(VERIFIER),
                 spdx: self.args.attest_spdx,

@@ -33,8 +33,9 @@ use std::time::{Duration, UNIX_EPOCH};
 use crate::cache::LayerCache;
 use crate::model::location::Location;
 use crate::model::path::escape;
-use crate::registry::Registry;
+use crate::registry::{self, Registry};
 use crate::report::{Detail, Style};
+use crate::sigstore;
 
 use args::{Color, Command, Global};
 use exit::Exit;
@@ -159,6 +160,17 @@ impl Context {
         LayerCache::open(&self.cache_dir().ok()?, UNIX_EPOCH + since_1970)
             .map_err(|error| self.complain(&format!("{error}: every layer is read")))
             .ok()
+    }
+
+    /// How the services of a Sigstore instance are asked: by what was typed, and the rest by `base`.
+    fn services(&self, base: sigstore::Settings) -> sigstore::Settings {
+        let environment = registry::Settings::from_environment(|name| std::env::var_os(name));
+        sigstore::Settings {
+            proxies: environment.proxies,
+            ca: self.global.registry_ca.clone(),
+            deadline: self.global.timeout,
+            ..base
+        }
     }
 
     fn cache_dir(&self) -> Result<PathBuf, Failure> {

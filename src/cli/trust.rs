@@ -8,7 +8,6 @@ use clap::{Args, ValueEnum};
 use crate::attestation::trust::ROOT;
 use crate::attestation::{Root, RootId, UnusableRoot};
 use crate::gate::{Refresh, Refreshing, Roots};
-use crate::registry;
 use crate::sigstore::{self, MAX_TUF_ROOT, TufRepository};
 
 use super::input::read;
@@ -91,13 +90,7 @@ fn of(
     refresh: Refresh,
     context: &Context,
 ) -> Result<Roots, Failure> {
-    let environment = registry::Settings::from_environment(|name| std::env::var_os(name));
-    let settings = sigstore::Settings {
-        proxies: environment.proxies,
-        ca: context.global.registry_ca.clone(),
-        deadline: context.global.timeout,
-        ..sigstore::Settings::refreshing()
-    };
+    let settings = context.services(sigstore::Settings::refreshing());
     // Without a place to keep roots in they are refreshed in every run.
     let cache = context.cache_dir().ok();
     let how = Refreshing { refresh, settings: &settings, cache: cache.as_deref(), now: clock::now() };

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::attestation::predicate::{Summary, scan, summary};
 use crate::attestation::{PublicKey, Trust};
 use crate::image::limits::Limits;
-use crate::model::attestation::{Attested, SignedManifest};
+use crate::model::attestation::{Attestation, Attested, SignedManifest};
 use crate::model::digest::Digest;
 use crate::model::evidence::{Evidence, PlatformEvidence};
 use crate::model::fact::Fact;
@@ -16,7 +16,7 @@ use crate::model::location::Location;
 use crate::model::predicate::{CYCLONEDX, SPDX, VSA, VULN};
 use crate::model::reference::Reference;
 use crate::model::verdict::{Decision, Verdict};
-use crate::policy::RULES;
+use crate::policy::{RULES, SelectedPolicy};
 use crate::registry::Registry;
 use crate::sbom;
 use crate::sigstore::Run;
@@ -33,6 +33,8 @@ pub struct AttestRequest<'a> {
     pub registry: &'a Registry,
     /// What is known of the image.
     pub evidence: &'a Evidence,
+    /// By which policy that was decided.
+    pub policy: &'a SelectedPolicy<'a>,
     /// What was decided. What is undecided is not attested.
     pub verdict: &'a Verdict,
     /// Who verified: a URI, which whoever relies on the verdict pins.
@@ -129,17 +131,18 @@ const SAME_CREATOR: &[&str] = &["/creationInfo/creators"];
 
 /// The verdict as whoever pulls this manifest looks for it.
 fn verdict(request: &AttestRequest<'_>, reference: &Reference, target: &Target) -> Result<Value, SignError> {
-    let attested = match &request.evidence.attested {
-        Fact::Known(attested) => attested.iter().filter(|attested| is_related(target, attested)).collect(),
-        Fact::Absent | Fact::Unknown(_) => Vec::new(),
-    };
+    let attested = request.evidence.attested.known().into_iter().flatten();
+    let related = attested.filter(|attested| is_related(target, attested));
+    let inputs = related.flat_map(|attested| &attested.attestations);
+    // Attack: what anybody hung on the image, named by the verifier as what the verdict rests on.
+    let inputs: Vec<&Attestation> = inputs.filter(|one| request.policy.may_sign(one)).collect();
     let resource = format!("{}@{}", reference.name(), target.descriptor.digest);
     let summary = summary(&Summary {
         verdict: request.verdict,
         verifier: request.verifier,
         resource: &resource,
         repository: &reference.name(),
-        attested: &attested,
+        inputs: &inputs,
         timed: |kind| RULES.iter().find(|rule| rule.kind() == kind).is_none_or(|rule| rule.timed()),
     });
     summary.ok_or_else(|| SignError::Usage("an undecided verdict is not attested".into()))

@@ -212,8 +212,11 @@ impl Collecting<'_> {
                 .unknown
                 .push(format!("{}: more than {LAYERS} layers (limit `signatures`)", hung.descriptor.digest));
         }
-        let kind = facts(&bytes).ok().and_then(|facts| facts.artifact_type);
-        let is_said_signed = kind.is_some_and(|kind| resembles_signed(&kind));
+        // What cannot be said of its type cannot be said of what it signs.
+        let is_said_signed = match facts(&bytes) {
+            Ok(facts) => facts.artifact_type.is_some_and(|kind| resembles_signed(&kind)),
+            Err(_) => true,
+        };
         for layer in manifest.layers.iter().take(LAYERS) {
             if attestation::claims::is_bundle(&layer.media_type) {
                 found.add(self.bundle(subject, &at, layer));

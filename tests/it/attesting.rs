@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -246,6 +248,41 @@ fn nobody_elses_attestations_are_taken_away() {
         .map(|(_, number)| number)
         .sum();
     assert_eq!(verdicts, 6, "{:?}", stage.there());
+}
+
+/// Attack: what a stranger hung on the image, named by the verifier as what its verdict rests on.
+#[test]
+fn a_verdict_rests_on_what_those_signed_whom_the_policy_names() {
+    let registry = Registry::start(Switches::default());
+    let stage = Stage::new(pushed(&registry), registry.address());
+    let signed = |workflow: &str| {
+        let token = stage.sigstore.token(&Claims::github("acme/app", workflow, "refs/heads/main"));
+        let (root, config) = (&stage.files.trusted_root, stage.files.signing_config(Version::V1));
+        let services =
+            ["--signing-config", config.to_str().unwrap(), "--trusted-root", root.to_str().unwrap()];
+        let own = ["sign", &stage.image, "--no-recursive", "--identity-token", &token, "-o", "json"];
+        let place = ["--insecure-registry", &stage.host];
+        let run = portcullis(stage.folder.path(), &[own.as_slice(), &services, &place].concat()).ended(0);
+        run.json()["images"][0]["manifests"][0]["referrer"].as_str().unwrap().to_owned()
+    };
+    let (ours, _) = (signed("release.yml"), signed("other.yml"));
+    let verdict = stage.attest("- id: signed\n  signature: {by: [ci]}\n", &["--attest"]).ended(0).json();
+    let attested = verdict["attestations"].as_array().unwrap();
+    let summaries = attested.iter().filter(|one| one["predicateType"].as_str().unwrap().contains("summary"));
+    let mut read = 0;
+    for summary in summaries {
+        let (_, _, manifest) = registry.manifest(APP, summary["referrer"].as_str().unwrap()).unwrap();
+        let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+        let bundle = registry.blob(APP, manifest["layers"][0]["digest"].as_str().unwrap()).unwrap();
+        let bundle: Value = serde_json::from_slice(&bundle).unwrap();
+        let payload = STANDARD.decode(bundle["dsseEnvelope"]["payload"].as_str().unwrap()).unwrap();
+        let statement: Value = serde_json::from_slice(&payload).unwrap();
+        let inputs = statement["predicate"]["inputAttestations"].as_array().unwrap();
+        assert_eq!(inputs.len(), 1, "{inputs:?}");
+        assert!(inputs[0]["uri"].as_str().unwrap().ends_with(&ours), "{inputs:?}");
+        read += 1;
+    }
+    assert_eq!(read, 3, "of the index and two platforms: {attested:#?}");
 }
 
 /// Without an identity there is a verdict all the same.

@@ -11,7 +11,6 @@ use reqwest::Url;
 use crate::attestation::{LogOfKey, PublicKey, Whose};
 use crate::gate::Format;
 use crate::model::path::escape;
-use crate::registry;
 use crate::sigstore::{
     self, Credentials, Instance, Invitation, LogVersion, MAX_CONFIG, Person, Provider, Run, SignIn,
     SigningConfig, Token,
@@ -125,13 +124,7 @@ pub(super) fn start_for(args: &SignerArgs, format: Format, context: &Context) ->
         (None, Some(text)) => (Credentials::Token(token(text).map_err(failed)?), None),
         (None, None) => (somebody(args, services.oidc.as_ref())?, None),
     };
-    let environment = registry::Settings::from_environment(|name| std::env::var_os(name));
-    let settings = sigstore::Settings {
-        proxies: environment.proxies,
-        ca: context.global.registry_ca.clone(),
-        deadline: context.global.timeout,
-        ..sigstore::Settings::default()
-    };
+    let settings = context.services(sigstore::Settings::default());
     let run = Run::new(&settings, services, credentials, clock::now).map_err(failed)?;
     Ok(Ready { run, key })
 }
