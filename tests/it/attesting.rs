@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -111,12 +112,14 @@ fn a_verdict_its_sboms_and_scans_are_signed_with_one_certificate_and_serve_the_n
         stage.gate(NEXT, &[]).ended(1);
         registry.forget();
         stage.sigstore.forget();
+        let begun = Instant::now();
         let verdict = stage.attest(HOLDS, &["--attest"]).ended(0).json();
+        let took = begun.elapsed().as_millis();
         assert_eq!(verdict["decision"], "admit");
         let attestations = verdict["attestations"].as_array().unwrap();
         assert_eq!(attestations.len(), 7, "{verdict:#}");
         println!(
-            "gate --attest, {kind}: {} requests to the registry, {} to the services",
+            "gate --attest, {kind}: {} requests to the registry, {} to the services, {took} ms",
             registry.requests().len(),
             stage.sigstore.journal().len()
         );

@@ -120,13 +120,18 @@ impl Stage {
         self.gate_with(rule, &[])
     }
 
-    fn gate_with(&self, rule: &str, more: &[&str]) -> Run {
+    /// A policy of one rule.
+    fn policy(&self, rule: &str) -> String {
         let policy = format!(
             "apiVersion: portcullis.dev/v1\nkind: Policy\nmetadata: {{name: test}}\nidentities:\n  \
              ci: {{github: acme/app, workflow: .github/workflows/release.yml, refs: [refs/heads/main]}}\n  \
              other: {{github: acme/other}}\nrules:\n- id: rule\n  {rule}\n"
         );
-        let policy = self.write("policy.yaml", &policy);
+        self.write("policy.yaml", &policy)
+    }
+
+    fn gate_with(&self, rule: &str, more: &[&str]) -> Run {
+        let policy = self.policy(rule);
         let root = self.files.trusted_root.to_str().unwrap();
         let own = ["gate", &self.image, "--policy", &policy, "--trusted-root", root, "-o", "json"];
         self.run(&[own.as_slice(), more].concat())

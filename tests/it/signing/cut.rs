@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{KINDS, Stage};
+use super::{CYCLONEDX, KINDS, Stage, VSA};
 use crate::support::registry::{Fault, Referrers, on};
 use crate::support::sigstore::{GITHUB, Service, Sigstore, Version};
 
+const VULN: &str = "https://cosign.sigstore.dev/attestation/vuln/v1";
 const WORKFLOW: &str = "https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main";
 
 /// Runs at a time: each waits most of its time for a last look at tags.
@@ -27,18 +28,45 @@ enum Cut {
     Service(usize, usize),
 }
 
-/// The arguments that sign the image in both forms.
-fn arguments(stage: &Stage) -> Vec<String> {
-    let path = |path: &std::path::Path| path.to_str().unwrap().to_owned();
-    let (config, root) = (path(stage.files.signing_config(Version::V1)), path(&stage.files.trusted_root));
-    let token = stage.token();
-    let all = ["sign", "--format", "both", "--identity-token", &token, "--signing-config", &config];
-    let rest = ["--trusted-root", &root, "--insecure-registry", &stage.address, &stage.image];
-    all.into_iter().chain(rest).map(str::to_owned).collect()
+/// What is run.
+#[derive(Clone, Copy)]
+enum Work {
+    /// The image is signed in both forms.
+    Sign,
+    /// The image is judged, and the verdict attested with what it rests on.
+    Gate,
+}
+
+impl Work {
+    fn arguments(self, stage: &Stage) -> Vec<String> {
+        let path = |path: &std::path::Path| path.to_str().unwrap().to_owned();
+        let (config, root) = (path(stage.files.signing_config(Version::V1)), path(&stage.files.trusted_root));
+        let (token, policy) = (stage.token(), stage.policy("size: {layersMax: 40}"));
+        let own: &[&str] = match self {
+            Self::Sign => &["sign", "--format", "both"],
+            Self::Gate => &["gate", "--attest", "--policy", &policy, "--db", "testdata/demo/osv"],
+        };
+        let services = ["--identity-token", &token, "--signing-config", &config, "--trusted-root", &root];
+        let place = ["--insecure-registry", &stage.address, &stage.image];
+        own.iter().chain(&services).chain(&place).map(|word| (*word).to_owned()).collect()
+    }
+
+    /// What is to hang on the index and on each platform: what kind of claim, and in which place.
+    fn wanted(self) -> Vec<Vec<String>> {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        match self {
+            Self::Sign => vec![words(&["signature referrer", "signature tag"]); 3],
+            Self::Gate => {
+                let [sbom, scan, verdict] = [CYCLONEDX, VULN, VSA].map(|kind| format!("{kind} referrer"));
+                let platform = words(&[&scan, &sbom, &verdict]);
+                vec![vec![verdict], platform.clone(), platform]
+            }
+        }
+    }
 }
 
 /// Runs it until the cut, and kills it there; whether it came so far.
-fn killed(stage: &Stage, cut: Cut) -> bool {
+fn killed(work: Work, stage: &Stage, cut: Cut) -> bool {
     let (met, meets): (Sender<()>, _) = channel();
     let hook = Fault::Before(Arc::new(move |_| met.send(()).unwrap_or_default()));
     match cut {
@@ -48,7 +76,7 @@ fn killed(stage: &Stage, cut: Cut) -> bool {
         }
     }
     let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
-    command.args(arguments(stage)).env_clear().env("HOME", stage.folder.path());
+    command.args(work.arguments(stage)).env_clear().env("HOME", stage.folder.path());
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().unwrap();
     let killed = loop {
@@ -73,39 +101,43 @@ fn killed(stage: &Stage, cut: Cut) -> bool {
     killed
 }
 
-/// What hangs on each manifest, by the place it is in.
-fn end_state(stage: &Stage) -> Vec<Vec<&'static str>> {
+/// What hangs on each manifest: what kind of claim, and in which place.
+fn end_state(stage: &Stage) -> Vec<Vec<String>> {
     let root = stage.files.trusted_root.to_str().unwrap();
     let by = ["--certificate-identity", WORKFLOW, "--certificate-oidc-issuer", GITHUB];
     let verify = ["verify", &stage.image, "--trusted-root", root, "-o", "json"];
-    let verified = stage.run(&[verify.as_slice(), &by].concat()).ended(0).json();
+    let verified = stage.run(&[verify.as_slice(), &by].concat()).json();
     let attested = verified["images"][0]["attested"].as_array().unwrap();
     let list = |one: &Value, key: &str| one[key].as_array().unwrap().clone();
     attested
         .iter()
         .map(|one| {
             assert!(list(one, "refused").is_empty() && list(one, "unknown").is_empty(), "{verified:#}");
-            let place = |one: &Value| if one["at"].to_string().contains(".sig") { "tag" } else { "referrer" };
-            let mut places: Vec<&str> = list(one, "attestations").iter().map(place).collect();
-            places.sort_unstable();
-            places
+            let claim = |one: &Value| {
+                let place = if one["at"]["kind"] == "tag" { "tag" } else { "referrer" };
+                let kind = one["content"]["statement"]["predicateType"].as_str().unwrap_or("signature");
+                format!("{kind} {place}")
+            };
+            let mut claims: Vec<String> = list(one, "attestations").iter().map(claim).collect();
+            claims.sort_unstable();
+            claims
         })
         .collect()
 }
 
-fn again(stage: &Stage) {
-    let arguments = arguments(stage);
+fn again(work: Work, stage: &Stage) {
+    let arguments = work.arguments(stage);
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     stage.run(&arguments).ended(0);
 }
 
-fn cut_everywhere(referrers: Referrers) {
+fn cut_everywhere(work: Work, referrers: Referrers) {
     let whole = Stage::set(referrers);
     whole.registry.forget();
-    again(&whole);
+    again(work, &whole);
     let requests = whole.registry.requests().len();
-    let wanted = end_state(&whole);
-    assert_eq!(wanted, vec![vec!["referrer", "tag"]; 3]);
+    let wanted = work.wanted();
+    assert_eq!(end_state(&whole), wanted);
     let services = (0..SERVICES.len()).flat_map(|service| {
         let count = SERVICES[service](&whole.sigstore).count();
         (0..count).map(move |number| Cut::Service(service, number))
@@ -119,8 +151,8 @@ fn cut_everywhere(referrers: Referrers) {
             scope.spawn(|| {
                 while let Some(cut) = cuts.get(next.fetch_add(1, Ordering::SeqCst)) {
                     let stage = Stage::set(referrers);
-                    kills.fetch_add(usize::from(killed(&stage, *cut)), Ordering::SeqCst);
-                    again(&stage);
+                    kills.fetch_add(usize::from(killed(work, &stage, *cut)), Ordering::SeqCst);
+                    again(work, &stage);
                     assert_eq!(end_state(&stage), wanted, "{cut:?}");
                 }
             });
@@ -131,10 +163,20 @@ fn cut_everywhere(referrers: Referrers) {
 
 #[test]
 fn a_run_cut_at_any_request_and_repeated_ends_the_same_where_referrers_are_listed() {
-    cut_everywhere(KINDS[0]);
+    cut_everywhere(Work::Sign, KINDS[0]);
 }
 
 #[test]
 fn a_run_cut_at_any_request_and_repeated_ends_the_same_with_the_fallback_tag() {
-    cut_everywhere(KINDS[1]);
+    cut_everywhere(Work::Sign, KINDS[1]);
+}
+
+#[test]
+fn a_gate_cut_at_any_request_and_repeated_attests_the_same_where_referrers_are_listed() {
+    cut_everywhere(Work::Gate, KINDS[0]);
+}
+
+#[test]
+fn a_gate_cut_at_any_request_and_repeated_attests_the_same_with_the_fallback_tag() {
+    cut_everywhere(Work::Gate, KINDS[1]);
 }
